@@ -1,0 +1,1 @@
+//! From what the wire says to an `Error`.
