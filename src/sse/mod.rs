@@ -1,1 +1,5 @@
-//! Stub.
+//! Server-sent events.
+
+mod decoder;
+
+pub use self::decoder::{DecodeError, Decoder, Limits, SseEvent};

@@ -1,0 +1,95 @@
+//! Shows how a server-sent event stream is read: bytes on stdin, one JSON line per event on stdout.
+//!
+//! ```text
+//! printf 'event: greeting\ndata: hello\n\n' | cargo run -q --example sse_dump -- --chunk 1
+//! ```
+//!
+//! `--chunk N` feeds the decoder N bytes at a time (default 65536). The last line tells what
+//! outlives the events: the last event id and the reconnection time.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tower_openai::sse::Decoder;
+
+fn main() -> ExitCode {
+    let chunk = match chunk_size(std::env::args().skip(1)) {
+        Ok(chunk) => chunk,
+        Err(problem) => {
+            eprintln!("sse_dump: {problem}\nusage: sse_dump [--chunk BYTES] < STREAM");
+            return ExitCode::from(2);
+        }
+    };
+    match dump(chunk, io::stdin().lock(), BufWriter::new(io::stdout().lock())) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has had enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sse_dump: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chunk_size(mut args: impl Iterator<Item = String>) -> Result<usize, String> {
+    let mut chunk = 65_536;
+    while let Some(flag) = args.next() {
+        if flag != "--chunk" {
+            return Err(format!("unknown argument {flag:?}"));
+        }
+        let value = args.next().ok_or("--chunk needs a number of bytes")?;
+        chunk = value
+            .parse()
+            .ok()
+            .filter(|bytes| *bytes > 0)
+            .ok_or_else(|| format!("--chunk takes a number of bytes above 0, not {value:?}"))?;
+    }
+    Ok(chunk)
+}
+
+fn dump(chunk: usize, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+    let mut decoder = Decoder::new();
+    let mut buffer = vec![0; chunk];
+    loop {
+        let length = fill(&mut input, &mut buffer)?;
+        decoder.push(Bytes::copy_from_slice(&buffer[..length]));
+        while let Some(event) = decoder.next_event().map_err(io::Error::other)? {
+            let line = json!({
+                "event": event.name(),
+                "data": event.data(),
+                "id": event.id(),
+                "retry": milliseconds(event.retry()),
+            });
+            writeln!(output, "{line}")?;
+        }
+        if length < chunk {
+            break;
+        }
+    }
+    let end = json!({
+        "last_event_id": decoder.last_event_id(),
+        "retry_ms": milliseconds(decoder.reconnection_time()),
+    });
+    writeln!(output, "{}", json!({ "final": end }))?;
+    output.flush()
+}
+
+/// Reads until the buffer is full or the input ends.
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < buffer.len() {
+        match input.read(&mut buffer[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+fn milliseconds(time: Option<std::time::Duration>) -> Value {
+    time.map_or(Value::Null, |time| json!(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+}

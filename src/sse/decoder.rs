@@ -1,0 +1,641 @@
+//! Bytes in, events out: the sans-IO decoder of `text/event-stream`.
+//!
+//! ```
+//! use tower_openai::sse::Decoder;
+//!
+//! let mut decoder = Decoder::new();
+//! decoder.push("event: greeting\ndata: he".into());
+//! assert!(decoder.next_event()?.is_none()); // not whole yet
+//! decoder.push("llo\n\n".into());
+//! let event = decoder.next_event()?.expect("the blank line has come");
+//! assert_eq!((&*event.name(), &*event.data()), ("greeting", "hello"));
+//! # Ok::<(), tower_openai::sse::DecodeError>(())
+//! ```
+
+use std::borrow::Cow;
+use std::fmt;
+use std::mem;
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Capacity that a buffer may keep between events, in bytes: an idle stream stays small after a
+/// large event.
+const KEEP: usize = 4 * 1024;
+
+/// How much one line and one event may grow, in bytes.
+///
+/// A stream that passes a limit is broken off with a [`DecodeError`]: the peer is not one we can
+/// follow, and buffering on would let it take all memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest line. Default: 32 MiB, above any image event of the API.
+    pub line: usize,
+    /// The most data of one event, over all its lines. Default: 32 MiB.
+    pub event: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { line: 32 << 20, event: 32 << 20 }
+    }
+}
+
+impl Limits {
+    /// The same limit for a line and for an event.
+    pub const fn uniform(bytes: usize) -> Self {
+        Self { line: bytes, event: bytes }
+    }
+}
+
+/// A line or an event is larger than its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    what: &'static str,
+    limit: usize,
+}
+
+impl DecodeError {
+    /// The limit that was passed, in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server-sent {} is larger than the limit of {} bytes", self.what, self.limit)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// One event, borrowed from the decoder until the next one is asked for.
+#[derive(Clone, Copy)]
+pub struct SseEvent<'a> {
+    name: &'a [u8],
+    data: &'a [u8],
+    id: &'a str,
+    retry: Option<u64>,
+}
+
+impl<'a> SseEvent<'a> {
+    /// The event's name: its `event:` field, or `message` without one.
+    pub fn name(&self) -> Cow<'a, str> {
+        if self.name.is_empty() {
+            return Cow::Borrowed("message");
+        }
+        String::from_utf8_lossy(self.name)
+    }
+
+    /// The event's data, lines joined by `\n`; invalid UTF-8 shows as U+FFFD.
+    pub fn data(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.data)
+    }
+
+    /// The event's data as it came, which need not be UTF-8.
+    pub fn data_bytes(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// The last event id in force, empty if there was none.
+    pub fn id(&self) -> &'a str {
+        self.id
+    }
+
+    /// The reconnection time that this event carries.
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry.map(Duration::from_millis)
+    }
+}
+
+impl fmt::Debug for SseEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SseEvent")
+            .field("name", &self.name())
+            .field("data", &self.data())
+            .field("id", &self.id)
+            .field("retry", &self.retry)
+            .finish()
+    }
+}
+
+/// Where a field's value lies.
+#[derive(Clone, Debug, Default)]
+enum Value {
+    /// The field has not come.
+    #[default]
+    Absent,
+    /// In the chunk at hand: nothing was copied.
+    Chunk(Range<usize>),
+    /// In the field's own buffer, from this offset on.
+    Buffer(usize),
+}
+
+/// A decoder of server-sent events that does no IO.
+///
+/// Feed it chunks with [`push`](Self::push) and take events with
+/// [`next_event`](Self::next_event) until there is none. Its work is linear in the bytes fed,
+/// however they are cut. An event that lies inside one chunk is handed out without a copy; of
+/// others each byte is copied once. Memory is bounded by [`Limits`].
+///
+/// It follows the WHATWG rules: LF, CR and CRLF end a line, also mixed and split; one byte-order
+/// mark at the very start is skipped; an event without a `data` field, and one that the stream
+/// leaves unfinished, is dropped.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: Limits,
+    /// The chunk at hand and how far it is read.
+    chunk: Bytes,
+    pos: usize,
+    /// The beginning of a line whose end has not come.
+    line: Vec<u8>,
+    /// The event being put together.
+    name: Value,
+    name_buffer: Vec<u8>,
+    data: Value,
+    data_buffer: Vec<u8>,
+    retry: Option<u64>,
+    id: Vec<u8>,
+    id_changed: bool,
+    /// What outlives an event.
+    last_event_id: String,
+    reconnect: Option<u64>,
+    /// Bytes of the byte-order mark seen at the start; `None` once the start is past.
+    bom: Option<usize>,
+    /// A CR ended the last chunk: an LF at the start of the next belongs to it.
+    skip_lf: bool,
+    /// The event has been handed out and is to be cleared.
+    handed_out: bool,
+    failed: Option<DecodeError>,
+}
+
+const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder with the default [`Limits`].
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// A decoder with limits of the caller's.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self {
+            limits,
+            chunk: Bytes::new(),
+            pos: 0,
+            line: Vec::new(),
+            name: Value::Absent,
+            name_buffer: Vec::new(),
+            data: Value::Absent,
+            data_buffer: Vec::new(),
+            retry: None,
+            id: Vec::new(),
+            id_changed: false,
+            last_event_id: String::new(),
+            reconnect: None,
+            bom: Some(0),
+            skip_lf: false,
+            handed_out: false,
+            failed: None,
+        }
+    }
+
+    /// Feeds the next bytes of the stream.
+    ///
+    /// Best called when [`next_event`](Self::next_event) has said that there is none: what is left
+    /// of an earlier chunk is otherwise joined with this one by a copy.
+    pub fn push(&mut self, chunk: Bytes) {
+        self.chunk = match self.chunk.get(self.pos..) {
+            None | Some([]) => chunk,
+            Some(rest) => {
+                let joined = [rest, &chunk].concat().into();
+                self.detach();
+                joined
+            }
+        };
+        self.pos = 0;
+        if self.bom.is_some() {
+            self.skip_bom();
+        }
+    }
+
+    /// The next event that is whole, or `None` until more bytes are pushed.
+    ///
+    /// # Errors
+    ///
+    /// A line or an event larger than its limit; the decoder is of no use afterwards and says the
+    /// same again.
+    pub fn next_event(&mut self) -> Result<Option<SseEvent<'_>>, DecodeError> {
+        if self.advance()? { Ok(Some(self.event())) } else { Ok(None) }
+    }
+
+    /// Goes on to the next event; whether there is one. [`event`](Self::event) is it.
+    pub(crate) fn advance(&mut self) -> Result<bool, DecodeError> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
+        if self.handed_out {
+            self.handed_out = false;
+            self.clear_event();
+        }
+        let result = self.read_lines();
+        self.failed = result.err();
+        result
+    }
+
+    /// The event that [`advance`](Self::advance) has found.
+    pub(crate) fn event(&self) -> SseEvent<'_> {
+        SseEvent {
+            name: self.resolve(&self.name, &self.name_buffer),
+            data: self.resolve(&self.data, &self.data_buffer),
+            id: &self.last_event_id,
+            retry: self.retry,
+        }
+    }
+
+    /// The id of the last event that had one, for `last-event-id` on a reconnection.
+    pub fn last_event_id(&self) -> &str {
+        &self.last_event_id
+    }
+
+    /// The last reconnection time the server gave.
+    pub fn reconnection_time(&self) -> Option<Duration> {
+        self.reconnect.map(Duration::from_millis)
+    }
+
+    fn resolve<'a>(&'a self, value: &Value, buffer: &'a [u8]) -> &'a [u8] {
+        match value {
+            Value::Absent => None,
+            Value::Chunk(range) => self.chunk.get(range.clone()),
+            Value::Buffer(start) => buffer.get(*start..),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Reads lines up to and including the blank one that ends an event with data.
+    fn read_lines(&mut self) -> Result<bool, DecodeError> {
+        loop {
+            if self.skip_lf && self.pos < self.chunk.len() {
+                self.skip_lf = false;
+                self.pos += usize::from(self.chunk.get(self.pos) == Some(&b'\n'));
+            }
+            let rest = self.chunk.get(self.pos..).unwrap_or_default();
+            let found = match rest.first() {
+                // Spares the search for the commonest short line.
+                Some(b'\n' | b'\r') => Some(0),
+                Some(_) => memchr::memchr2(b'\n', b'\r', rest),
+                None => None,
+            };
+            let Some(length) = found else {
+                self.check_line(self.line.len() + rest.len())?;
+                self.line.extend_from_slice(rest);
+                self.let_go_of_chunk();
+                return Ok(false);
+            };
+            self.check_line(self.line.len() + length)?;
+            let start = self.pos;
+            let end = start + length;
+            self.pass_line_end(end);
+
+            if !self.line.is_empty() {
+                let tail = self.chunk.get(start..end).unwrap_or_default();
+                self.line.extend_from_slice(tail);
+                self.take_buffered_line()?;
+            } else if length != 0 {
+                self.take_line(start..end)?;
+            } else if self.end_event() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Moves past the line end at `end`.
+    fn pass_line_end(&mut self, end: usize) {
+        self.pos = end + 1;
+        if self.chunk.get(end) == Some(&b'\r') {
+            match self.chunk.get(self.pos) {
+                Some(b'\n') => self.pos += 1,
+                Some(_) => {}
+                None => self.skip_lf = true,
+            }
+        }
+    }
+
+    /// The blank line: whether an event is to be handed out.
+    fn end_event(&mut self) -> bool {
+        if self.id_changed {
+            self.id_changed = false;
+            self.last_event_id = String::from_utf8_lossy(&self.id).into_owned();
+        }
+        if matches!(self.data, Value::Absent) {
+            self.clear_event();
+            return false;
+        }
+        self.handed_out = true;
+        true
+    }
+
+    /// A line that lies whole in the chunk.
+    fn take_line(&mut self, line: Range<usize>) -> Result<(), DecodeError> {
+        let bytes = self.chunk.get(line.clone()).unwrap_or_default();
+        let (field, skip) = field(bytes);
+        let value = line.start + skip..line.end;
+        match field {
+            Field::Data if matches!(self.data, Value::Absent) => {
+                self.check_event(value.len())?;
+                self.data = Value::Chunk(value);
+            }
+            Field::Data => {
+                self.detach_data();
+                let bytes = self.chunk.get(value).unwrap_or_default();
+                append_data(&mut self.data_buffer, &mut self.data, bytes);
+                return self.check_event(self.data_buffer.len());
+            }
+            Field::Name => self.name = Value::Chunk(value),
+            Field::Other(other) => {
+                let bytes = self.chunk.slice(value);
+                self.take_other(other, &bytes);
+            }
+            Field::Ignored => {}
+        }
+        Ok(())
+    }
+
+    /// A line that began in an earlier chunk and now stands whole in `self.line`.
+    fn take_buffered_line(&mut self) -> Result<(), DecodeError> {
+        let (field, skip) = field(&self.line);
+        match field {
+            Field::Data if matches!(self.data, Value::Absent) => {
+                // The line's own buffer becomes the data's: a long line is not copied again.
+                mem::swap(&mut self.line, &mut self.data_buffer);
+                self.data = Value::Buffer(skip);
+                self.line.clear();
+                self.check_event(self.data_buffer.len() - skip)
+            }
+            Field::Data => {
+                self.detach_data();
+                let value = self.line.get(skip..).unwrap_or_default();
+                append_data(&mut self.data_buffer, &mut self.data, value);
+                self.clear_line();
+                self.check_event(self.data_buffer.len())
+            }
+            Field::Name => {
+                mem::swap(&mut self.line, &mut self.name_buffer);
+                self.name = Value::Buffer(skip);
+                self.clear_line();
+                Ok(())
+            }
+            Field::Other(other) => {
+                let line = mem::take(&mut self.line);
+                self.take_other(other, line.get(skip..).unwrap_or_default());
+                Ok(())
+            }
+            Field::Ignored => {
+                self.clear_line();
+                Ok(())
+            }
+        }
+    }
+
+    fn take_other(&mut self, field: Other, value: &[u8]) {
+        match field {
+            Other::Id if value.contains(&0) => {}
+            Other::Id => {
+                self.id.clear();
+                self.id.extend_from_slice(value);
+                self.id_changed = true;
+            }
+            Other::Retry => {
+                if let Some(milliseconds) = digits(value) {
+                    self.retry = Some(milliseconds);
+                    self.reconnect = Some(milliseconds);
+                }
+            }
+        }
+    }
+
+    fn check_line(&self, length: usize) -> Result<(), DecodeError> {
+        if length <= self.limits.line {
+            return Ok(());
+        }
+        Err(DecodeError { what: "line", limit: self.limits.line })
+    }
+
+    fn check_event(&self, length: usize) -> Result<(), DecodeError> {
+        if length <= self.limits.event {
+            return Ok(());
+        }
+        Err(DecodeError { what: "event", limit: self.limits.event })
+    }
+
+    fn clear_line(&mut self) {
+        clear(&mut self.line);
+    }
+
+    fn clear_event(&mut self) {
+        self.name = Value::Absent;
+        self.retry = None;
+        if matches!(self.data, Value::Buffer(_)) {
+            clear(&mut self.data_buffer);
+        }
+        self.data = Value::Absent;
+    }
+
+    /// The chunk is read to its end: keeps what an unfinished event has of it and frees it, so that
+    /// the transport can use its buffer again.
+    fn let_go_of_chunk(&mut self) {
+        self.detach();
+        self.chunk = Bytes::new();
+        self.pos = 0;
+    }
+
+    /// Copies what the event being put together has in the chunk.
+    fn detach(&mut self) {
+        if let Value::Chunk(range) = &self.name {
+            self.name_buffer.clear();
+            self.name_buffer.extend_from_slice(self.chunk.get(range.clone()).unwrap_or_default());
+            self.name = Value::Buffer(0);
+        }
+        self.detach_data();
+    }
+
+    fn detach_data(&mut self) {
+        if let Value::Chunk(range) = &self.data {
+            self.data_buffer.clear();
+            self.data_buffer.extend_from_slice(self.chunk.get(range.clone()).unwrap_or_default());
+            self.data = Value::Buffer(0);
+        }
+    }
+
+    /// Skips one byte-order mark at the start of the stream, which may come in pieces.
+    fn skip_bom(&mut self) {
+        while let (Some(seen), Some(byte)) = (self.bom, self.chunk.get(self.pos)) {
+            match BOM.get(seen) {
+                Some(expected) if expected == byte => {
+                    self.pos += 1;
+                    self.bom = (seen + 1 < BOM.len()).then_some(seen + 1);
+                }
+                _ => {
+                    // Not a mark after all: its first bytes are the beginning of a line.
+                    self.line.extend_from_slice(BOM.get(..seen).unwrap_or_default());
+                    self.bom = None;
+                }
+            }
+        }
+    }
+}
+
+/// Adds a further line to the data that stands in `buffer`.
+fn append_data(buffer: &mut Vec<u8>, data: &mut Value, line: &[u8]) {
+    if !matches!(data, Value::Absent) {
+        buffer.push(b'\n');
+    }
+    buffer.extend_from_slice(line);
+    if let Value::Absent = data {
+        *data = Value::Buffer(0);
+    }
+}
+
+fn clear(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEEP { *buffer = Vec::new() } else { buffer.clear() }
+}
+
+enum Field {
+    Data,
+    Name,
+    Other(Other),
+    /// A comment or a field that the standard does not know.
+    Ignored,
+}
+
+#[derive(Clone, Copy)]
+enum Other {
+    Id,
+    Retry,
+}
+
+/// The field of a line, and how many bytes stand before its value.
+fn field(line: &[u8]) -> (Field, usize) {
+    let (field, name) = match line {
+        [b'd', b'a', b't', b'a', rest @ ..] => (Field::Data, rest),
+        [b'e', b'v', b'e', b'n', b't', rest @ ..] => (Field::Name, rest),
+        [b'i', b'd', rest @ ..] => (Field::Other(Other::Id), rest),
+        [b'r', b'e', b't', b'r', b'y', rest @ ..] => (Field::Other(Other::Retry), rest),
+        _ => (Field::Ignored, line),
+    };
+    let before = line.len() - name.len();
+    match name {
+        [] => (field, before),
+        [b':', b' ', ..] => (field, before + 2),
+        [b':', ..] => (field, before + 1),
+        _ => (Field::Ignored, 0),
+    }
+}
+
+/// The value of ASCII digits, saturating; `None` for anything else.
+fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        Some(sum.saturating_mul(10).saturating_add(u64::from(digit)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(decoder: &mut Decoder) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        while let Some(event) = decoder.next_event().unwrap() {
+            out.push((event.name().into_owned(), event.data().into_owned()));
+        }
+        out
+    }
+
+    #[test]
+    fn an_event_inside_one_chunk_is_not_copied() {
+        let chunk = Bytes::from_static(b"event: a\ndata: one\n\ndata: two\n\n");
+        let inside = chunk.as_ptr_range();
+        let mut decoder = Decoder::new();
+        decoder.push(chunk);
+        let mut seen = 0;
+        while let Some(event) = decoder.next_event().unwrap() {
+            assert!(inside.contains(&event.data_bytes().as_ptr()));
+            seen += 1;
+        }
+        assert_eq!(seen, 2);
+    }
+
+    #[test]
+    fn a_chunk_is_let_go_when_it_is_read() {
+        let chunk = Bytes::from("data: one\n\ndata: tw".to_owned());
+        let mut decoder = Decoder::new();
+        decoder.push(chunk.clone());
+        assert_eq!(events(&mut decoder).len(), 1);
+        assert!(chunk.is_unique(), "the transport may use its buffer again");
+    }
+
+    #[test]
+    fn pushing_early_loses_nothing() {
+        let mut decoder = Decoder::new();
+        for piece in ["event: n\nda", "ta: 1\n\ndata: 2\n", "data: 3\n\n", "data: 4\n\n"] {
+            decoder.push(Bytes::from_static(piece.as_bytes()));
+        }
+        let found: Vec<_> = events(&mut decoder).into_iter().map(|(_, data)| data).collect();
+        assert_eq!(found, ["1", "2\n3", "4"]);
+    }
+
+    #[test]
+    fn limits_are_errors_that_stay() {
+        let mut decoder = Decoder::with_limits(Limits::uniform(16));
+        decoder.push("data: 0123456789abcdef".into());
+        let error = decoder.next_event().unwrap_err();
+        assert_eq!(error.limit(), 16);
+        assert_eq!(decoder.next_event().unwrap_err(), error);
+
+        let mut decoder = Decoder::with_limits(Limits { line: 16, event: 20 });
+        for _ in 0..2 {
+            decoder.push("data: 012345678\n".into());
+            assert!(decoder.next_event().unwrap().is_none());
+        }
+        decoder.push("data: 012345678\n".into());
+        assert!(decoder.next_event().unwrap_err().to_string().contains("event"));
+    }
+
+    #[test]
+    fn comments_without_an_end_do_not_pile_up() {
+        let mut decoder = Decoder::with_limits(Limits::uniform(64));
+        for _ in 0..1000 {
+            decoder.push(": still here\n".into());
+            assert!(decoder.next_event().unwrap().is_none());
+        }
+        decoder.push("data: x\n\n".into());
+        assert_eq!(events(&mut decoder).len(), 1);
+    }
+
+    #[test]
+    fn buffers_shrink_after_a_large_event() {
+        let mut decoder = Decoder::new();
+        decoder.push("data: ".into());
+        assert!(decoder.next_event().unwrap().is_none());
+        for _ in 0..64 {
+            decoder.push(Bytes::from(vec![b'x'; 16 * 1024]));
+            assert!(decoder.next_event().unwrap().is_none());
+        }
+        decoder.push("\n\n".into());
+        assert_eq!(events(&mut decoder)[0].1.len(), 1 << 20);
+        assert!(decoder.line.capacity() + decoder.data_buffer.capacity() <= 2 * KEEP);
+    }
+}
