@@ -1,0 +1,5 @@
+//! What the benchmarks share: the workload and the way of measuring.
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
+pub mod measure;
+pub mod workload;
