@@ -1,5 +1,6 @@
 //! Server-sent events.
 
 mod decoder;
+mod template;
 
 pub use self::decoder::{DecodeError, Decoder, Limits, SseEvent};
