@@ -162,10 +162,9 @@ mod clock {
 #[cfg(all(test, feature = "timeout"))]
 mod tests {
     use std::future::poll_fn;
-    use std::future::Future;
     use std::task::Poll;
 
-    use tokio::time::{Instant, advance, sleep};
+    use tokio::time::{Instant, advance, sleep, timeout};
     use tokio_test::task::spawn;
     use tokio_test::{assert_pending, assert_ready};
 
@@ -258,7 +257,7 @@ mod tests {
         let mut dog = Watchdog::new(Some(LIMIT));
         let start = Instant::now();
         let mut drained = false;
-        poll_fn(|cx| {
+        let fired = poll_fn(|cx| {
             if !drained {
                 drained = true;
                 while tokio::task::coop::has_budget_remaining() {
@@ -267,8 +266,8 @@ mod tests {
                 }
             }
             dog.poll_expired(cx)
-        })
-        .await;
+        });
+        timeout(LIMIT * 2, fired).await.expect("woken by the timer");
         assert_eq!(start.elapsed().as_secs(), 5);
     }
 
