@@ -19,6 +19,7 @@ pub mod services;
 pub mod sse;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timer;
 #[cfg(feature = "client")]
 pub mod transport;
 

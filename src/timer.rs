@@ -1,0 +1,304 @@
+//! One deadline for a stream, re-armed lazily.
+//!
+//! A stream that resets a timer per event pays more for the timer than for the event. [`Watchdog`]
+//! leaves a registered timer alone: progress only clears a mark, and a timer that fires before the
+//! true deadline is moved to it. The owner polls its source first and the watchdog only when the
+//! source is pending, so a consumer that comes late never trips it.
+//!
+//! Without the feature `timeout` the same type exists and never fires, so that owners need no `cfg`.
+
+use std::time::Duration;
+
+/// What [`Watchdog::poll_expired`] reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elapsed {
+    /// The limit that was passed.
+    pub(crate) limit: Duration,
+    /// How long the source had been pending; at least `limit`.
+    pub(crate) waited: Duration,
+}
+
+pub(crate) use self::clock::Watchdog;
+
+#[cfg(feature = "timeout")]
+mod clock {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker, ready};
+    use std::time::Duration;
+
+    use tokio::task::coop;
+    use tokio::time::{Instant, Sleep};
+
+    use super::Elapsed;
+
+    /// A longer limit never fires: no stream is watched that long, and sums stay in range.
+    const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+    /// Fires once when its source has been pending for `limit` without progress.
+    ///
+    /// Polling it needs a tokio runtime with its time driver on, like every tokio timer.
+    #[derive(Debug)]
+    pub(crate) struct Watchdog {
+        limit: Option<Duration>,
+        /// When the present wait began; `None` from progress to the next pending poll.
+        since: Option<Instant>,
+        /// Made at the first pending poll; boxed so that the owner stays `Unpin` and small.
+        timer: Option<Pin<Box<Timer>>>,
+    }
+
+    impl Watchdog {
+        /// `None` is off.
+        pub(crate) fn new(limit: Option<Duration>) -> Self {
+            Self { limit: limit.filter(|limit| *limit <= FOREVER), since: None, timer: None }
+        }
+
+        /// Changes the limit, for the present wait too.
+        pub(crate) fn set_limit(&mut self, limit: Option<Duration>) {
+            self.limit = limit.filter(|limit| *limit <= FOREVER);
+        }
+
+        /// The source was ready: the next wait starts from nothing.
+        #[inline]
+        pub(crate) fn progress(&mut self) {
+            self.since = None;
+        }
+
+        /// To be called when the source is pending, and only then.
+        ///
+        /// The first call after progress starts the wait and is the one that reads the clock.
+        /// After it has fired, the watchdog is off.
+        #[inline]
+        pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Elapsed> {
+            match self.limit {
+                Some(limit) => self.poll_limit(limit, cx),
+                None => Poll::Pending,
+            }
+        }
+
+        fn poll_limit(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<Elapsed> {
+            let since = *self.since.get_or_insert_with(Instant::now);
+            let Some(deadline) = since.checked_add(limit) else { return Poll::Pending };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(Timer::new(deadline)));
+            ready!(timer.as_mut().poll_reached(deadline, cx));
+            *self = Self::new(None);
+            Poll::Ready(Elapsed { limit, waited: since.elapsed() })
+        }
+    }
+
+    pin_project_lite::pin_project! {
+        /// A tokio timer that knows which waker it holds.
+        #[derive(Debug)]
+        struct Timer {
+            #[pin]
+            sleep: Sleep,
+            // `None`: the timer is not registered, or not for the present deadline.
+            waker: Option<Waker>,
+        }
+    }
+
+    impl Timer {
+        fn new(deadline: Instant) -> Self {
+            Self { sleep: tokio::time::sleep_until(deadline), waker: None }
+        }
+
+        fn poll_reached(self: Pin<&mut Self>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+            let mut this = self.project();
+            // At most three rounds: fired early, moved to the deadline, fired there.
+            loop {
+                let registered = this.sleep.deadline();
+                let fired = this.sleep.is_elapsed();
+                if fired && registered >= deadline {
+                    return Poll::Ready(());
+                }
+                // A timer that is due too early is left alone until it has fired; one that is due
+                // too late (the limit was lowered) is moved at once.
+                if fired || registered > deadline {
+                    this.sleep.as_mut().reset(deadline);
+                    *this.waker = None;
+                }
+                if this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                    return Poll::Pending;
+                }
+                // Out of budget, the timer wakes the task without taking its waker, so such a poll
+                // does not count as a registration.
+                let registers = coop::has_budget_remaining();
+                if this.sleep.as_mut().poll(cx).is_pending() {
+                    *this.waker = registers.then(|| cx.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "timeout"))]
+mod clock {
+    use std::task::{Context, Poll};
+    use std::time::Duration;
+
+    use super::Elapsed;
+
+    /// The watchdog of a build without timers: it never fires.
+    #[derive(Debug)]
+    pub(crate) struct Watchdog;
+
+    impl Watchdog {
+        pub(crate) fn new(_limit: Option<Duration>) -> Self {
+            Self
+        }
+
+        pub(crate) fn set_limit(&mut self, _limit: Option<Duration>) {}
+
+        #[inline]
+        pub(crate) fn progress(&mut self) {}
+
+        #[inline]
+        pub(crate) fn poll_expired(&mut self, _cx: &mut Context<'_>) -> Poll<Elapsed> {
+            Poll::Pending
+        }
+    }
+}
+
+#[cfg(all(test, feature = "timeout"))]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use tokio::time::{Instant, advance, sleep, timeout};
+    use tokio_test::task::spawn;
+    use tokio_test::{assert_pending, assert_ready};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+    const TICK: Duration = Duration::from_millis(1);
+
+    fn elapsed(limit: Duration, waited: Duration) -> Elapsed {
+        Elapsed { limit, waited }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fires_at_the_limit_and_only_once() {
+        let mut dog = Watchdog::new(Some(LIMIT));
+        let start = Instant::now();
+        let fired = poll_fn(|cx| dog.poll_expired(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 5);
+        assert_eq!(fired.limit, LIMIT);
+        assert!(fired.waited >= LIMIT, "{fired:?}");
+
+        let mut again = spawn(poll_fn(|cx| dog.poll_expired(cx)));
+        assert_pending!(again.poll());
+        advance(LIMIT * 10).await;
+        assert!(!again.is_woken());
+        assert_pending!(again.poll());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_postpones_to_a_full_limit_and_no_more() {
+        let mut dog = Watchdog::new(Some(LIMIT));
+        for _ in 0..10 {
+            let mut wait = spawn(poll_fn(|cx| dog.poll_expired(cx)));
+            assert_pending!(wait.poll());
+            advance(LIMIT - TICK).await;
+            assert_pending!(wait.poll());
+            drop(wait);
+            dog.progress();
+        }
+        let start = Instant::now();
+        poll_fn(|cx| dog.poll_expired(cx)).await;
+        assert!(start.elapsed() <= LIMIT + TICK, "{:?}", start.elapsed());
+        assert!(start.elapsed() >= LIMIT, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_consumer_does_not_trip_it() {
+        let mut dog = Watchdog::new(Some(LIMIT));
+        assert_pending!(spawn(poll_fn(|cx| dog.poll_expired(cx))).poll());
+        dog.progress();
+        // The consumer holds the event for a minute; the old timer fires meanwhile.
+        sleep(Duration::from_secs(60)).await;
+        let start = Instant::now();
+        poll_fn(|cx| dog.poll_expired(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_costs_one_wake_up_per_limit() {
+        let mut dog = Watchdog::new(Some(LIMIT));
+        let mut wait = spawn(());
+        let mut wakes = 0;
+        for _ in 0..1000 {
+            wait.enter(|cx, _| assert_pending!(dog.poll_expired(cx)));
+            advance(Duration::from_millis(10)).await;
+            if wait.is_woken() {
+                wakes += 1;
+                wait.enter(|cx, _| assert_pending!(dog.poll_expired(cx)));
+            }
+            dog.progress();
+        }
+        assert!(wakes <= 3, "{wakes} wake-ups in 10 s with a limit of 5 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_task_that_polled_last_is_woken() {
+        let mut dog = Watchdog::new(Some(LIMIT));
+        let (mut first, mut second) = (spawn(()), spawn(()));
+        first.enter(|cx, _| assert_pending!(dog.poll_expired(cx)));
+        second.enter(|cx, _| assert_pending!(dog.poll_expired(cx)));
+        advance(LIMIT + TICK).await;
+        assert!(second.is_woken());
+        assert!(!first.is_woken());
+        let fired = second.enter(|cx, _| assert_ready!(dog.poll_expired(cx)));
+        assert_eq!(fired, elapsed(LIMIT, LIMIT + TICK));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_out_of_budget_is_still_woken_by_the_timer() {
+        let mut dog = Watchdog::new(Some(LIMIT));
+        let start = Instant::now();
+        let mut drained = false;
+        let fired = poll_fn(|cx| {
+            if !drained {
+                drained = true;
+                while tokio::task::coop::has_budget_remaining() {
+                    let mut step = std::pin::pin!(tokio::task::consume_budget());
+                    let _ = step.as_mut().poll(cx);
+                }
+            }
+            dog.poll_expired(cx)
+        });
+        timeout(LIMIT * 2, fired).await.expect("woken by the timer");
+        assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lowered_limit_holds_for_the_present_wait() {
+        let mut dog = Watchdog::new(Some(LIMIT * 10));
+        assert_pending!(spawn(poll_fn(|cx| dog.poll_expired(cx))).poll());
+        dog.set_limit(Some(LIMIT));
+        let start = Instant::now();
+        poll_fn(|cx| dog.poll_expired(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn off_and_huge_limits_never_fire() {
+        for limit in [None, Some(Duration::MAX), Some(Duration::from_secs(u64::MAX / 2))] {
+            let mut dog = Watchdog::new(limit);
+            let mut wait = spawn(poll_fn(|cx| dog.poll_expired(cx)));
+            assert_pending!(wait.poll());
+            advance(Duration::from_secs(24 * 60 * 60)).await;
+            assert!(matches!(wait.poll(), Poll::Pending), "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn small_unpin_and_silent_until_polled() {
+        fn promised<T: Send + Sync + Unpin>(_: &T) {}
+        // Outside a runtime: no timer is made before the first pending poll.
+        let mut dog = Watchdog::new(Some(LIMIT));
+        dog.progress();
+        promised(&dog);
+        assert!(size_of::<Watchdog>() <= 40, "{}", size_of::<Watchdog>());
+    }
+}
