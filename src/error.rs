@@ -1,7 +1,35 @@
 //! One error type for every endpoint.
+//!
+//! Between layers errors are [`BoxError`]s; an endpoint turns whatever comes up into an [`Error`],
+//! which knows the API's vocabulary: a [kind](Error::kind) to match on, the status, code and ids to
+//! report, and the facts that decide whether to send again.
+//!
+//! ```
+//! use tower_openai::{Error, ErrorKind};
+//!
+//! fn report(error: &Error) {
+//!     match error.kind() {
+//!         ErrorKind::RateLimited => println!("come back in {:?}", error.retry_after()),
+//!         ErrorKind::Incomplete => println!("cut short: {:?}", error.incomplete_reason()),
+//!         _ if error.is_retryable() => println!("worth another try"),
+//!         _ => println!("{error} (request {:?})", error.request_id()),
+//!     }
+//!     for cause in error.chain().skip(1) {
+//!         println!("  because {cause}");
+//!     }
+//! }
+//! ```
+//!
+//! `Display` is one line about this call and never repeats its causes; [`Error::chain`] walks them.
+//! Neither it nor `Debug` shows a credential: header values are left out, and what looks like a key
+//! in a server's message is replaced.
 
+mod causes;
 mod chain;
-mod classify;
+mod http_status;
+mod kind;
+pub(crate) mod retry_hint;
+mod said;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,142 +39,15 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::BoxError;
+use crate::model::{RateLimitSnapshot, Response};
 
 pub use self::chain::Chain;
+pub use self::kind::{ErrorKind, Stage};
 
-/// What went wrong, in the vocabulary of the API.
+/// The error of every endpoint: one pointer in size, opaque, with accessors.
 ///
-/// [`as_str`](Self::as_str) gives the stable `snake_case` name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The credential is missing, wrong or expired (401).
-    Auth,
-    /// The credential may not do this (403).
-    Permission,
-    /// No such thing (404).
-    NotFound,
-    /// The request is malformed or refused as it stands (400, 413, 422 and others of the kind).
-    InvalidRequest,
-    /// The input does not fit the model's context window.
-    ContextWindow,
-    /// The account's quota is used up; waiting does not help.
-    Quota,
-    /// The plan's usage limit is reached until it resets.
-    UsageLimit,
-    /// The plan does not include this.
-    UsageNotIncluded,
-    /// Too many requests or tokens for now.
-    RateLimited,
-    /// The server asks for less traffic.
-    Overloaded,
-    /// The request or its answer breaks a usage policy.
-    Policy,
-    /// The resource is in another state than the request supposes (409).
-    Conflict,
-    /// The server, or a timeout layer, gave up waiting (408 and others of the kind).
-    Timeout,
-    /// No response head within the limit.
-    HeadTimeout,
-    /// No first event within the limit.
-    FirstEventTimeout,
-    /// No byte within the limit.
-    IdleTimeout,
-    /// No event within the limit, although bytes may have come.
-    ProgressTimeout,
-    /// The whole call took longer than its limit.
-    TotalTimeout,
-    /// The server failed (5xx).
-    Server,
-    /// No connection could be made.
-    Connect,
-    /// TLS could not be agreed on.
-    Tls,
-    /// The proxy refused or failed.
-    Proxy,
-    /// The connection broke.
-    Transport,
-    /// The stream ended before its terminal event.
-    Truncated,
-    /// The server said something that is not the protocol.
-    Protocol,
-    /// Something is larger than its limit.
-    TooLarge,
-    /// The answer was cut short by the server, with a reason (`response.incomplete`).
-    Incomplete,
-    /// The request or the configuration cannot be sent as it is; nothing was sent.
-    Build,
-}
-
-impl ErrorKind {
-    /// The stable `snake_case` name, for logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::Permission => "permission",
-            Self::NotFound => "not_found",
-            Self::InvalidRequest => "invalid_request",
-            Self::ContextWindow => "context_window",
-            Self::Quota => "quota",
-            Self::UsageLimit => "usage_limit",
-            Self::UsageNotIncluded => "usage_not_included",
-            Self::RateLimited => "rate_limited",
-            Self::Overloaded => "overloaded",
-            Self::Policy => "policy",
-            Self::Conflict => "conflict",
-            Self::Timeout => "timeout",
-            Self::HeadTimeout => "head_timeout",
-            Self::FirstEventTimeout => "first_event_timeout",
-            Self::IdleTimeout => "idle_timeout",
-            Self::ProgressTimeout => "progress_timeout",
-            Self::TotalTimeout => "total_timeout",
-            Self::Server => "server",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Proxy => "proxy",
-            Self::Transport => "transport",
-            Self::Truncated => "truncated",
-            Self::Protocol => "protocol",
-            Self::TooLarge => "too_large",
-            Self::Incomplete => "incomplete",
-            Self::Build => "build",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How far the request had come when it failed: what a caller needs to know before sending again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Stage {
-    /// Nothing reached the server.
-    NotSent,
-    /// The server has, or may have, the whole request; no event of its answer was read.
-    Sent,
-    /// The answer had begun.
-    Streaming,
-    /// It cannot be told whether the server has the request.
-    Unknown,
-}
-
-impl Stage {
-    /// The stable `snake_case` name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotSent => "not_sent",
-            Self::Sent => "sent",
-            Self::Streaming => "streaming",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// The error of every endpoint: small (one pointer), opaque, with accessors.
+/// `From<BoxError>` finds the meaning of any error by walking its causes; an [`Error`] that is boxed
+/// and turned back is the same error.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -154,15 +55,39 @@ struct Inner {
     stage: Stage,
     message: Box<str>,
     status: Option<StatusCode>,
-    code: Option<Box<str>>,
-    param: Option<Box<str>>,
+    facts: Facts,
     request_id: Option<Box<str>>,
     cf_ray: Option<Box<str>>,
+    authorization_error: Option<Box<str>>,
     retry_after: Option<Duration>,
+    /// What the server says of retrying, where it says so.
+    retryable: Option<bool>,
+    rate_limits: Vec<RateLimitSnapshot>,
+    response: Option<Box<Response>>,
     response_id: Option<Arc<str>>,
     sequence_number: Option<u64>,
+    /// Whether content had been handed out, so that sending again would repeat it.
+    handed_out: bool,
     body: Bytes,
     source: Option<BoxError>,
+}
+
+/// What the API's own error object says.
+#[derive(Clone, Default)]
+struct Facts {
+    code: Option<Box<str>>,
+    error_type: Option<Box<str>>,
+    param: Option<Box<str>>,
+    plan_type: Option<Box<str>>,
+    resets_at: Option<i64>,
+}
+
+/// What an endpoint knows of the stream that an error ends.
+pub(crate) struct Progress {
+    pub(crate) response_id: Option<Arc<str>>,
+    pub(crate) sequence_number: Option<u64>,
+    pub(crate) handed_out: bool,
+    pub(crate) request_id: Option<Box<str>>,
 }
 
 impl Error {
@@ -172,13 +97,17 @@ impl Error {
             stage: Stage::Unknown,
             message: message.into(),
             status: None,
-            code: None,
-            param: None,
+            facts: Facts::default(),
             request_id: None,
             cf_ray: None,
+            authorization_error: None,
             retry_after: None,
+            retryable: None,
+            rate_limits: Vec::new(),
+            response: None,
             response_id: None,
             sequence_number: None,
+            handed_out: false,
             body: Bytes::new(),
             source: None,
         }))
@@ -199,24 +128,211 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        self.0.body = body;
+        self
+    }
+
+    pub(crate) fn with_response(mut self, response: Box<Response>) -> Self {
+        self.0.response_id = Some(response.id.as_ref().into());
+        self.0.response = Some(response);
+        self
+    }
+
+    /// Says how far the stream had come that this error ends.
+    pub(crate) fn in_stream(mut self, progress: Progress) -> Self {
+        let inner = &mut self.0;
+        inner.stage = Stage::Streaming;
+        inner.response_id = inner.response_id.take().or(progress.response_id);
+        inner.sequence_number = inner.sequence_number.or(progress.sequence_number);
+        inner.request_id = inner.request_id.take().or(progress.request_id);
+        inner.handed_out = progress.handed_out;
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// How far the request had come.
+    pub fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    /// The status of the answer, if there was one and it was not a success.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// The API's code, such as `rate_limit_exceeded`; for a 401 also the one in `x-error-json`.
+    pub fn code(&self) -> Option<&str> {
+        self.0.facts.code.as_deref()
+    }
+
+    /// The API's error type, such as `invalid_request_error`.
+    pub fn error_type(&self) -> Option<&str> {
+        self.0.facts.error_type.as_deref()
+    }
+
+    /// The request's member that is at fault.
+    pub fn param(&self) -> Option<&str> {
+        self.0.facts.param.as_deref()
+    }
+
+    /// The sentence of the server, or of this crate, on what went wrong; one line.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The server's id of the request: `x-request-id`, else `x-oai-request-id`.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Cloudflare's id of the request.
+    pub fn cf_ray(&self) -> Option<&str> {
+        self.0.cf_ray.as_deref()
+    }
+
+    /// What `x-openai-authorization-error` says on a 401.
+    pub fn authorization_error(&self) -> Option<&str> {
+        self.0.authorization_error.as_deref()
+    }
+
+    /// How long the server asks to wait: from `retry-after-ms`, `retry-after`, or the message.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The rate limits that the answer's headers report; of a usage limit, the limit that was hit.
+    pub fn rate_limits(&self) -> &[RateLimitSnapshot] {
+        &self.0.rate_limits
+    }
+
+    /// The plan whose usage limit is reached.
+    pub fn plan_type(&self) -> Option<&str> {
+        self.0.facts.plan_type.as_deref()
+    }
+
+    /// When the usage limit resets, in seconds since the Unix epoch.
+    pub fn resets_at(&self) -> Option<i64> {
+        self.0.facts.resets_at
+    }
+
+    /// The response that failed or was cut short, with its partial output and usage.
+    pub fn response(&self) -> Option<&Response> {
+        self.0.response.as_deref()
+    }
+
+    /// The response's id, once an event has told it.
+    pub fn response_id(&self) -> Option<&str> {
+        self.0.response_id.as_deref()
+    }
+
+    /// The last sequence number that was read: where a stored stream can be taken up again.
+    pub fn sequence_number(&self) -> Option<u64> {
+        self.0.sequence_number
+    }
+
+    /// Why the answer is incomplete, such as `max_output_tokens` or `content_filter`.
+    pub fn incomplete_reason(&self) -> Option<&str> {
+        self.0.response.as_ref()?.incomplete_details.as_ref()?.reason.as_deref()
+    }
+
+    /// The body of the refusal as it came, at most 64 KiB of it.
+    ///
+    /// It may quote what was sent; `Debug` and `Display` never show it.
+    pub fn body(&self) -> &Bytes {
+        &self.0.body
+    }
+
+    /// Whether the same request may well succeed if it is sent again, and repeats nothing that was
+    /// handed out.
+    ///
+    /// False once content of a stream was handed out and the connection broke: what has been read
+    /// would come twice.
+    pub fn is_retryable(&self) -> bool {
+        if let Some(retryable) = self.0.retryable {
+            return retryable;
+        }
+        match self.0.kind {
+            ErrorKind::RateLimited
+            | ErrorKind::Server
+            | ErrorKind::Conflict
+            | ErrorKind::Connect => true,
+            ErrorKind::Timeout
+            | ErrorKind::HeadTimeout
+            | ErrorKind::FirstEventTimeout
+            | ErrorKind::IdleTimeout
+            | ErrorKind::ProgressTimeout
+            | ErrorKind::Transport
+            | ErrorKind::Truncated => !self.0.handed_out,
+            _ => false,
+        }
+    }
+
+    /// This error and all its causes, outermost first.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain::new(self)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .finish_non_exhaustive()
+        fn optional<T: fmt::Debug>(
+            out: &mut fmt::DebugStruct<'_, '_>,
+            name: &str,
+            value: &Option<T>,
+        ) {
+            if let Some(value) = value {
+                out.field(name, value);
+            }
+        }
+        let inner = &*self.0;
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &inner.kind).field("stage", &inner.stage);
+        out.field("message", &inner.message);
+        optional(&mut out, "status", &inner.status);
+        optional(&mut out, "code", &inner.facts.code);
+        optional(&mut out, "type", &inner.facts.error_type);
+        optional(&mut out, "param", &inner.facts.param);
+        optional(&mut out, "request_id", &inner.request_id);
+        optional(&mut out, "cf_ray", &inner.cf_ray);
+        optional(&mut out, "retry_after", &inner.retry_after);
+        optional(&mut out, "response_id", &inner.response_id);
+        optional(&mut out, "sequence_number", &inner.sequence_number);
+        optional(&mut out, "source", &inner.source);
+        out.finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        let inner = &*self.0;
+        f.write_str(&inner.message)?;
+        let mut separator = " (";
+        let mut fact = |name: &str, value: &dyn fmt::Display| {
+            let result = write!(f, "{separator}{name} {value}");
+            separator = ", ";
+            result
+        };
+        if let Some(status) = &inner.status {
+            fact("status", &status.as_u16())?;
+        }
+        if let Some(code) = &inner.facts.code {
+            fact("code", code)?;
+        }
+        if let Some(wait) = &inner.retry_after {
+            fact("retry after", &format_args!("{wait:?}"))?;
+        }
+        if let Some(id) = &inner.request_id {
+            fact("request", id)?;
+        }
+        if let Some(ray) = &inner.cf_ray {
+            fact("cf-ray", ray)?;
+        }
+        if separator == ", " { f.write_str(")") } else { Ok(()) }
     }
 }
 
@@ -226,5 +342,44 @@ impl std::error::Error for Error {
             Some(source) => Some(&**source),
             None => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_small_and_travels() {
+        fn travels<T: Send + Sync + 'static>() {}
+        travels::<Error>();
+        assert!(size_of::<Error>() <= 16);
+    }
+
+    #[test]
+    fn display_is_one_line_without_the_cause() {
+        let mut error = Error::new(ErrorKind::RateLimited, "slow down").with_source("the cause");
+        error.0.status = Some(StatusCode::TOO_MANY_REQUESTS);
+        error.0.retry_after = Some(Duration::from_millis(1500));
+        assert_eq!(error.to_string(), "slow down (status 429, retry after 1.5s)");
+        let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+        assert_eq!(chain.len(), 2);
+        assert_eq!(chain[1], "the cause");
+    }
+
+    #[test]
+    fn a_broken_stream_is_not_retried_once_content_was_handed_out() {
+        let progress = |handed_out| Progress {
+            response_id: None,
+            sequence_number: Some(3),
+            handed_out,
+            request_id: None,
+        };
+        let broken = || Error::new(ErrorKind::Transport, "reset");
+        assert!(broken().in_stream(progress(false)).is_retryable());
+        assert!(!broken().in_stream(progress(true)).is_retryable());
+        // What the server says about its own failure stands.
+        let server = Error::new(ErrorKind::Server, "failed").in_stream(progress(true));
+        assert!(server.is_retryable());
     }
 }

@@ -1,23 +1,34 @@
 //! Every cause of an error, one after another.
 
+use std::error::Error;
+
 /// The causes of an error, outermost first.
+///
+/// A cause that only repeats the line before it is left out.
 #[derive(Clone, Debug)]
 pub struct Chain<'a> {
-    next: Option<&'a (dyn std::error::Error + 'static)>,
+    next: Option<&'a (dyn Error + 'static)>,
+    last: String,
 }
 
 impl<'a> Chain<'a> {
-    pub(crate) fn new(first: &'a (dyn std::error::Error + 'static)) -> Self {
-        Self { next: Some(first) }
+    pub(crate) fn new(first: &'a (dyn Error + 'static)) -> Self {
+        Self { next: Some(first), last: String::new() }
     }
 }
 
 impl<'a> Iterator for Chain<'a> {
-    type Item = &'a (dyn std::error::Error + 'static);
+    type Item = &'a (dyn Error + 'static);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let current = self.next?;
-        self.next = current.source();
-        Some(current)
+        loop {
+            let current = self.next?;
+            self.next = current.source();
+            let line = current.to_string();
+            if line != self.last {
+                self.last = line;
+                return Some(current);
+            }
+        }
     }
 }

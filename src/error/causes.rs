@@ -1,0 +1,168 @@
+//! What an error from below means: found by walking its causes.
+
+use std::error::Error as StdError;
+use std::{io, iter};
+
+use bytes::Bytes;
+
+use super::{Error, ErrorKind, Inner, Stage, said};
+use crate::BoxError;
+use crate::sse::DecodeError;
+
+impl From<BoxError> for Error {
+    /// Finds the meaning of an error that came up through layers.
+    ///
+    /// A boxed [`Error`] is that error. Otherwise the causes are walked: an [`Error`] among them
+    /// lends its facts; then the timeouts and refusals of this crate's and of tower's layers and
+    /// the causes that transports have are looked for. The error stays as the
+    /// [`source`](StdError::source).
+    fn from(error: BoxError) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(own) => return *own,
+            Err(error) => error,
+        };
+        let own = causes(&*error).find_map(|cause| cause.downcast_ref::<Self>());
+        let found = match own {
+            Some(own) => own.facts(),
+            None => {
+                let (kind, stage) = meaning(&*error);
+                Self::new(kind, said::one_line(&error.to_string())).with_stage(stage)
+            }
+        };
+        found.with_source(error)
+    }
+}
+
+impl Error {
+    /// All that can be copied of an error that stays where it is.
+    fn facts(&self) -> Self {
+        let inner = &*self.0;
+        Self(Box::new(Inner {
+            message: inner.message.clone(),
+            facts: inner.facts.clone(),
+            request_id: inner.request_id.clone(),
+            cf_ray: inner.cf_ray.clone(),
+            authorization_error: inner.authorization_error.clone(),
+            rate_limits: inner.rate_limits.clone(),
+            response: inner.response.clone(),
+            response_id: inner.response_id.clone(),
+            body: Bytes::clone(&inner.body),
+            source: None,
+            ..**inner
+        }))
+    }
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    iter::successors(Some(error), |cause| cause.source())
+}
+
+fn meaning(error: &(dyn StdError + 'static)) -> (ErrorKind, Stage) {
+    if let Some(found) = causes(error).find_map(of_layer) {
+        return found;
+    }
+    #[cfg(feature = "client")]
+    if let Some(found) = crate::transport::classify(error) {
+        return found;
+    }
+    let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.map_or((ErrorKind::Transport, Stage::Unknown), |error| of_io(error.kind()))
+}
+
+/// The errors of layers, ours and tower's.
+fn of_layer(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Stage)> {
+    if cause.is::<DecodeError>() {
+        return Some((ErrorKind::TooLarge, Stage::Streaming));
+    }
+    #[cfg(feature = "timeout")]
+    if cause.is::<crate::layers::IdleTimeoutError>() {
+        return Some((ErrorKind::IdleTimeout, Stage::Streaming));
+    }
+    #[cfg(feature = "timeout")]
+    if cause.is::<tower::timeout::error::Elapsed>() {
+        return Some((ErrorKind::Timeout, Stage::Unknown));
+    }
+    if cause.is::<tower::load_shed::error::Overloaded>() {
+        // The load that was shed is the caller's own; nothing went out.
+        return Some((ErrorKind::Overloaded, Stage::NotSent));
+    }
+    None
+}
+
+fn of_io(kind: io::ErrorKind) -> (ErrorKind, Stage) {
+    match kind {
+        io::ErrorKind::ConnectionRefused => (ErrorKind::Connect, Stage::NotSent),
+        io::ErrorKind::TimedOut => (ErrorKind::Timeout, Stage::Unknown),
+        // What decompression says of bytes that are not what the header promised.
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            (ErrorKind::Protocol, Stage::Unknown)
+        }
+        _ => (ErrorKind::Transport, Stage::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Wrapper(BoxError);
+
+    impl std::fmt::Display for Wrapper {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a layer failed")
+        }
+    }
+
+    impl StdError for Wrapper {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&*self.0)
+        }
+    }
+
+    #[test]
+    fn a_boxed_error_comes_back_as_itself() {
+        let error = Error::from(BoxError::from(Error::build("no")));
+        assert_eq!((error.kind(), error.stage()), (ErrorKind::Build, Stage::NotSent));
+        assert!(StdError::source(&error).is_none());
+    }
+
+    #[test]
+    fn an_error_under_a_wrapper_lends_its_facts() {
+        let inner = Error::new(ErrorKind::RateLimited, "slow down").with_stage(Stage::Sent);
+        let error = Error::from(BoxError::from(Wrapper(inner.into())));
+        assert_eq!((error.kind(), error.stage()), (ErrorKind::RateLimited, Stage::Sent));
+        let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+        assert_eq!(chain, ["slow down", "a layer failed", "slow down"]);
+    }
+
+    #[test]
+    fn causes_decide() {
+        let cases: [(BoxError, ErrorKind, Stage); 4] = [
+            (
+                io::Error::from(io::ErrorKind::ConnectionRefused).into(),
+                ErrorKind::Connect,
+                Stage::NotSent,
+            ),
+            (
+                io::Error::from(io::ErrorKind::ConnectionReset).into(),
+                ErrorKind::Transport,
+                Stage::Unknown,
+            ),
+            (
+                tower::load_shed::error::Overloaded::new().into(),
+                ErrorKind::Overloaded,
+                Stage::NotSent,
+            ),
+            ("something else".into(), ErrorKind::Transport, Stage::Unknown),
+        ];
+        for (error, kind, stage) in cases {
+            let text = error.to_string();
+            let error = Error::from(BoxError::from(Wrapper(error)));
+            assert_eq!((error.kind(), error.stage()), (kind, stage), "{text}");
+            assert_eq!(error.chain().last().map(ToString::to_string), Some(text));
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! From what the wire says to an `Error`.

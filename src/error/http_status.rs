@@ -1,0 +1,258 @@
+//! What an answer means that is not a success: status, then the API's error object, then headers.
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{Error, ErrorKind, Stage, retry_hint, said};
+use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
+
+impl Error {
+    /// The error of an answer with this head and this (possibly cut) body.
+    pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+        let said = ErrorBody::parse(&body).map(|body| body.error).unwrap_or_default();
+        let kind = kind(status, &said, &body);
+        let message = match said.message.as_deref().map(str::trim) {
+            Some(message) if !message.is_empty() => said::one_line(message),
+            _ => unsaid(kind, status, headers, &body),
+        };
+        let mut error = Self::new(kind, message).with_stage(Stage::Sent);
+        let inner = &mut error.0;
+        inner.status = Some(status);
+        inner.facts = said::facts(&said);
+        inner.request_id = request_id(headers);
+        inner.cf_ray = text(headers, "cf-ray");
+        inner.authorization_error = text(headers, "x-openai-authorization-error");
+        if inner.facts.code.is_none() {
+            inner.facts.code = code_in_header(headers).or(inner.authorization_error.clone());
+        }
+        inner.retry_after = retry_hint::in_headers(headers)
+            .or_else(|| said.message.as_deref().and_then(retry_hint::in_text));
+        if !said::is_final(kind) {
+            inner.retryable = match text(headers, "x-should-retry").as_deref() {
+                Some("true") => Some(true),
+                Some("false") => Some(false),
+                _ => None,
+            };
+        }
+        inner.rate_limits = rate_limits(kind, headers);
+        inner.body = body;
+        error
+    }
+}
+
+/// `x-request-id`, else `x-oai-request-id`.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    text(headers, "x-request-id").or_else(|| text(headers, "x-oai-request-id"))
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then(|| said::one_line(value).into())
+}
+
+/// The code in `x-error-json`: base64 of an error body.
+fn code_in_header(headers: &HeaderMap) -> Option<Box<str>> {
+    let value = headers.get("x-error-json")?.as_bytes();
+    let json = base64::prelude::BASE64_STANDARD.decode(value).ok()?;
+    let code = ErrorBody::parse(&json)?.error.code?;
+    Some(said::one_line(&code).into())
+}
+
+fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
+    const BAD_IMAGE: &[u8] = b"The image data you provided does not represent a valid image";
+    if let Some(kind) = said::kind_of_error(said) {
+        // A code that names a failure of the server's says less than the status does.
+        if !matches!(kind, ErrorKind::Server | ErrorKind::InvalidRequest) {
+            return kind;
+        }
+    }
+    match status.as_u16() {
+        400 if memchr::memmem::find(body, BAD_IMAGE).is_some() => ErrorKind::InvalidRequest,
+        401 => ErrorKind::Auth,
+        402 => ErrorKind::Quota,
+        403 => ErrorKind::Permission,
+        404 => ErrorKind::NotFound,
+        407 => ErrorKind::Proxy,
+        408 => ErrorKind::Timeout,
+        409 => ErrorKind::Conflict,
+        413 => ErrorKind::TooLarge,
+        429 => ErrorKind::RateLimited,
+        400..=499 => ErrorKind::InvalidRequest,
+        529 => ErrorKind::Overloaded,
+        500..=599 => ErrorKind::Server,
+        _ => ErrorKind::Protocol,
+    }
+}
+
+/// The line for a body without a message.
+fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+    let body = String::from_utf8_lossy(body);
+    if status == StatusCode::FORBIDDEN && body.contains("Cloudflare") && body.contains("blocked") {
+        return "Cloudflare blocked the request; the API may not be available from this region"
+            .to_owned();
+    }
+    if kind == ErrorKind::Policy {
+        return said::sentence(kind, None);
+    }
+    let reason = status.canonical_reason().unwrap_or("an unknown status");
+    let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let html = content_type.is_some_and(|value| value.contains("html"))
+        || body.trim_start().starts_with('<');
+    match body.trim() {
+        "" => format!("the server answered {reason} without a body"),
+        _ if html => format!("the server answered {reason} with a page in place of an API error"),
+        _ if status.is_redirection() => format!("the server answered {reason}, which is not followed"),
+        body => said::one_line(body),
+    }
+}
+
+/// All limits that the headers report; of a usage limit the one that was hit, if it is named.
+fn rate_limits(kind: ErrorKind, headers: &HeaderMap) -> Vec<RateLimitSnapshot> {
+    let mut all = RateLimitSnapshot::from_headers(headers);
+    if kind == ErrorKind::UsageLimit {
+        if let Some(active) = text(headers, "x-codex-active-limit") {
+            let active = active.to_ascii_lowercase().replace('-', "_");
+            if all.iter().any(|limit| limit.limit_id.as_deref() == Some(&active)) {
+                all.retain(|limit| limit.limit_id.as_deref() == Some(&active));
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(status: u16, headers: &[(&'static str, &str)], body: &str) -> Error {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        Error::from_response(status, &headers, Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    fn coded(code: &str) -> String {
+        format!(r#"{{"error":{{"message":"m","type":"t","param":null,"code":"{code}"}}}}"#)
+    }
+
+    #[test]
+    fn status_alone() {
+        let cases = [
+            (400, ErrorKind::InvalidRequest, false),
+            (401, ErrorKind::Auth, false),
+            (403, ErrorKind::Permission, false),
+            (404, ErrorKind::NotFound, false),
+            (408, ErrorKind::Timeout, true),
+            (409, ErrorKind::Conflict, true),
+            (413, ErrorKind::TooLarge, false),
+            (422, ErrorKind::InvalidRequest, false),
+            (429, ErrorKind::RateLimited, true),
+            (500, ErrorKind::Server, true),
+            (502, ErrorKind::Server, true),
+            (503, ErrorKind::Server, true),
+            (504, ErrorKind::Server, true),
+            (529, ErrorKind::Overloaded, false),
+            (302, ErrorKind::Protocol, false),
+        ];
+        for (status, kind, retryable) in cases {
+            let error = error(status, &[], "");
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{status}");
+            assert_eq!(error.status().unwrap(), status);
+            assert_eq!(error.stage(), Stage::Sent);
+        }
+    }
+
+    #[test]
+    fn code_before_status() {
+        let cases = [
+            (503, "server_is_overloaded", ErrorKind::Overloaded),
+            (503, "slow_down", ErrorKind::Overloaded),
+            (400, "context_length_exceeded", ErrorKind::ContextWindow),
+            (400, "cyber_policy", ErrorKind::Policy),
+            (403, "misalignment_policy_violation", ErrorKind::Policy),
+            (429, "insufficient_quota", ErrorKind::Quota),
+            (429, "usage_limit_reached", ErrorKind::UsageLimit),
+            (429, "usage_not_included", ErrorKind::UsageNotIncluded),
+            (429, "rate_limit_exceeded", ErrorKind::RateLimited),
+            (400, "invalid_prompt", ErrorKind::InvalidRequest),
+            (401, "invalid_api_key", ErrorKind::Auth),
+            (500, "anything", ErrorKind::Server),
+        ];
+        for (status, code, kind) in cases {
+            let error = error(status, &[], &coded(code));
+            assert_eq!((error.kind(), error.code()), (kind, Some(code)), "{status}");
+        }
+        // The same names as a type, as the usage errors have them.
+        let body = r#"{"error":{"type":"usage_limit_reached","plan_type":"plus","resets_at":1704069000}}"#;
+        let usage = error(429, &[], body);
+        assert_eq!(usage.kind(), ErrorKind::UsageLimit);
+        assert_eq!((usage.plan_type(), usage.resets_at()), (Some("plus"), Some(1_704_069_000)));
+        assert!(!usage.is_retryable());
+    }
+
+    #[test]
+    fn usage_limit_names_the_limit_that_was_hit() {
+        let body = r#"{"error":{"type":"usage_limit_reached"}}"#;
+        let headers = [
+            ("x-codex-active-limit", "codex_other"),
+            ("x-codex-other-limit-name", "codex_other"),
+            ("x-codex-other-primary-used-percent", "100"),
+            ("x-codex-primary-used-percent", "10"),
+        ];
+        let named = error(429, &headers, body);
+        assert_eq!(named.rate_limits().len(), 1);
+        assert_eq!(named.rate_limits()[0].limit_name.as_deref(), Some("codex_other"));
+        let unnamed: Vec<_> = headers.into_iter().filter(|(name, _)| !name.ends_with("name")).collect();
+        assert_eq!(error(429, &unnamed, body).rate_limits()[0].limit_name, None);
+    }
+
+    #[test]
+    fn auth_facts_come_from_headers() {
+        let json = base64::prelude::BASE64_STANDARD.encode(r#"{"error":{"code":"token_expired"}}"#);
+        let headers = [
+            ("x-error-json", json.as_str()),
+            ("x-openai-authorization-error", "missing_authorization_header"),
+            ("x-oai-request-id", "req_2"),
+            ("cf-ray", "ray_1"),
+        ];
+        let error = error(401, &headers, "");
+        assert_eq!(error.kind(), ErrorKind::Auth);
+        assert_eq!(error.code(), Some("token_expired"));
+        assert_eq!(error.authorization_error(), Some("missing_authorization_header"));
+        assert_eq!((error.request_id(), error.cf_ray()), (Some("req_2"), Some("ray_1")));
+    }
+
+    #[test]
+    fn cyber_policy_without_a_message_has_a_sentence() {
+        let body = r#"{"error":{"message":"  ","code":"cyber_policy"}}"#;
+        let error = error(400, &[], body);
+        assert_eq!(error.kind(), ErrorKind::Policy);
+        assert!(error.message().contains("policy"), "{error}");
+    }
+
+    #[test]
+    fn hints_of_waiting_and_retrying() {
+        let seconds = |error: Error| error.retry_after().map(|wait| wait.as_secs_f64());
+        assert_eq!(seconds(error(429, &[("retry-after", "2")], "")), Some(2.0));
+        let body = r#"{"error":{"message":"Please try again in 11.054s."}}"#;
+        assert_eq!(seconds(error(429, &[], body)), Some(11.054));
+        assert!(error(404, &[("x-should-retry", "true")], "").is_retryable());
+        assert!(!error(500, &[("x-should-retry", "false")], "").is_retryable());
+        let quota = error(429, &[("x-should-retry", "true")], &coded("insufficient_quota"));
+        assert!(!quota.is_retryable(), "the code forbids it");
+    }
+
+    #[test]
+    fn odd_bodies_are_one_line() {
+        let html = error(502, &[("content-type", "text/html")], "<html><h1>502</h1></html>");
+        assert!(!html.to_string().contains('<'), "{html}");
+        assert_eq!(html.body(), "<html><h1>502</h1></html>");
+        assert_eq!(error(500, &[], "upstream\nfailed").message(), "upstream failed");
+        assert_eq!(error(400, &[], r#"{"detail":"Bad model"}"#).message(), "Bad model");
+        let echo = error(401, &[], r#"{"error":{"message":"Incorrect API key: sk-abcdef0123456789"}}"#);
+        assert!(!format!("{echo} {echo:?}").contains("sk-abcdef"), "{echo:?}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The vocabulary of errors.
+
+use std::fmt;
+
+/// What went wrong, in the vocabulary of the API.
+///
+/// [`as_str`](Self::as_str) gives the stable `snake_case` name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The credential is missing, wrong or expired (401).
+    Auth,
+    /// The credential may not do this (403).
+    Permission,
+    /// No such thing (404).
+    NotFound,
+    /// The request is malformed or refused as it stands (400, 413, 422 and others of the kind).
+    InvalidRequest,
+    /// The input does not fit the model's context window.
+    ContextWindow,
+    /// The account's quota is used up; waiting does not help.
+    Quota,
+    /// The plan's usage limit is reached until it resets.
+    UsageLimit,
+    /// The plan does not include this.
+    UsageNotIncluded,
+    /// Too many requests or tokens for now.
+    RateLimited,
+    /// The server asks for less traffic.
+    Overloaded,
+    /// The request or its answer breaks a usage policy.
+    Policy,
+    /// The resource is in another state than the request supposes (409).
+    Conflict,
+    /// The server, or a timeout layer, gave up waiting (408 and others of the kind).
+    Timeout,
+    /// No response head within the limit.
+    HeadTimeout,
+    /// No first event within the limit.
+    FirstEventTimeout,
+    /// No byte within the limit.
+    IdleTimeout,
+    /// No event within the limit, although bytes may have come.
+    ProgressTimeout,
+    /// The whole call took longer than its limit.
+    TotalTimeout,
+    /// The server failed (5xx).
+    Server,
+    /// No connection could be made.
+    Connect,
+    /// TLS could not be agreed on.
+    Tls,
+    /// The proxy refused or failed.
+    Proxy,
+    /// The connection broke.
+    Transport,
+    /// The stream ended before its terminal event.
+    Truncated,
+    /// The server said something that is not the protocol.
+    Protocol,
+    /// Something is larger than its limit.
+    TooLarge,
+    /// The answer was cut short by the server, with a reason (`response.incomplete`).
+    Incomplete,
+    /// The request or the configuration cannot be sent as it is; nothing was sent.
+    Build,
+}
+
+impl ErrorKind {
+    /// The stable `snake_case` name, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auth => "auth",
+            Self::Permission => "permission",
+            Self::NotFound => "not_found",
+            Self::InvalidRequest => "invalid_request",
+            Self::ContextWindow => "context_window",
+            Self::Quota => "quota",
+            Self::UsageLimit => "usage_limit",
+            Self::UsageNotIncluded => "usage_not_included",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Policy => "policy",
+            Self::Conflict => "conflict",
+            Self::Timeout => "timeout",
+            Self::HeadTimeout => "head_timeout",
+            Self::FirstEventTimeout => "first_event_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::ProgressTimeout => "progress_timeout",
+            Self::TotalTimeout => "total_timeout",
+            Self::Server => "server",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Transport => "transport",
+            Self::Truncated => "truncated",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too_large",
+            Self::Incomplete => "incomplete",
+            Self::Build => "build",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How far the request had come when it failed: what a caller needs to know before sending again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Nothing reached the server.
+    NotSent,
+    /// The server has, or may have, the whole request; no event of its answer was read.
+    Sent,
+    /// The answer had begun.
+    Streaming,
+    /// It cannot be told whether the server has the request.
+    Unknown,
+}
+
+impl Stage {
+    /// The stable `snake_case` name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Sent => "sent",
+            Self::Streaming => "streaming",
+            Self::Unknown => "unknown",
+        }
+    }
+}

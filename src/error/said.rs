@@ -1,0 +1,143 @@
+//! What the API's own error object means: the same table for HTTP bodies and for stream events.
+
+use super::{Error, ErrorKind, Facts, retry_hint};
+use crate::model::{ApiError, Response};
+use crate::redaction;
+
+/// The longest message that is kept, in bytes.
+const MESSAGE: usize = 1000;
+
+/// What a code, or failing that a type, of the API means; `None` if it says nothing by itself.
+pub(super) fn kind_of(name: &str) -> Option<ErrorKind> {
+    Some(match name {
+        "context_length_exceeded" => ErrorKind::ContextWindow,
+        "insufficient_quota" => ErrorKind::Quota,
+        "usage_limit_reached" => ErrorKind::UsageLimit,
+        "usage_not_included" => ErrorKind::UsageNotIncluded,
+        "cyber_policy" | "misalignment_policy_violation" | "image_content_policy_violation" => {
+            ErrorKind::Policy
+        }
+        "invalid_prompt" | "bio_policy" | "data_residency_mismatch" => ErrorKind::InvalidRequest,
+        "invalid_image"
+        | "invalid_image_format"
+        | "invalid_base64_image"
+        | "invalid_image_url"
+        | "image_too_large"
+        | "image_too_small"
+        | "image_parse_error"
+        | "invalid_image_mode"
+        | "image_file_too_large"
+        | "unsupported_image_media_type"
+        | "empty_image_file"
+        | "failed_to_download_image"
+        | "image_file_not_found" => ErrorKind::InvalidRequest,
+        "server_is_overloaded" | "slow_down" => ErrorKind::Overloaded,
+        "rate_limit_exceeded" => ErrorKind::RateLimited,
+        "server_error" => ErrorKind::Server,
+        "vector_store_timeout" => ErrorKind::Timeout,
+        _ => return None,
+    })
+}
+
+/// Kinds that stand whatever a status or a header says of retrying.
+pub(super) fn is_final(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ContextWindow
+            | ErrorKind::Quota
+            | ErrorKind::UsageLimit
+            | ErrorKind::UsageNotIncluded
+            | ErrorKind::Policy
+    )
+}
+
+/// The kind that an error object's code names, or its type.
+pub(super) fn kind_of_error(error: &ApiError) -> Option<ErrorKind> {
+    let code = error.code.as_deref().and_then(kind_of);
+    code.or_else(|| error.error_type.as_deref().and_then(kind_of))
+}
+
+/// The error of a `response.failed`, or of an `error` event.
+///
+/// An unknown code is taken for a failure of the server, which another try may get past.
+pub(crate) fn in_stream(error: Option<&ApiError>, event: &str) -> Error {
+    let Some(said) = error else {
+        return Error::new(ErrorKind::Server, format!("the server sent `{event}` without an error"));
+    };
+    let kind = kind_of_error(said).unwrap_or(ErrorKind::Server);
+    let mut error = Error::new(kind, sentence(kind, said.message.as_deref()));
+    error.0.facts = facts(said);
+    if kind == ErrorKind::RateLimited {
+        error.0.retry_after = said.message.as_deref().and_then(retry_hint::in_text);
+    }
+    error
+}
+
+/// The error of a `response.incomplete`: it keeps the response with its partial output.
+pub(crate) fn incomplete(response: Box<Response>) -> Error {
+    let reason = response.incomplete_details.as_ref().and_then(|details| details.reason.as_ref());
+    let reason = reason.map_or("unknown", |reason| reason.as_str());
+    let message = format!("the answer is incomplete, reason: {}", one_line(reason));
+    Error::new(ErrorKind::Incomplete, message).with_response(response)
+}
+
+pub(super) fn facts(said: &ApiError) -> Facts {
+    let name = |name: &Option<_>| name.as_deref().map(|name: &str| one_line(name).into());
+    Facts {
+        code: name(&said.code),
+        error_type: name(&said.error_type),
+        param: name(&said.param),
+        plan_type: name(&said.plan_type),
+        resets_at: said.resets_at,
+    }
+}
+
+/// The server's message, or a sentence in its place.
+pub(super) fn sentence(kind: ErrorKind, message: Option<&str>) -> String {
+    match message.map(str::trim).filter(|message| !message.is_empty()) {
+        Some(message) => one_line(message),
+        None => match kind {
+            ErrorKind::Policy => "the request was refused because of a usage policy",
+            ErrorKind::InvalidRequest => "the request is invalid",
+            ErrorKind::RateLimited => "too many requests or tokens",
+            ErrorKind::Overloaded => "the server is overloaded",
+            _ => "the server gave no message",
+        }
+        .to_owned(),
+    }
+}
+
+/// One printable line without credentials, cut to a bearable length.
+pub(super) fn one_line(text: &str) -> String {
+    // Scrubbed before it is cut, so that the cut cannot hide half of a credential.
+    let text = redaction::scrub(text);
+    let mut line = String::with_capacity(text.len().min(MESSAGE));
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if line.len() + word.len() > MESSAGE {
+            let room = MESSAGE.saturating_sub(line.len() + 1);
+            line.push(' ');
+            line.extend(word.char_indices().take_while(|(at, _)| *at < room).map(|(_, c)| c));
+            line.push_str("...");
+            break;
+        }
+        if !word.is_empty() && !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_becomes_one_bounded_line() {
+        assert_eq!(one_line(" a\n\n b\t\u{1b}[31mc "), "a b [31mc");
+        assert!(one_line(&"word ".repeat(10_000)).len() < MESSAGE + 10);
+        assert!(one_line(&"\u{20ac}".repeat(10_000)).len() < MESSAGE + 10);
+        let cut = format!("{} sk-abcdefghijklmnopqrstuvwxyz", "x ".repeat(MESSAGE / 2 - 5));
+        assert!(!one_line(&cut).contains("sk-abc"));
+    }
+}

@@ -1,0 +1,266 @@
+//! What a caller says about one call, beside its payload.
+//!
+//! Every endpoint's request carries a [`ResponsesOptions`]. Its part for the wire becomes headers;
+//! its part for layers becomes request extensions.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::Error;
+use crate::model::ItemIds;
+use crate::redaction;
+
+/// What a caller says about one call.
+///
+/// Options that name a header replace the same header in
+/// [`extra_headers`](Self::extra_headers); those replace what the provider sends by default.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct ResponsesOptions {
+    /// The conversation: sent as `x-client-request-id` and as the session header.
+    pub conversation_id: Option<String>,
+    /// The session, in the header that [`session_headers`](Self::session_headers) names.
+    pub session_id: Option<String>,
+    /// The thread, in the header that [`session_headers`](Self::session_headers) names.
+    pub thread_id: Option<String>,
+    /// How the session and thread headers are spelled.
+    pub session_headers: SessionHeaders,
+    /// Where the call comes from; a sub-agent is told in `x-openai-subagent`.
+    pub session_source: SessionSource,
+    /// Headers of the caller's, for this call.
+    pub extra_headers: HeaderMap,
+    /// Whether the body is to be compressed. A `CompressionLayer` in the stack does it; without one
+    /// the body goes as it is.
+    pub compression: Compression,
+    /// The turn that this call belongs to.
+    pub turn_state: Option<TurnState>,
+    /// Which items of the input are sent with their ids, in place of the endpoint's rule.
+    pub item_ids: Option<ItemIds>,
+    /// The longest wait between two events, in place of the endpoint's. Zero is off.
+    pub progress_timeout: Option<Duration>,
+    /// The longest wait for the first event, in place of the endpoint's. Zero is off.
+    pub first_event_timeout: Option<Duration>,
+    /// Extensions for the HTTP request, for layers of the caller's to read.
+    pub extensions: http::Extensions,
+}
+
+impl ResponsesOptions {
+    /// Options that say nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Turns the wire part into headers.
+    ///
+    /// # Errors
+    ///
+    /// A value that no header can hold.
+    pub(crate) fn headers(&self) -> Result<HeaderMap, Error> {
+        let mut headers = self.extra_headers.clone();
+        for (name, value) in &mut headers {
+            if redaction::is_sensitive_header(name) {
+                value.set_sensitive(true);
+            }
+        }
+        let names = &self.session_headers;
+        if let Some(id) = &self.conversation_id {
+            set(&mut headers, &names.session, id, "conversation_id")?;
+            set(&mut headers, &CLIENT_REQUEST_ID, id, "conversation_id")?;
+        }
+        if let Some(id) = &self.session_id {
+            set(&mut headers, &names.session, id, "session_id")?;
+        }
+        if let Some(id) = &self.thread_id {
+            set(&mut headers, &names.thread, id, "thread_id")?;
+            if names.thread_is_request_id {
+                set(&mut headers, &CLIENT_REQUEST_ID, id, "thread_id")?;
+            }
+        }
+        if let Some(label) = self.session_source.subagent() {
+            set(&mut headers, &SUBAGENT, label, "session_source")?;
+        }
+        if let Some(state) = self.turn_state.as_ref().and_then(TurnState::get) {
+            set(&mut headers, &TURN_STATE, state, "turn_state")?;
+        }
+        Ok(headers)
+    }
+}
+
+impl fmt::Debug for ResponsesOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponsesOptions")
+            .field("conversation_id", &self.conversation_id)
+            .field("session_id", &self.session_id)
+            .field("thread_id", &self.thread_id)
+            .field("session_headers", &self.session_headers)
+            .field("session_source", &self.session_source)
+            .field("extra_headers", &redaction::Headers(&self.extra_headers))
+            .field("compression", &self.compression)
+            .field("turn_state", &self.turn_state)
+            .field("item_ids", &self.item_ids)
+            .field("progress_timeout", &self.progress_timeout)
+            .field("first_event_timeout", &self.first_event_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
+const SUBAGENT: HeaderName = HeaderName::from_static("x-openai-subagent");
+pub(crate) const TURN_STATE: HeaderName = HeaderName::from_static("x-codex-turn-state");
+
+fn set(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    value: &str,
+    option: &'static str,
+) -> Result<(), Error> {
+    let mut value = HeaderValue::from_str(value).map_err(|error| {
+        Error::build(format!(
+            "the option `{option}` cannot be sent as the header `{name}`: \
+             it has characters that a header value may not have"
+        ))
+        .with_source(error)
+    })?;
+    value.set_sensitive(redaction::is_sensitive_header(name));
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// How the session and thread headers are spelled.
+///
+/// Names with `_` are legal, but some gateways drop them: ask yours before choosing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionHeaders {
+    /// The header of the session (and of the conversation).
+    pub session: HeaderName,
+    /// The header of the thread.
+    pub thread: HeaderName,
+    /// Whether the thread is sent as `x-client-request-id` too.
+    pub thread_is_request_id: bool,
+}
+
+impl SessionHeaders {
+    /// `session_id` and `x-client-request-id`, both from the conversation: the first Codex
+    /// spelling, and the default.
+    pub const CONVERSATION: Self = Self::custom("session_id", "thread_id", false);
+    /// `session_id` and `thread_id`.
+    pub const UNDERSCORE: Self = Self::CONVERSATION;
+    /// `session-id` and `thread-id`, the thread as `x-client-request-id` too: the newest spelling.
+    pub const HYPHEN: Self = Self::custom("session-id", "thread-id", true);
+
+    const fn custom(session: &'static str, thread: &'static str, both: bool) -> Self {
+        Self {
+            session: HeaderName::from_static(session),
+            thread: HeaderName::from_static(thread),
+            thread_is_request_id: both,
+        }
+    }
+
+    /// Names of the caller's.
+    pub fn named(session: HeaderName, thread: HeaderName) -> Self {
+        Self { session, thread, thread_is_request_id: false }
+    }
+}
+
+impl Default for SessionHeaders {
+    fn default() -> Self {
+        Self::CONVERSATION
+    }
+}
+
+/// Where a call comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionSource {
+    /// A command line.
+    Cli,
+    /// Visual Studio Code.
+    VsCode,
+    /// A run without a person.
+    Exec,
+    /// An MCP server.
+    Mcp,
+    /// A name of the caller's.
+    Custom(String),
+    /// An agent that works for another: the only source that the server is told of.
+    SubAgent(SubAgentSource),
+    /// Not said.
+    #[default]
+    Unknown,
+}
+
+/// What a sub-agent is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubAgentSource {
+    /// `review`.
+    Review,
+    /// `compact`.
+    Compact,
+    /// `memory_consolidation`.
+    MemoryConsolidation,
+    /// `collab_spawn`.
+    ThreadSpawn,
+    /// A label of the caller's, sent as it is.
+    Other(String),
+}
+
+impl SessionSource {
+    /// The value of `x-openai-subagent`, for sub-agents.
+    pub fn subagent(&self) -> Option<&str> {
+        let Self::SubAgent(source) = self else { return None };
+        Some(match source {
+            SubAgentSource::Review => "review",
+            SubAgentSource::Compact => "compact",
+            SubAgentSource::MemoryConsolidation => "memory_consolidation",
+            SubAgentSource::ThreadSpawn => "collab_spawn",
+            SubAgentSource::Other(label) => label,
+        })
+    }
+}
+
+/// Whether a request body is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Sent as it is.
+    #[default]
+    None,
+    /// Zstandard.
+    Zstd,
+}
+
+/// The server's opaque note on a turn: written once by the first answer of the turn, sent with every
+/// later call of the same turn.
+///
+/// Clones share the note. Give each turn a new one: a note must not reach the next turn.
+#[derive(Clone, Default)]
+pub struct TurnState(Arc<OnceLock<String>>);
+
+impl TurnState {
+    /// A turn that the server has said nothing of.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The note, once there is one.
+    pub fn get(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+
+    /// Keeps `value`, unless there is a note already.
+    pub(crate) fn capture(&self, value: &str) {
+        let _first_wins = self.0.set(value.to_owned());
+    }
+}
+
+impl fmt::Debug for TurnState {
+    /// Says whether there is a note, never what it says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnState").field("known", &self.get().is_some()).finish()
+    }
+}
