@@ -255,8 +255,8 @@ impl Provider {
     ///
     /// # Errors
     ///
-    /// If it is not a legal path and query (encode what comes from outside first) or the URL grows
-    /// beyond 65,534 bytes.
+    /// If it is not a legal path and query (encode what comes from outside first), or the joined
+    /// one is longer than 65,534 bytes.
     pub fn url_for(&self, path_and_query: &str) -> Result<Uri, Error> {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         if path_and_query.contains('#') {

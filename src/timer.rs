@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// What [`Watchdog::poll_expired`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "timeout"), allow(dead_code))] // Never made there.
 pub(crate) struct Elapsed {
     /// The limit that was passed.
     pub(crate) limit: Duration,

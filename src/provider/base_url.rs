@@ -111,12 +111,12 @@ impl BaseUrl {
     ///
     /// # Errors
     ///
-    /// Only a URL of more than 65,534 bytes cannot be made.
+    /// If `path` or `path_query` is not legal in a URL, or the result is longer than 65,534 bytes.
     pub(crate) fn join(&self, path: &str, query: &str, path_query: &str) -> Result<Uri, Error> {
         let joined = join(&self.path, path, [&self.query, query, path_query]);
         build(self.scheme.clone(), self.authority.clone(), joined).map_err(|error| {
             Error::build(
-                "the URL of the request is too long or malformed; shorten its path or query",
+                "the path and query of the request are malformed or longer than 65,534 bytes",
             )
             .with_source(error)
         })
