@@ -5,7 +5,7 @@
 //! true deadline is moved to it. The owner polls its source first and the watchdog only when the
 //! source is pending, so a consumer that comes late never trips it.
 //!
-//! Without the feature `timeout` the same type exists and never fires, so that owners need no `cfg`.
+//! Without the feature `timeout` the same type exists and never fires, so owners need no `cfg`.
 
 use std::time::Duration;
 

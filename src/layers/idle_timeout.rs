@@ -31,7 +31,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), tower_openai::BoxError> {
-//! let stalled = service_fn(|_: Request<()>| async { Ok::<_, std::io::Error>(Response::new(Silent)) });
+//! let stalled = service_fn(|_: Request<()>| async {
+//!     Ok::<_, std::io::Error>(Response::new(Silent))
+//! });
 //! let stack = ServiceBuilder::new()
 //!     .layer(IdleTimeoutLayer::new(Duration::from_secs(300)))
 //!     .service(stalled);
