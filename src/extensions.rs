@@ -1,1 +1,171 @@
-//! Stub.
+//! Everything that travels in the extensions of a request or response.
+//!
+//! Layers share policy and facts through typed extensions. Each is a small value with private
+//! fields, so a layer of yours can read or write it too. A retried request carries clones of its
+//! extensions, so every type here is cheap to clone.
+//!
+//! | extension | on | written by | read by | absent means |
+//! |---|---|---|---|---|
+//! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
+//! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_openai::extensions::StreamIdleTimeout;
+//!
+//! // This one answer may be silent for 20 minutes.
+//! let mut request = http::Request::new(());
+//! request.extensions_mut().insert(StreamIdleTimeout::new(Duration::from_secs(20 * 60)));
+//! ```
+//!
+//! [`ProviderLayer`]: crate::layers::ProviderLayer
+//! [`AuthLayer`]: crate::layers::AuthLayer
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+
+/// Scheme, host and port of the provider: where credentials may go.
+///
+/// Hosts compare without case and a scheme's default port equals no port. `ws` counts as `http`
+/// and `wss` as `https`, because a WebSocket handshake is a request to the same server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    secure: bool,
+    /// Lower case.
+    host: Arc<str>,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of an absolute `http`, `https`, `ws` or `wss` URI; `None` for any other.
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let (secure, host, port) = parts(uri)?;
+        Some(Self { secure, host: host.to_ascii_lowercase().into(), port })
+    }
+
+    /// The origin of `https://{host}`, given in lower case.
+    pub(crate) fn https(host: &str) -> Self {
+        Self { secure: true, host: host.into(), port: default_port(true) }
+    }
+
+    /// True if `uri` is absolute and has this origin.
+    pub fn matches(&self, uri: &Uri) -> bool {
+        parts(uri).is_some_and(|(secure, host, port)| {
+            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(&self.host)
+        })
+    }
+
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+
+    /// The host in lower case; an IPv6 address is in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, the scheme's default included.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for Origin {
+    /// As in a URL: a default port is left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.host)?;
+        if self.port == default_port(self.secure) { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
+    let secure = match uri.scheme_str()? {
+        scheme if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss") => {
+            true
+        }
+        scheme if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => false,
+        _ => return None,
+    };
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    Some((secure, host, uri.port_u16().unwrap_or_else(|| default_port(secure))))
+}
+
+/// Per request: how long the response body may be silent, in place of the limit of
+/// `IdleTimeoutLayer`.
+///
+/// Absent, the layer's own limit holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamIdleTimeout(Option<Duration>);
+
+impl StreamIdleTimeout {
+    /// Silence of `limit` ends the body with an error; zero is off.
+    pub const fn new(limit: Duration) -> Self {
+        Self(if limit.is_zero() { None } else { Some(limit) })
+    }
+
+    /// No limit.
+    pub const fn disabled() -> Self {
+        Self(None)
+    }
+
+    /// The limit; `None` is off.
+    pub const fn limit(self) -> Option<Duration> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Uri {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn origins_compare_scheme_host_and_port() {
+        let origin = Origin::of(&uri("https://API.example.com/v1")).unwrap();
+        for same in [
+            "https://api.example.com",
+            "HTTPS://api.EXAMPLE.com:443/x?y",
+            "wss://api.example.com/socket",
+        ] {
+            assert!(origin.matches(&uri(same)), "{same}");
+        }
+        for other in [
+            "http://api.example.com/v1",
+            "https://api.example.com:8443/v1",
+            "https://api.example.com.evil.test/v1",
+            "https://example.com/v1",
+            "ws://api.example.com/socket",
+            "ftp://api.example.com/",
+            "/v1",
+        ] {
+            assert!(!origin.matches(&uri(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn origins_print_as_in_a_url() {
+        let shown = |text| Origin::of(&uri(text)).map(|origin| origin.to_string());
+        assert_eq!(shown("https://X.test:443/").as_deref(), Some("https://x.test"));
+        assert_eq!(shown("http://[::1]:8080/a").as_deref(), Some("http://[::1]:8080"));
+        assert_eq!(shown("/relative"), None);
+        assert_eq!(shown("ftp://x.test/"), None);
+    }
+
+    #[test]
+    fn a_zero_idle_limit_is_off() {
+        assert_eq!(StreamIdleTimeout::new(Duration::ZERO), StreamIdleTimeout::disabled());
+        let limit = Duration::from_millis(1);
+        assert_eq!(StreamIdleTimeout::new(limit).limit(), Some(limit));
+    }
+}

@@ -15,6 +15,7 @@ pub mod extensions;
 pub mod layers;
 pub mod model;
 pub mod provider;
+mod redaction;
 pub mod services;
 pub mod sse;
 #[cfg(feature = "testing")]

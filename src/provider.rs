@@ -1,1 +1,444 @@
-//! Stub.
+//! Which API to talk to: base URL, query and default headers.
+//!
+//! A [`Provider`] is a checked value: its constructors and setters refuse what could not be sent,
+//! so nothing can go wrong with it later. [`ProviderLayer`](crate::layers::ProviderLayer) applies
+//! it to each request.
+//!
+//! ```
+//! use tower_openai::provider::Provider;
+//!
+//! let provider = Provider::new("gateway", "https://llm.example.com/openai/v1?tenant=7")?
+//!     .query("region", "eu west")
+//!     .header("x-team", "search")?;
+//! assert_eq!(
+//!     provider.url_for("/responses")?,
+//!     "https://llm.example.com/openai/v1/responses?tenant=7&region=eu%20west",
+//! );
+//! # Ok::<(), tower_openai::Error>(())
+//! ```
+//!
+//! # From the environment
+//!
+//! | variable | read by | use |
+//! |---|---|---|
+//! | `OPENAI_BASE_URL` | [`Provider::from_env`] | base URL; unset: `https://api.openai.com/v1` |
+//! | `OPENAI_ORG_ID`, else `OPENAI_ORGANIZATION` | [`Provider::from_env`] | header `openai-organization` |
+//! | `OPENAI_PROJECT_ID`, else `OPENAI_PROJECT` | [`Provider::from_env`] | header `openai-project` |
+//! | `AZURE_OPENAI_ENDPOINT` | [`Provider::azure_from_env`] | endpoint, required |
+//! | `OPENAI_API_VERSION` | [`Provider::azure_from_env`] | `api-version`, required |
+//!
+//! Blank counts as unset. `from_env` does not look at the Azure variables: which service an
+//! OpenAI key is sent to must not depend on a variable set for something else.
+//! Credentials are not the provider's: see [`AuthLayer`](crate::layers::AuthLayer).
+
+mod base_url;
+
+use std::fmt;
+
+use http::Uri;
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::PathAndQuery;
+
+pub(crate) use self::base_url::BaseUrl;
+use self::base_url::query_pair;
+use crate::Error;
+use crate::env::EnvSource;
+use crate::extensions::Origin;
+use crate::redaction::{self, is_sensitive_header, scrub};
+
+const OWN_USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tower-openai/", env!("CARGO_PKG_VERSION")));
+
+/// Parts of a base URL that mean Azure.
+const AZURE_MARKERS: [&str; 6] = [
+    "openai.azure.",
+    "cognitiveservices.azure.",
+    "aoai.azure.",
+    "azure-api.",
+    "azurefd.",
+    "windows.net/openai",
+];
+
+/// An API root with its query and default headers.
+///
+/// Default headers yield to the same header of a request. `user-agent: tower-openai/{version}` is
+/// added if neither has one; `originator` is sent only if you set it.
+#[derive(Clone)]
+#[must_use]
+pub struct Provider {
+    name: String,
+    base: BaseUrl,
+    base_text: String,
+    azure: bool,
+    /// Encoded pairs, each with its plain key.
+    query: Vec<(String, String)>,
+    joined_query: String,
+    headers: HeaderMap,
+}
+
+impl Provider {
+    /// OpenAI's API for API keys, `https://api.openai.com/v1`; its name is `OpenAI`.
+    pub fn openai() -> Self {
+        Self::of("OpenAI", BaseUrl::known("api.openai.com", "/v1"))
+    }
+
+    /// The API behind a ChatGPT login, `https://chatgpt.com/backend-api/codex`; its name is
+    /// `ChatGPT`.
+    pub fn chatgpt() -> Self {
+        Self::of("ChatGPT", BaseUrl::known("chatgpt.com", "/backend-api/codex"))
+    }
+
+    /// Azure OpenAI with a dated API version, for example `2025-04-01-preview`; its name is
+    /// `azure`.
+    ///
+    /// `/openai` is appended to `endpoint` (`https://{resource}.openai.azure.com`) unless its path
+    /// has that segment already. For the versionless API use [`Provider::new`] with
+    /// `https://{resource}.openai.azure.com/openai/v1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Provider::new`], and if `api_version` is blank.
+    pub fn azure(endpoint: &str, api_version: &str) -> Result<Self, Error> {
+        let api_version = api_version.trim();
+        if api_version.is_empty() {
+            return Err(Error::build(
+                "Azure needs an API version such as `2025-04-01-preview`; for the versionless API \
+                 use `Provider::new` with a base URL that ends in `/openai/v1`",
+            ));
+        }
+        let base = parse("Azure endpoint", endpoint)?.ensure_segment("openai");
+        Ok(Self::of("azure", base).query("api-version", api_version))
+    }
+
+    /// Any other API. `name` is a label; `azure`, in any case, makes it [Azure](Self::is_azure).
+    ///
+    /// `base_url` may end with slashes and may have a query, which is kept. What may not stand in
+    /// a path or query is percent-encoded; what is encoded already stays.
+    ///
+    /// # Errors
+    ///
+    /// If `base_url` is not absolute `http` or `https` with a host, or has a fragment, white space
+    /// or userinfo. The error does not quote it.
+    pub fn new(name: impl Into<String>, base_url: &str) -> Result<Self, Error> {
+        let name = name.into();
+        let base = parse(&format!("base URL of provider `{name}`"), base_url)?;
+        Ok(Self::of(name, base))
+    }
+
+    /// [`Provider::openai`] as the environment has it: see the [module](self).
+    ///
+    /// # Errors
+    ///
+    /// If a variable cannot be read or its value cannot be used; the error names the variable.
+    pub fn from_env(env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
+        let mut provider = match env.non_blank("OPENAI_BASE_URL")? {
+            Some(base_url) => Self::of("OpenAI", parse("`OPENAI_BASE_URL`", &base_url)?),
+            None => Self::openai(),
+        };
+        for (header, variables) in [
+            ("openai-organization", ["OPENAI_ORG_ID", "OPENAI_ORGANIZATION"]),
+            ("openai-project", ["OPENAI_PROJECT_ID", "OPENAI_PROJECT"]),
+        ] {
+            for variable in variables {
+                if let Some(value) = env.non_blank(variable)? {
+                    provider = provider.header(header, value).map_err(|error| {
+                        Error::build(format!("`{variable}` cannot be sent")).with_source(error)
+                    })?;
+                    break;
+                }
+            }
+        }
+        Ok(provider)
+    }
+
+    /// [`Provider::azure`] from `AZURE_OPENAI_ENDPOINT` and `OPENAI_API_VERSION`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is unset, blank or unusable; the error names it.
+    pub fn azure_from_env(env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
+        let required = |variable: &str| {
+            env.non_blank(variable)?
+                .ok_or_else(|| Error::build(format!("`{variable}` is not set; Azure needs it")))
+        };
+        let endpoint = required("AZURE_OPENAI_ENDPOINT")?;
+        let api_version = required("OPENAI_API_VERSION")?;
+        parse("`AZURE_OPENAI_ENDPOINT`", &endpoint)?;
+        Self::azure(&endpoint, &api_version)
+    }
+
+    fn of(name: impl Into<String>, base: BaseUrl) -> Self {
+        let name = name.into();
+        let base_text = base.text();
+        let lower = base_text.to_ascii_lowercase();
+        let azure = name.eq_ignore_ascii_case("azure")
+            || AZURE_MARKERS.iter().any(|marker| lower.contains(marker));
+        Self {
+            name,
+            base,
+            base_text,
+            azure,
+            query: Vec::new(),
+            joined_query: String::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Adds `key=value` to the query of every URL, percent-encoded, in the order of the calls.
+    ///
+    /// A key given again replaces its earlier value in place. The base URL's own query stays as it
+    /// is and comes first; a request's own query comes last.
+    pub fn query(mut self, key: impl Into<String>, value: impl AsRef<str>) -> Self {
+        let key = key.into();
+        let pair = query_pair(&key, value.as_ref());
+        match self.query.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = pair,
+            None => self.query.push((key, pair)),
+        }
+        let pairs: Vec<&str> = self.query.iter().map(|(_, pair)| pair.as_str()).collect();
+        self.joined_query = pairs.join("&");
+        self
+    }
+
+    /// Adds a default header. A name given again adds a value; a request that has the name itself
+    /// gets none of them.
+    ///
+    /// # Errors
+    ///
+    /// If the name or the value is not legal in HTTP. The error names the header, not the value.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self, Error> {
+        let text = name.as_ref();
+        let name: HeaderName = text.parse().map_err(|error| {
+            let message = format!("provider `{}`: {:?} is no header name", self.name, scrub(text));
+            Error::build(message).with_source(error)
+        })?;
+        let mut value: HeaderValue = value.as_ref().parse().map_err(|error| {
+            let message =
+                format!("provider `{}`: the value of header `{name}` is not legal", self.name);
+            Error::build(message).with_source(error)
+        })?;
+        value.set_sensitive(is_sensitive_header(&name));
+        self.headers
+            .try_append(name, value)
+            .map_err(|error| Error::build("too many default headers").with_source(error))?;
+        Ok(self)
+    }
+
+    /// The label.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The base URL with its own query, without trailing slashes.
+    pub fn base_url(&self) -> &str {
+        &self.base_text
+    }
+
+    /// The default headers, `user-agent` only if it was set.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Scheme, host and port of the base URL.
+    pub fn origin(&self) -> &Origin {
+        self.base.origin()
+    }
+
+    /// True if this is Azure: by its name, or because the base URL contains `openai.azure.`,
+    /// `cognitiveservices.azure.`, `aoai.azure.`, `azure-api.`, `azurefd.` or
+    /// `windows.net/openai`, in any case.
+    pub fn is_azure(&self) -> bool {
+        self.azure
+    }
+
+    /// The URL of a path, which may have a query and need not begin with a slash.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a legal path and query (encode what comes from outside first), or the joined
+    /// one is longer than 65,534 bytes.
+    pub fn url_for(&self, path_and_query: &str) -> Result<Uri, Error> {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        if path_and_query.contains('#') {
+            return Err(Error::build("a request path has no fragment: encode `#` as `%23`"));
+        }
+        self.base.join(path, &self.joined_query, query)
+    }
+
+    /// The URL of a request in origin form.
+    pub(crate) fn url_of(&self, request: Option<&PathAndQuery>) -> Result<Uri, Error> {
+        let (path, query) = request.map_or(("", None), |it| (it.path(), it.query()));
+        self.base.join(path, &self.joined_query, query.unwrap_or_default())
+    }
+
+    /// Adds the default headers that `headers` lacks by name.
+    pub(crate) fn fill_headers(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        let full = |error| Error::build("the request has too many headers").with_source(error);
+        for name in self.headers.keys() {
+            if headers.contains_key(name) {
+                continue;
+            }
+            for value in self.headers.get_all(name) {
+                headers.try_append(name.clone(), value.clone()).map_err(full)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds this crate's `user-agent` if there is none.
+pub(crate) fn fill_user_agent(headers: &mut HeaderMap) -> Result<(), Error> {
+    if !headers.contains_key(USER_AGENT) {
+        headers
+            .try_insert(USER_AGENT, OWN_USER_AGENT)
+            .map_err(|error| Error::build("the request has too many headers").with_source(error))?;
+    }
+    Ok(())
+}
+
+fn parse(subject: &str, base_url: &str) -> Result<BaseUrl, Error> {
+    BaseUrl::parse(base_url)
+        .map_err(|reason| Error::build(format!("{subject} cannot be used: {reason}")))
+}
+
+impl fmt::Debug for Provider {
+    /// Shows no query values and no secret headers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&str> = self.query.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("Provider")
+            .field("name", &self.name)
+            .field("base_url", &self.base.without_query())
+            .field("query_keys", &keys)
+            .field("headers", &redaction::Headers(&self.headers))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn custom(base_url: &str) -> Provider {
+        Provider::new("custom", base_url).unwrap()
+    }
+
+    #[test]
+    fn presets_point_where_they_should() {
+        assert_eq!(Provider::openai().base_url(), "https://api.openai.com/v1");
+        assert_eq!(Provider::chatgpt().base_url(), "https://chatgpt.com/backend-api/codex");
+        // What was written down unchecked passes the check.
+        for provider in [Provider::openai(), Provider::chatgpt()] {
+            let checked = Provider::new(provider.name(), provider.base_url()).unwrap();
+            assert_eq!(checked.base_url(), provider.base_url());
+            assert_eq!(checked.origin(), provider.origin());
+        }
+    }
+
+    #[test]
+    fn azure_is_recognised() {
+        for base_url in [
+            "https://foo.openai.azure.com/openai",
+            "https://foo.openai.azure.us/openai/deployments/bar",
+            "https://foo.cognitiveservices.azure.cn/openai",
+            "https://foo.aoai.azure.com/openai",
+            "https://foo.openai.azure-api.net/openai",
+            "https://foo.z01.azurefd.net/",
+            "https://FOO.OPENAI.AZURE.COM/openai",
+            "https://foo.blob.core.windows.net/openai",
+        ] {
+            assert!(custom(base_url).is_azure(), "{base_url}");
+        }
+        for base_url in [
+            "https://api.openai.com/v1",
+            "https://example.com/openai",
+            "https://myproxy.azurewebsites.net/openai",
+        ] {
+            assert!(!custom(base_url).is_azure(), "{base_url}");
+        }
+        assert!(Provider::new("Azure", "https://example.com/openai").unwrap().is_azure());
+    }
+
+    #[test]
+    fn azure_urls_carry_the_api_version() {
+        for (endpoint, expected) in [
+            ("https://r.openai.azure.com", "https://r.openai.azure.com/openai/responses"),
+            ("https://r.openai.azure.com/openai/", "https://r.openai.azure.com/openai/responses"),
+            ("https://gw.test/team", "https://gw.test/team/openai/responses"),
+        ] {
+            let provider = Provider::azure(endpoint, "2025-04-01-preview").unwrap();
+            let url = provider.url_for("responses").unwrap().to_string();
+            assert_eq!(url, format!("{expected}?api-version=2025-04-01-preview"));
+            assert!(provider.is_azure());
+        }
+        assert!(Provider::azure("https://r.openai.azure.com", " ").is_err());
+    }
+
+    #[test]
+    fn query_pairs_keep_their_order_and_replace_by_key() {
+        let provider = custom("https://x/v1?own=1").query("b", "2").query("a", "3").query("b", "4");
+        let url = provider.url_for("models?client_version=0.1.0").unwrap();
+        assert_eq!(url, "https://x/v1/models?own=1&b=4&a=3&client_version=0.1.0");
+        assert!(provider.url_for("responses#x").is_err());
+        assert!(provider.url_for("res ponses").is_err());
+    }
+
+    #[test]
+    fn the_environment_decides() {
+        let none: [(&str, &str); 0] = [];
+        let provider = Provider::from_env(&none).unwrap();
+        assert_eq!(provider.base_url(), "https://api.openai.com/v1");
+        assert!(provider.headers().is_empty());
+
+        let env = [
+            ("OPENAI_BASE_URL", "http://localhost:1234/v1/\n"),
+            ("OPENAI_ORG_ID", " "),
+            ("OPENAI_ORGANIZATION", "org-1"),
+            ("OPENAI_PROJECT_ID", "proj-1"),
+            ("OPENAI_PROJECT", "proj-2"),
+            ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com"),
+        ];
+        let provider = Provider::from_env(&env).unwrap();
+        assert_eq!(provider.base_url(), "http://localhost:1234/v1");
+        assert_eq!(provider.headers()["openai-organization"], "org-1");
+        assert_eq!(provider.headers()["openai-project"], "proj-1");
+        assert_eq!(provider.headers().len(), 2);
+
+        let error = Provider::azure_from_env(&env).unwrap_err();
+        assert!(error.to_string().contains("OPENAI_API_VERSION"), "{error}");
+        let error = Provider::from_env(&[("OPENAI_BASE_URL", "https://u:hunter2@x")]).unwrap_err();
+        assert!(error.to_string().contains("OPENAI_BASE_URL"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        let error = Provider::from_env(&[("OPENAI_PROJECT", "a\u{7}b")]).unwrap_err();
+        assert!(error.to_string().contains("OPENAI_PROJECT"), "{error}");
+    }
+
+    #[test]
+    fn bad_headers_are_refused_by_name_and_without_their_value() {
+        for (name, value, named) in [
+            ("x-api-key", "sk-hidden\n", "x-api-key"),
+            ("x-plain", "hidden\u{0}", "x-plain"),
+            ("bad name", "hidden", "bad name"),
+            ("sk-hidden key", "x-api-key", "redacted"),
+        ] {
+            let error = custom("https://x").header(name, value).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Build);
+            assert!(error.to_string().contains(named), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secrets() {
+        let provider = custom("https://x/v1?sig=hidden")
+            .query("key", "hidden")
+            .header("api-key", "hidden")
+            .unwrap()
+            .header("x-team", "shown")
+            .unwrap();
+        assert!(provider.headers()["api-key"].is_sensitive());
+        let text = format!("{provider:?}");
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(text.contains("shown") && text.contains("https://x/v1"), "{text}");
+    }
+}

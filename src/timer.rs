@@ -5,12 +5,13 @@
 //! true deadline is moved to it. The owner polls its source first and the watchdog only when the
 //! source is pending, so a consumer that comes late never trips it.
 //!
-//! Without the feature `timeout` the same type exists and never fires, so that owners need no `cfg`.
+//! Without the feature `timeout` the same type exists and never fires, so owners need no `cfg`.
 
 use std::time::Duration;
 
 /// What [`Watchdog::poll_expired`] reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "timeout"), allow(dead_code))] // Never made there.
 pub(crate) struct Elapsed {
     /// The limit that was passed.
     pub(crate) limit: Duration,

@@ -1,0 +1,162 @@
+//! Sends origin-form requests to a provider.
+//!
+//! Endpoint services write `/responses` and know nothing of hosts, so that one endpoint serves
+//! OpenAI, Azure and a gateway alike. [`ProviderLayer`] makes such a URI absolute:
+//!
+//! - The path is appended to the base URL. The query is the base's own, then the provider's pairs,
+//!   then the request's.
+//! - A default header is added if the request has no header of that name, with all its values;
+//!   `user-agent` last of all.
+//! - The provider's [`Origin`](crate::extensions::Origin) is noted in the request's extensions.
+//!
+//! A request whose URI is absolute already (an upload URL) keeps it. It gets the provider's headers
+//! only if it goes to the provider's origin, because they may hold secrets or account ids; the
+//! crate's own `user-agent` goes everywhere.
+//!
+//! **Place:** outermost at the HTTP level, because what is inside wants to see the final URI.
+//! A request costs one allocation for its URI and one for the extension; header values are shared.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openai::layers::ProviderLayer;
+//! use tower_openai::provider::Provider;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_openai::BoxError> {
+//! let transport = service_fn(|request: Request<()>| async move {
+//!     Ok::<_, std::io::Error>(Response::new(request.uri().to_string()))
+//! });
+//! let provider = Provider::new("local", "http://localhost:1234/v1")?.query("tenant", "7");
+//! let stack = ServiceBuilder::new().layer(ProviderLayer::new(provider)).service(transport);
+//!
+//! let response = stack.oneshot(Request::get("/models?limit=5").body(())?).await?;
+//! assert_eq!(response.body(), "http://localhost:1234/v1/models?tenant=7&limit=5");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Errors:** those of the service inside, and [`ErrorKind::Build`](crate::ErrorKind::Build) with
+//! nothing sent if path and query would be longer than 65,534 bytes or the headers too many.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::refusal::CallOrRefusal;
+use crate::provider::{Provider, fill_user_agent};
+use crate::{BoxError, Error};
+
+/// Makes origin-form requests go to a [`Provider`]; see the [module](self).
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ProviderLayer {
+    provider: Arc<Provider>,
+}
+
+impl ProviderLayer {
+    /// A layer for `provider`, which all services made by it share.
+    pub fn new(provider: Provider) -> Self {
+        Self { provider: Arc::new(provider) }
+    }
+}
+
+impl<S> Layer<S> for ProviderLayer {
+    type Service = WithProvider<S>;
+
+    fn layer(&self, inner: S) -> WithProvider<S> {
+        WithProvider { inner, provider: Arc::clone(&self.provider) }
+    }
+}
+
+/// The service of [`ProviderLayer`].
+#[derive(Clone, Debug)]
+pub struct WithProvider<S> {
+    inner: S,
+    provider: Arc<Provider>,
+}
+
+impl WithProvider<()> {
+    /// The same as [`ProviderLayer::new`].
+    pub fn layer(provider: Provider) -> ProviderLayer {
+        ProviderLayer::new(provider)
+    }
+}
+
+impl<S> WithProvider<S> {
+    /// `inner` behind `provider`.
+    pub fn new(inner: S, provider: Provider) -> Self {
+        Self { inner, provider: Arc::new(provider) }
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    inner_accessors!();
+
+    fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        let uri = request.uri();
+        if uri.scheme().is_none() && uri.authority().is_none() {
+            *request.uri_mut() = self.provider.url_of(uri.path_and_query())?;
+        }
+        let origin = self.provider.origin();
+        if origin.matches(request.uri()) {
+            self.provider.fill_headers(request.headers_mut())?;
+        }
+        fill_user_agent(request.headers_mut())?;
+        request.extensions_mut().insert(origin.clone());
+        Ok(())
+    }
+}
+
+impl<S, B, RB> Service<Request<B>> for WithProvider<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    S::Error: Into<BoxError>,
+{
+    type Response = Response<RB>;
+    type Error = BoxError;
+    type Future = WithProviderFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        WithProviderFuture {
+            state: match self.prepare(&mut request) {
+                Ok(()) => CallOrRefusal::call(self.inner.call(request)),
+                Err(error) => CallOrRefusal::refusal(error),
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The response future of [`WithProvider`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct WithProviderFuture<F> {
+        #[pin]
+        state: CallOrRefusal<F>,
+    }
+}
+
+impl<F, RB, E> Future for WithProviderFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Response<RB>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().state.poll(cx)
+    }
+}

@@ -1,0 +1,48 @@
+//! A call that may be refused before it is made.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use crate::{BoxError, Error};
+
+pin_project! {
+    /// The future of the inner call, or the error because of which there is none.
+    #[project = CallOrRefusalProj]
+    #[derive(Debug)]
+    pub(super) enum CallOrRefusal<F> {
+        Call { #[pin] future: F },
+        Refusal { error: Option<Error> },
+    }
+}
+
+impl<F> CallOrRefusal<F> {
+    pub(super) fn call(future: F) -> Self {
+        Self::Call { future }
+    }
+
+    pub(super) fn refusal(error: Error) -> Self {
+        Self::Refusal { error: Some(error) }
+    }
+}
+
+impl<F, T, E> Future for CallOrRefusal<F>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<T, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            CallOrRefusalProj::Call { future } => future.poll(cx).map_err(Into::into),
+            // Polled again after it was ready, it stays pending instead of panicking.
+            CallOrRefusalProj::Refusal { error } => match error.take() {
+                Some(error) => Poll::Ready(Err(error.into())),
+                None => Poll::Pending,
+            },
+        }
+    }
+}

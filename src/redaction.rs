@@ -1,0 +1,238 @@
+//! What must not be printed, in one place.
+//!
+//! [`is_sensitive_header`] says which header values are secret, [`Headers`] prints a map without
+//! them, and [`scrub`] takes credentials out of text a server sent, which likes to quote them
+//! ("Incorrect API key provided: sk-…").
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::{HeaderMap, HeaderName};
+
+const PLACEHOLDER: &str = "[redacted]";
+
+const SENSITIVE: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "chatgpt-account-id",
+    "openai-organization",
+    "openai-project",
+    "x-oai-attestation",
+    "x-oai-is",
+    "x-oai-is-update",
+    "x-codex-turn-state",
+    "x-codex-turn-metadata",
+    "x-codex-installation-id",
+];
+
+const SENSITIVE_PARTS: &[&str] = &["api-key", "subscription-key", "token", "secret", "password"];
+
+/// True if values of this header are never shown.
+pub(crate) fn is_sensitive_header(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    // Counts of model tokens, not tokens.
+    if name.starts_with("x-ratelimit-") {
+        return false;
+    }
+    SENSITIVE.contains(&name) || SENSITIVE_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Prints a header map with its secret values replaced.
+pub(crate) struct Headers<'a>(pub(crate) &'a HeaderMap);
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(name, value)| {
+            let secret = value.is_sensitive() || is_sensitive_header(name);
+            (name, if secret { Shown::Placeholder } else { Shown::Value(value) })
+        });
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+enum Shown<'a> {
+    Placeholder,
+    Value(&'a http::HeaderValue),
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shown::Placeholder => f.write_str(PLACEHOLDER),
+            Shown::Value(value) => value.fmt(f),
+        }
+    }
+}
+
+/// `text` with everything that looks like a credential replaced: `sk-…`, `sess-…` and `ek_…` keys,
+/// JSON web tokens, and whatever follows `Bearer`.
+///
+/// One pass to find out, a second one only if there is something to replace.
+pub(crate) fn scrub(text: &str) -> Cow<'_, str> {
+    let mut scan = Scan::default();
+    if !pieces(text).any(|(word, gap)| scan.is_secret(word, gap)) {
+        return Cow::Borrowed(text);
+    }
+    let mut scan = Scan::default();
+    let mut out = String::with_capacity(text.len());
+    for (word, gap) in pieces(text) {
+        if scan.is_secret(word, gap) {
+            out.push_str(PLACEHOLDER);
+            // The full stop of the sentence.
+            if word.ends_with('.') {
+                out.push('.');
+            }
+        } else {
+            out.push_str(word);
+        }
+        out.push_str(gap);
+    }
+    Cow::Owned(out)
+}
+
+/// Words and the single character after each (none at the end of the text).
+fn pieces(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split_inclusive(|c| !is_word(c)).map(|piece| {
+        let word = piece.trim_end_matches(|c| !is_word(c));
+        (word, piece.strip_prefix(word).unwrap_or_default())
+    })
+}
+
+fn is_word(c: char) -> bool {
+    // `*` because servers mask keys half-heartedly: `sk-ab***cd`.
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*')
+}
+
+/// What the next word is taken for because of what came before it.
+#[derive(Default)]
+enum Scan {
+    #[default]
+    Anything,
+    /// After `Bearer`: a credential, whatever it looks like.
+    Credential,
+    /// The rest of a credential that holds signs no word has.
+    Rest,
+}
+
+impl Scan {
+    fn is_secret(&mut self, word: &str, gap: &str) -> bool {
+        if word.is_empty() {
+            let goes_on = match self {
+                Scan::Anything => true,
+                Scan::Credential => is_space(gap),
+                Scan::Rest => continues_token(gap),
+            };
+            if !goes_on {
+                *self = Scan::Anything;
+            }
+            return false;
+        }
+        let secret = looks_secret(word)
+            || match self {
+                Scan::Anything => false,
+                Scan::Credential => !follows_bearer_in_prose(word),
+                Scan::Rest => true,
+            };
+        *self = if word.eq_ignore_ascii_case("bearer") && is_space(gap) {
+            Scan::Credential
+        } else if secret && continues_token(gap) {
+            Scan::Rest
+        } else {
+            Scan::Anything
+        };
+        secret
+    }
+}
+
+fn is_space(gap: &str) -> bool {
+    gap.chars().all(char::is_whitespace)
+}
+
+/// Signs inside base64 and RFC 6750 tokens that do not belong to words.
+fn continues_token(gap: &str) -> bool {
+    matches!(gap, "/" | "+" | "=" | "~")
+}
+
+fn follows_bearer_in_prose(word: &str) -> bool {
+    let word = word.trim_end_matches('.');
+    ["auth", "authentication", "authorization", "credentials", "scheme", "token", "tokens"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
+}
+
+fn looks_secret(word: &str) -> bool {
+    let word = word.trim_start_matches(['.', '-', '_', '*']);
+    let key = ["sk-", "sess-", "ek_"]
+        .iter()
+        .any(|prefix| word.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()));
+    let web_token = word.starts_with("eyJ") && word.trim_end_matches('.').contains('.');
+    key || web_token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn the_listed_headers_are_sensitive_and_counts_are_not() {
+        let name = HeaderName::from_static;
+        for secret in ["authorization", "api-key", "x-api-key", "openai-project", "x-oai-is"] {
+            assert!(is_sensitive_header(&name(secret)), "{secret}");
+        }
+        for secret in ["x-amz-security-token", "x-client-secret", "ocp-apim-subscription-key"] {
+            assert!(is_sensitive_header(&name(secret)), "{secret}");
+        }
+        for open in ["x-request-id", "idempotency-key", "x-ratelimit-limit-tokens", "accept"] {
+            assert!(!is_sensitive_header(&name(open)), "{open}");
+        }
+    }
+
+    #[test]
+    fn headers_print_names_and_open_values_only() {
+        let mut headers = HeaderMap::new();
+        headers.insert("cookie", HeaderValue::from_static("a=hidden"));
+        headers.insert("accept", HeaderValue::from_static("shown"));
+        let mut marked = HeaderValue::from_static("hidden");
+        marked.set_sensitive(true);
+        headers.insert("x-own", marked);
+        let text = format!("{:?}", Headers(&headers));
+        assert!(text.contains("shown") && text.contains("x-own"), "{text}");
+        assert!(!text.contains("hidden"), "{text}");
+    }
+
+    #[test]
+    fn credentials_in_text_are_replaced() {
+        for (text, expected) in [
+            ("Incorrect API key provided: sk-proj-ab***cd. Go on", "[redacted]. Go on"),
+            ("key=sk-abc_1&x=1", "key=[redacted]&x=1"),
+            (r#"{"key":"sess-abc"}"#, r#"{"key":"[redacted]"}"#),
+            ("ephemeral ek_123 expired", "ephemeral [redacted] expired"),
+            ("token eyJhbGci.eyJzdWIi.c2ln, bad", "token [redacted], bad"),
+            ("Authorization: Bearer abc", "Authorization: Bearer [redacted]"),
+            ("bearer   ab/cd+e== end", "bearer   [redacted]/[redacted]+[redacted]== end"),
+            ("\u{201c}sk-abc\u{201d} \u{e9}", "\u{201c}[redacted]\u{201d} \u{e9}"),
+        ] {
+            let scrubbed = scrub(text);
+            assert!(scrubbed.ends_with(expected), "{text} -> {scrubbed}");
+        }
+    }
+
+    #[test]
+    fn plain_text_is_borrowed_unchanged() {
+        for text in [
+            "",
+            "a risk-free task-list",
+            "use Bearer auth in the header",
+            "Missing bearer authentication.",
+            "the bearer, of course",
+            "eyJ is a prefix",
+            "sk- alone",
+            "Rate limit reached for gpt-5.2 in organization org-x: try again in 1.5s.",
+        ] {
+            assert!(matches!(scrub(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+    }
+}
