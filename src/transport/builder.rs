@@ -156,9 +156,8 @@ impl HyperTransportBuilder {
     ///
     /// It does not grow, so an open stream costs the same before and after a burst. It is also
     /// the largest response head, in HTTP/2 too: a larger one is an error of the kind
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) (in HTTP/2, [`Transport`]).
-    ///
-    /// [`Transport`]: crate::ErrorKind::Transport
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), or in HTTP/2, where it cannot be told from a
+    /// malformed one, of the kind [`Protocol`](crate::ErrorKind::Protocol).
     pub fn read_buffer(mut self, bytes: usize) -> Self {
         self.read_buffer = bytes;
         self

@@ -100,8 +100,8 @@ pub(crate) fn classify(err: &(dyn StdError + 'static)) -> Option<(ErrorKind, Sta
                 // Deeper causes are those of the caller's request body.
                 return known;
             }
-        } else if let Some(stage) = refused_stream(cause) {
-            return Some((ErrorKind::Transport, stage));
+        } else if let Some(found) = of_http2(cause) {
+            return Some(found);
         } else if known.is_none() {
             known = cause.downcast_ref().and_then(of_io);
         }
@@ -131,15 +131,20 @@ fn of_hyper(err: &hyper::Error) -> (ErrorKind, Stage) {
     }
 }
 
-/// `REFUSED_STREAM` promises that the server did nothing with the request (RFC 9113, 8.7).
 #[cfg(feature = "http2")]
-fn refused_stream(cause: &(dyn StdError + 'static)) -> Option<Stage> {
-    let reason = cause.downcast_ref::<h2::Error>()?.reason()?;
-    (reason == h2::Reason::REFUSED_STREAM).then_some(Stage::NotSent)
+fn of_http2(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Stage)> {
+    let err = cause.downcast_ref::<h2::Error>()?;
+    match err.reason()? {
+        // Promises that the server did nothing with the request (RFC 9113, 8.7).
+        h2::Reason::REFUSED_STREAM => Some((ErrorKind::Transport, Stage::NotSent)),
+        // Our side's verdict about the answer. A head above the limit is among these.
+        h2::Reason::PROTOCOL_ERROR if err.is_library() => Some((ErrorKind::Protocol, Stage::Sent)),
+        _ => None,
+    }
 }
 
 #[cfg(not(feature = "http2"))]
-fn refused_stream(_: &(dyn StdError + 'static)) -> Option<Stage> {
+fn of_http2(_: &(dyn StdError + 'static)) -> Option<(ErrorKind, Stage)> {
     None
 }
 
@@ -180,7 +185,11 @@ pub(super) fn describe(err: legacy::Error, host: &str, read_buffer: usize) -> Tr
             "the response head from {host} has more than {read_buffer} bytes or 100 fields: \
              a larger `read_buffer` of the transport lets more bytes in"
         ),
-        ErrorKind::Protocol => format!("what {host} answered is not HTTP"),
+        ErrorKind::Protocol if causes(&err).any(|cause| of_http2(cause).is_some()) => format!(
+            "what {host} answered breaks HTTP/2, or its head has more than {read_buffer} bytes: \
+             a larger `read_buffer` of the transport lets more bytes in"
+        ),
+        ErrorKind::Protocol => format!("what {host} answered is not HTTP/1.1"),
         ErrorKind::Build => "the transport cannot send such a request".to_owned(),
         _ => format!("the connection to {host} broke before a response head came"),
     };
