@@ -45,6 +45,8 @@
 
 mod builder;
 mod connect;
+#[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
+pub mod decompression;
 mod error;
 mod hyper;
 mod tls;
