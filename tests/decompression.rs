@@ -136,7 +136,7 @@ async fn each_event_comes_out_before_the_next_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_it_does_when_the_bytes_drip_in() {
+async fn so_it_does_when_its_bytes_come_one_by_one() {
     for encoding in ENCODINGS {
         let events = events();
         let compressed = Compressed::new(encoding, &events).await;

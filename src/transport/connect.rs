@@ -114,7 +114,7 @@ mod tests {
     async fn a_share_that_ran_out_counts_as_the_limit() {
         let share = tower::service_fn(|_: Uri| async {
             let wait = tokio::time::timeout(Duration::from_secs(5), pending::<()>());
-            wait.await.map_err(io::Error::from)
+            wait.await.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))
         });
         let mut connect = LimitConnect::new(share, Duration::from_secs(10));
         let err = connect.call(Uri::from_static("http://example.com:81/")).await.unwrap_err();

@@ -206,3 +206,83 @@ pub(super) fn of_body(err: hyper::Error) -> TransportError {
     };
     TransportError::new(kind, Stage::Streaming, message).with_source(err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper_util::rt::TokioExecutor;
+
+    fn io_with(inner: impl Into<BoxError>) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, inner)
+    }
+
+    #[test]
+    fn a_tls_cause_is_found_inside_io_errors() {
+        let tls = rustls::Error::HandshakeNotComplete;
+        let err = io::Error::other(io_with(tls));
+        assert_eq!(classify(&err), Some((ErrorKind::Tls, Stage::Unknown)));
+    }
+
+    #[test]
+    fn our_own_verdict_stands() {
+        let own = TransportError::new(ErrorKind::TooLarge, Stage::Sent, "too large");
+        assert_eq!(classify(&io_with(own)), Some((ErrorKind::TooLarge, Stage::Sent)));
+    }
+
+    #[test]
+    fn io_errors_without_hyper() {
+        let cases = [
+            (io::ErrorKind::ConnectionRefused, Some((ErrorKind::Connect, Stage::NotSent))),
+            (io::ErrorKind::ConnectionReset, Some((ErrorKind::Transport, Stage::Unknown))),
+            (io::ErrorKind::NotFound, None),
+        ];
+        for (kind, expected) in cases {
+            assert_eq!(classify(&io::Error::from(kind)), expected, "{kind:?}");
+        }
+        assert_eq!(classify(&fmt::Error), None);
+    }
+
+    /// What a caller's own hyper client yields is understood too.
+    #[tokio::test]
+    async fn a_foreign_hyper_client_is_understood() {
+        let client =
+            legacy::Client::builder(TokioExecutor::new()).build_http::<crate::RequestBody>();
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", closed.local_addr().unwrap()).parse().unwrap();
+        drop(closed);
+        let err = client.get(uri).await.unwrap_err();
+        let err: BoxError = Box::new(err);
+        assert_eq!(classify(&*err), Some((ErrorKind::Connect, Stage::NotSent)));
+    }
+
+    struct Failing;
+
+    impl http_body::Body for Failing {
+        type Data = bytes::Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, io::Error>>> {
+            std::task::Poll::Ready(Some(Err(io::ErrorKind::ConnectionRefused.into())))
+        }
+    }
+
+    /// A request body that fails is not taken for a fault of the network, whatever it failed of.
+    #[tokio::test]
+    async fn a_failing_request_body_is_not_a_connect_error() {
+        use tokio::io::AsyncReadExt;
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        });
+        let client = legacy::Client::builder(TokioExecutor::new()).build_http();
+        let body = crate::RequestBody::replayable(None, || Failing);
+        let err = client.request(http::Request::post(uri).body(body).unwrap()).await.unwrap_err();
+        assert_eq!(classify(&err), Some((ErrorKind::Transport, Stage::Unknown)));
+    }
+}
