@@ -45,7 +45,7 @@ use http_body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder};
 
-use crate::transport::{HyperTransport, HyperTransportBuilder};
+use crate::transport::HyperTransportBuilder;
 use crate::{BoxError, Error, RequestBody, ResponseBody};
 
 /// An HTTP service with its type erased: what the preset is, and what endpoints stand on by
@@ -86,7 +86,7 @@ type Wrap = Box<dyn FnOnce(BoxHttpService) -> BoxHttpService + Send>;
 pub struct ClientBuilder {
     transport: Option<Assemble>,
     hyper: HyperTransportBuilder,
-    /// Name of the first setting that only [`HyperTransport`] has.
+    /// Name of the first setting made on `hyper`.
     hyper_only: Option<&'static str>,
     layers: Vec<Wrap>,
 }
@@ -94,6 +94,8 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     /// Replaces the network: a [`HyperTransport`] with settings of its own, or any other HTTP
     /// service.
+    ///
+    /// [`HyperTransport`]: crate::transport::HyperTransport
     pub fn transport<S, RB>(mut self, service: S) -> Self
     where
         S: Service<http::Request<RequestBody>, Response = http::Response<RB>>

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::HyperTransport;
 use super::connect::LimitConnect;
 use super::hyper::Connector;
+#[cfg(feature = "ring")]
 use super::tls::{self, Roots};
 use crate::Error;
 
@@ -48,6 +49,7 @@ const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HyperTransportBuilder {
+    #[cfg(feature = "ring")]
     roots: Roots,
     versions: Versions,
     connect_timeout: Duration,
@@ -70,6 +72,7 @@ enum Versions {
 impl Default for HyperTransportBuilder {
     fn default() -> Self {
         Self {
+            #[cfg(feature = "ring")]
             roots: Roots::default(),
             versions: Versions::Negotiated,
             connect_timeout: Duration::from_secs(10),
@@ -83,15 +86,15 @@ impl Default for HyperTransportBuilder {
 }
 
 impl HyperTransportBuilder {
-    /// Trusts whom the operating system trusts (the default where this feature is on).
-    #[cfg(feature = "platform-verifier")]
+    /// Trusts whom the operating system trusts: the default with the feature `platform-verifier`.
+    #[cfg(all(feature = "ring", feature = "platform-verifier"))]
     pub fn platform_roots(mut self) -> Self {
         self.roots = Roots::Platform;
         self
     }
 
     /// Trusts Mozilla's roots as compiled in, for images without CA certificates.
-    #[cfg(feature = "webpki-roots")]
+    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
     pub fn webpki_roots(mut self) -> Self {
         self.roots = Roots::Webpki;
         self

@@ -16,7 +16,7 @@ use tower::Service;
 use super::builder::HyperTransportBuilder;
 use super::connect::LimitConnect;
 use super::error::{self, TransportError};
-use super::{host, tls};
+use super::host;
 use crate::{Error, ErrorKind, RequestBody, Stage};
 
 #[cfg(feature = "ring")]
@@ -103,6 +103,18 @@ impl Service<http::Request<RequestBody>> for HyperTransport {
     }
 }
 
+/// Why `https` cannot work with the features this crate was built with, if it cannot.
+const NO_HTTPS: Option<&str> = if cfg!(not(feature = "ring")) {
+    Some("https needs a TLS provider: build `tower-openai` with the feature `ring`")
+} else if cfg!(not(any(feature = "platform-verifier", feature = "webpki-roots"))) {
+    Some(
+        "https needs roots to trust: build `tower-openai` with the feature `platform-verifier` \
+         or `webpki-roots`",
+    )
+} else {
+    None
+};
+
 /// Why a request is not even tried.
 enum Refusal {
     NoOrigin,
@@ -114,7 +126,7 @@ impl Refusal {
     fn of(uri: &Uri) -> Option<Self> {
         match (uri.scheme(), uri.authority()) {
             (None, _) | (_, None) => Some(Self::NoOrigin),
-            (Some(scheme), _) if *scheme == Scheme::HTTPS => tls::MISSING.map(Self::Https),
+            (Some(scheme), _) if *scheme == Scheme::HTTPS => NO_HTTPS.map(Self::Https),
             (Some(scheme), _) if *scheme == Scheme::HTTP => None,
             _ => Some(Self::Scheme),
         }

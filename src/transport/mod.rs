@@ -49,6 +49,7 @@ mod connect;
 pub mod decompression;
 mod error;
 mod hyper;
+#[cfg(feature = "ring")]
 mod tls;
 
 pub use self::builder::HyperTransportBuilder;

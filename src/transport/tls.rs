@@ -1,10 +1,11 @@
-//! TLS: which provider, which roots.
+//! TLS with ring: the provider, and whom to trust.
+
+use std::sync::Arc;
 
 use crate::Error;
 
 /// Whom to trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "ring"), expect(dead_code, reason = "nothing to verify without TLS"))]
 pub(super) enum Roots {
     /// The operating system's verifier.
     #[cfg(feature = "platform-verifier")]
@@ -28,22 +29,9 @@ impl Default for Roots {
     }
 }
 
-/// Why `https` cannot work with the features this crate was built with, if it cannot.
-pub(super) const MISSING: Option<&str> = if cfg!(not(feature = "ring")) {
-    Some("https needs a TLS provider: build `tower-openai` with the feature `ring`")
-} else if cfg!(not(any(feature = "platform-verifier", feature = "webpki-roots"))) {
-    Some(
-        "https needs roots to trust: build `tower-openai` with the feature `platform-verifier` \
-         or `webpki-roots`",
-    )
-} else {
-    None
-};
-
 /// The provider is given to this configuration only; nothing global is installed.
-#[cfg(feature = "ring")]
 pub(super) fn config(roots: Roots) -> Result<rustls::ClientConfig, Error> {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|err| {
