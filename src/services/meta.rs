@@ -1,0 +1,119 @@
+//! The head of a response, as far as callers want it.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, response};
+
+use crate::error;
+use crate::model::{PublicRateLimits, RateLimitSnapshot};
+use crate::redaction;
+
+/// The head of a successful response: every endpoint's answer carries one.
+#[derive(Clone)]
+pub struct ResponseMeta {
+    status: StatusCode,
+    headers: HeaderMap,
+    extensions: Extensions,
+}
+
+impl ResponseMeta {
+    pub(crate) fn new(parts: response::Parts) -> Self {
+        Self {
+            status: parts.status,
+            headers: own(&parts.headers),
+            extensions: parts.extensions,
+        }
+    }
+
+    /// The status, a success.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// What layers below the endpoint left in the response's extensions.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// The server's id of the request: `x-request-id`, else `x-oai-request-id`.
+    pub fn request_id(&self) -> Option<&str> {
+        error::request_id_header(&self.headers)
+    }
+
+    /// The model that the server says it uses, from `openai-model`.
+    pub fn model(&self) -> Option<&str> {
+        self.headers.get("openai-model")?.to_str().ok()
+    }
+
+    /// The Codex rate limits that the headers report.
+    pub fn rate_limits(&self) -> Vec<RateLimitSnapshot> {
+        RateLimitSnapshot::from_headers(&self.headers)
+    }
+
+    /// The public API's rate limits (`x-ratelimit-*`), if the headers report any.
+    pub fn public_rate_limits(&self) -> Option<PublicRateLimits> {
+        PublicRateLimits::from_headers(&self.headers)
+    }
+}
+
+impl fmt::Debug for ResponseMeta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseMeta")
+            .field("status", &self.status)
+            .field("headers", &redaction::Headers(&self.headers))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A copy of the headers in memory of their own.
+///
+/// A transport's header values are slices of its read buffer; kept for the life of a stream they
+/// would keep that buffer too, 16 KiB or more for each open stream.
+fn own(headers: &HeaderMap) -> HeaderMap {
+    let mut values = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values() {
+        values.extend_from_slice(value.as_bytes());
+    }
+    let mut values: Bytes = values.freeze();
+    let mut owned = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let mut copy = match HeaderValue::from_maybe_shared(values.split_to(value.len())) {
+            Ok(copy) => copy,
+            // It was a header value before.
+            Err(_) => value.clone(),
+        };
+        copy.set_sensitive(value.is_sensitive() || redaction::is_sensitive_header(name));
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or(name.clone());
+        owned.append(name, copy);
+    }
+    owned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_do_not_hold_the_buffer_they_came_in() {
+        let buffer = Bytes::from(b"req_1; secret=1; value".to_vec());
+        let mut headers = HeaderMap::new();
+        let mut put = |name: &'static str, value: Bytes| {
+            headers.append(name, HeaderValue::from_maybe_shared(value).unwrap());
+        };
+        put("x-request-id", buffer.slice(..5));
+        put("set-cookie", buffer.slice(7..15));
+        put("x-other", buffer.slice(17..));
+        put("x-other", Bytes::new());
+        let copy = own(&headers);
+        assert_eq!(copy, headers);
+        drop(headers);
+        assert!(buffer.is_unique());
+        assert!(copy["set-cookie"].is_sensitive());
+    }
+}

@@ -1,0 +1,307 @@
+//! Settings of the transport, checked when it is built.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::HyperTransport;
+use super::connect::LimitConnect;
+use super::hyper::Connector;
+#[cfg(feature = "ring")]
+use super::tls::{self, Roots};
+use crate::Error;
+
+const KIB: usize = 1024;
+const READ_BUFFERS: RangeInclusive<usize> = 2 * KIB..=16 * KIB * KIB;
+
+/// Longer is surely a mistake, and far below what would overflow a clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// After `tcp_keepalive` of silence: so many probes, so far apart, until the peer counts as dead.
+const TCP_PROBES: u32 = 3;
+const TCP_PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a stream, and a connection for all its streams, may send ahead of its reader. hyper's 2
+/// and 5 MiB let three stalled readers stop every other stream of the connection; these let 32.
+#[cfg(feature = "http2")]
+const STREAM_WINDOW: u32 = 512 * 1024;
+#[cfg(feature = "http2")]
+const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
+
+/// Settings of a [`HyperTransport`].
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_openai::transport::HyperTransport;
+///
+/// # fn main() -> Result<(), tower_openai::Error> {
+/// let transport = HyperTransport::builder()
+///     .connect_timeout(Duration::from_secs(3))
+///     .read_buffer(64 * 1024)
+///     .build()?;
+/// # drop(transport);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HyperTransportBuilder {
+    #[cfg(feature = "ring")]
+    roots: Roots,
+    versions: Versions,
+    connect_timeout: Duration,
+    pool_idle_timeout: Duration,
+    pool_max_idle_per_host: usize,
+    tcp_keepalive: Option<Duration>,
+    http2_ping: Option<(Duration, Duration)>,
+    read_buffer: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Versions {
+    /// What TLS negotiates; HTTP/1.1 in cleartext.
+    Negotiated,
+    Http1,
+    #[cfg(feature = "http2")]
+    Http2,
+}
+
+impl Default for HyperTransportBuilder {
+    fn default() -> Self {
+        Self {
+            #[cfg(feature = "ring")]
+            roots: Roots::default(),
+            versions: Versions::Negotiated,
+            connect_timeout: Duration::from_secs(10),
+            pool_idle_timeout: Duration::from_secs(90),
+            pool_max_idle_per_host: 256,
+            tcp_keepalive: Some(Duration::from_secs(30)),
+            http2_ping: Some((Duration::from_secs(15), Duration::from_secs(10))),
+            read_buffer: 16 * KIB,
+        }
+    }
+}
+
+impl HyperTransportBuilder {
+    /// Trusts whom the operating system trusts: the default with the feature `platform-verifier`.
+    #[cfg(all(feature = "ring", feature = "platform-verifier"))]
+    pub fn platform_roots(mut self) -> Self {
+        self.roots = Roots::Platform;
+        self
+    }
+
+    /// Trusts Mozilla's roots as compiled in, for images without CA certificates.
+    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
+    pub fn webpki_roots(mut self) -> Self {
+        self.roots = Roots::Webpki;
+        self
+    }
+
+    /// Speaks HTTP/1.1 only, one request per connection at a time.
+    pub fn http1_only(mut self) -> Self {
+        self.versions = Versions::Http1;
+        self
+    }
+
+    /// Speaks HTTP/2 only, also in cleartext, where the server must know it beforehand.
+    #[cfg(feature = "http2")]
+    pub fn http2_only(mut self) -> Self {
+        self.versions = Versions::Http2;
+        self
+    }
+
+    /// The longest wait for a connection: name resolution, TCP and TLS together. 10 s by default.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// How long an unused connection is kept. 90 s by default.
+    pub fn pool_idle_timeout(mut self, limit: Duration) -> Self {
+        self.pool_idle_timeout = limit;
+        self
+    }
+
+    /// How many unused connections are kept per origin. 256 by default; 0 keeps none, so that
+    /// each request opens a connection of its own.
+    pub fn pool_max_idle_per_host(mut self, count: usize) -> Self {
+        self.pool_max_idle_per_host = count;
+        self
+    }
+
+    /// The silence, in whole seconds, after which TCP probes the peer, which is given up 30 s
+    /// later if it is gone. 30 s by default; `None` turns probing off.
+    pub fn tcp_keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.tcp_keepalive = silence.into();
+        self
+    }
+
+    /// The silence after which an HTTP/2 connection is pinged, in use or not, and how long the
+    /// answer may take before the connection is given up. 15 s and 10 s by default.
+    #[cfg(feature = "http2")]
+    pub fn http2_ping(mut self, silence: Duration, answer: Duration) -> Self {
+        self.http2_ping = Some((silence, answer));
+        self
+    }
+
+    /// Sends no HTTP/2 pings: a connection whose peer has vanished is then noticed by TCP only.
+    #[cfg(feature = "http2")]
+    pub fn without_http2_ping(mut self) -> Self {
+        self.http2_ping = None;
+        self
+    }
+
+    /// The read buffer of an HTTP/1.1 connection in bytes, 16 KiB by default, from 2 KiB to
+    /// 16 MiB.
+    ///
+    /// It does not grow, so an open stream costs the same before and after a burst. It is also
+    /// the largest response head, in HTTP/2 too: a larger one is an error of the kind
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), or in HTTP/2, where it cannot be told from a
+    /// malformed one, of the kind [`Protocol`](crate::ErrorKind::Protocol).
+    pub fn read_buffer(mut self, bytes: usize) -> Self {
+        self.read_buffer = bytes;
+        self
+    }
+
+    /// Builds the transport. Needs no runtime and opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a setting is out of its range, or the
+    /// platform's certificate roots cannot be loaded.
+    pub fn build(self) -> Result<HyperTransport, Error> {
+        self.check()?;
+        let client = self.client(self.connector()?);
+        Ok(HyperTransport::from_client(client, self.read_buffer))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let tick = Duration::from_millis(1);
+        duration("connect_timeout", self.connect_timeout, tick)?;
+        duration("pool_idle_timeout", self.pool_idle_timeout, tick)?;
+        if let Some(silence) = self.tcp_keepalive {
+            duration("tcp_keepalive", silence, Duration::from_secs(1))?;
+        }
+        if let Some((silence, answer)) = self.http2_ping {
+            duration("http2_ping: silence", silence, tick)?;
+            duration("http2_ping: answer", answer, tick)?;
+        }
+        if !READ_BUFFERS.contains(&self.read_buffer) {
+            return Err(Error::build(format!(
+                "`read_buffer` is {} bytes; it must be from {} to {}",
+                self.read_buffer,
+                READ_BUFFERS.start(),
+                READ_BUFFERS.end()
+            )));
+        }
+        Ok(())
+    }
+
+    fn connector(&self) -> Result<Connector, Error> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        // Shared out among the addresses of a host; the limit as a whole is `LimitConnect`'s.
+        tcp.set_connect_timeout(Some(self.connect_timeout));
+        if let Some(silence) = self.tcp_keepalive {
+            tcp.set_keepalive(Some(silence));
+            tcp.set_keepalive_interval(Some(TCP_PROBE_INTERVAL));
+            tcp.set_keepalive_retries(Some(TCP_PROBES));
+        }
+        Ok(LimitConnect::new(self.tls(tcp)?, self.connect_timeout))
+    }
+
+    #[cfg(feature = "ring")]
+    fn tls(
+        &self,
+        mut tcp: HttpConnector,
+    ) -> Result<hyper_rustls::HttpsConnector<HttpConnector>, Error> {
+        tcp.enforce_http(false);
+        let builder = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls::config(self.roots)?)
+            .https_or_http();
+        Ok(match self.versions {
+            Versions::Http1 => builder.enable_http1().wrap_connector(tcp),
+            #[cfg(feature = "http2")]
+            Versions::Http2 => builder.enable_http2().wrap_connector(tcp),
+            #[cfg(feature = "http2")]
+            Versions::Negotiated => builder.enable_http1().enable_http2().wrap_connector(tcp),
+            #[cfg(not(feature = "http2"))]
+            Versions::Negotiated => builder.enable_http1().wrap_connector(tcp),
+        })
+    }
+
+    #[cfg(not(feature = "ring"))]
+    fn tls(&self, tcp: HttpConnector) -> Result<HttpConnector, Error> {
+        Ok(tcp)
+    }
+
+    fn client<B>(&self, connector: Connector) -> legacy::Client<Connector, B>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+    {
+        let mut client = legacy::Client::builder(TokioExecutor::new());
+        client
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.pool_idle_timeout)
+            .pool_max_idle_per_host(self.pool_max_idle_per_host)
+            .http1_read_buf_exact_size(self.read_buffer);
+        #[cfg(feature = "http2")]
+        {
+            // Checked to be far below `u32::MAX`.
+            let head = u32::try_from(self.read_buffer).unwrap_or(u32::MAX);
+            client
+                .timer(TokioTimer::new())
+                .http2_only(self.versions == Versions::Http2)
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW)
+                .http2_max_header_list_size(head)
+                .http2_keep_alive_while_idle(true);
+            if let Some((silence, answer)) = self.http2_ping {
+                client.http2_keep_alive_interval(silence).http2_keep_alive_timeout(answer);
+            }
+        }
+        client.build(connector)
+    }
+}
+
+fn duration(name: &str, value: Duration, least: Duration) -> Result<(), Error> {
+    if (least..=LONGEST).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::build(format!("`{name}` is {value:?}; it must be from {least:?} to 365 days")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let builder = HyperTransport::builder;
+        let cases = [
+            (builder().read_buffer(100), "`read_buffer` is 100 bytes"),
+            (builder().read_buffer(usize::MAX), "`read_buffer` is"),
+            (builder().connect_timeout(Duration::ZERO), "`connect_timeout` is 0ns"),
+            (builder().pool_idle_timeout(Duration::MAX), "`pool_idle_timeout` is"),
+            (builder().tcp_keepalive(Duration::from_millis(1)), "`tcp_keepalive` is 1ms"),
+            #[cfg(feature = "http2")]
+            (builder().http2_ping(Duration::ZERO, Duration::MAX), "`http2_ping: silence` is 0ns"),
+        ];
+        for (builder, start) in cases {
+            let err = builder.build().unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Build);
+            assert!(err.to_string().starts_with(start), "{err}");
+        }
+    }
+
+    #[test]
+    fn builds_outside_a_runtime() {
+        HyperTransport::new().unwrap();
+        HyperTransport::builder().http1_only().tcp_keepalive(None).build().unwrap();
+    }
+}

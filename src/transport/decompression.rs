@@ -1,0 +1,294 @@
+//! Response decompression.
+//!
+//! # Problem
+//!
+//! A gateway may compress an event stream. The client then has to ask for an encoding it knows,
+//! hand out each event as soon as its bytes have come in, and tell a stream that was cut from one
+//! that ended. [`DecompressionLayer`] is tower-http's decompression with the encodings this crate
+//! was built with (features `gzip`, `br`, `zstd`), plus errors that say what they are: what fails
+//! in the decoder is a [`TransportError`], what fails below passes through as it was.
+//!
+//! A request that carries its own `accept-encoding` keeps it. A response in another encoding, or
+//! in several, passes through as it is.
+//!
+//! # Place
+//!
+//! Above the idle timer, which then counts bytes on the wire; below retry, which reads error
+//! bodies.
+//!
+//! # Limits
+//!
+//! Output comes in frames of at most 4 KiB and is decoded only when it is asked for, so a small
+//! response that expands without end costs what its reader keeps. The decoders' windows are theirs
+//! to choose, up to 32 KiB (gzip), 16 MiB (br) and 128 MiB (zstd), which is why the last two are
+//! not on by default.
+//!
+//! # Example
+//!
+//! ```
+//! use tower::ServiceBuilder;
+//! use tower_openai::transport::HyperTransport;
+//! use tower_openai::transport::decompression::DecompressionLayer;
+//!
+//! # fn main() -> Result<(), tower_openai::Error> {
+//! let http = ServiceBuilder::new()
+//!     .layer(DecompressionLayer::new())
+//!     .service(HyperTransport::new()?);
+//! # drop(http);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::{fmt, io};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+use tower_http::decompression as inner;
+
+use super::TransportError;
+use crate::{BoxError, ErrorKind, Stage};
+
+/// Decompresses responses in all encodings this crate was built with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DecompressionLayer(());
+
+impl DecompressionLayer {
+    /// The layer.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<S> Layer<S> for DecompressionLayer {
+    type Service = Decompression<S>;
+
+    fn layer(&self, service: S) -> Decompression<S> {
+        // By name, because another crate in the build may have switched on more of them.
+        let mut inner = inner::Decompression::new(Below { inner: service }).no_deflate();
+        if cfg!(not(feature = "gzip")) {
+            inner = inner.no_gzip();
+        }
+        if cfg!(not(feature = "br")) {
+            inner = inner.no_br();
+        }
+        if cfg!(not(feature = "zstd")) {
+            inner = inner.no_zstd();
+        }
+        Decompression { inner }
+    }
+}
+
+/// The service of [`DecompressionLayer`].
+#[derive(Clone, Debug)]
+pub struct Decompression<S> {
+    inner: inner::Decompression<Below<S>>,
+}
+
+impl<S, B, RB> Service<Request<B>> for Decompression<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Response = Response<DecompressionBody<RB>>;
+    type Error = S::Error;
+    type Future = DecompressionFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Service::<Request<B>>::poll_ready(&mut self.inner, cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        DecompressionFuture { inner: self.inner.call(request) }
+    }
+}
+
+pin_project! {
+    /// The future of [`Decompression`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct DecompressionFuture<F> {
+        #[pin]
+        inner: inner::ResponseFuture<BelowFuture<F>>,
+    }
+}
+
+impl<F> fmt::Debug for DecompressionFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecompressionFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, RB, E> Future for DecompressionFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Output = Result<Response<DecompressionBody<RB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.project().inner.poll(cx)?);
+        Poll::Ready(Ok(response.map(|inner| DecompressionBody { inner })))
+    }
+}
+
+pin_project! {
+    /// The response body of [`Decompression`].
+    ///
+    /// A corrupt body ends with a [`TransportError`] of the kind
+    /// [`Protocol`](ErrorKind::Protocol), one cut short with
+    /// [`Truncated`](ErrorKind::Truncated). Errors of the body below stay what they are.
+    pub struct DecompressionBody<RB>
+    where
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
+        #[pin]
+        inner: inner::DecompressionBody<BelowBody<RB>>,
+    }
+}
+
+impl<RB> fmt::Debug for DecompressionBody<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecompressionBody").finish_non_exhaustive()
+    }
+}
+
+impl<RB> Body for DecompressionBody<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.project().inner.poll_frame(cx).map_err(|err| match err.downcast::<BelowError>() {
+            Ok(below) => below.0,
+            Err(err) => undecodable(err).into(),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+fn undecodable(err: BoxError) -> TransportError {
+    let cut = err
+        .downcast_ref::<io::Error>()
+        .is_some_and(|err| err.kind() == io::ErrorKind::UnexpectedEof);
+    let (kind, message) = if cut {
+        (ErrorKind::Truncated, "the compressed response body ended before its end mark")
+    } else {
+        (ErrorKind::Protocol, "the compressed response body cannot be decoded")
+    };
+    TransportError::new(kind, Stage::Streaming, message).with_source(err)
+}
+
+// ===== what is below, with its body errors marked as such =====
+
+#[derive(Clone, Debug)]
+struct Below<S> {
+    inner: S,
+}
+
+impl<S, B, RB> Service<Request<B>> for Below<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+{
+    type Response = Response<BelowBody<RB>>;
+    type Error = S::Error;
+    type Future = BelowFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        BelowFuture { inner: self.inner.call(request) }
+    }
+}
+
+pin_project! {
+    struct BelowFuture<F> {
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F, RB, E> Future for BelowFuture<F>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+{
+    type Output = Result<Response<BelowBody<RB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = ready!(self.project().inner.poll(cx)?);
+        Poll::Ready(Ok(response.map(|inner| BelowBody { inner })))
+    }
+}
+
+pin_project! {
+    struct BelowBody<RB> {
+        #[pin]
+        inner: RB,
+    }
+}
+
+impl<RB> Body for BelowBody<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BelowError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BelowError>>> {
+        self.project().inner.poll_frame(cx).map_err(|err| BelowError(err.into()))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An error that is not the decoder's.
+#[derive(Debug)]
+struct BelowError(BoxError);
+
+impl fmt::Display for BelowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for BelowError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}

@@ -1,0 +1,232 @@
+//! The service over hyper's pooled client.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Uri;
+use http::uri::Scheme;
+use http_body::{Body, Frame, SizeHint};
+use hyper_util::client::legacy;
+use tower::Service;
+
+use super::builder::HyperTransportBuilder;
+use super::connect::LimitConnect;
+use super::error::{self, TransportError};
+use super::host;
+use crate::{Error, ErrorKind, RequestBody, Stage};
+
+#[cfg(feature = "ring")]
+pub(super) type Connector =
+    LimitConnect<hyper_rustls::HttpsConnector<legacy::connect::HttpConnector>>;
+#[cfg(not(feature = "ring"))]
+pub(super) type Connector = LimitConnect<legacy::connect::HttpConnector>;
+
+/// The innermost service: sends a request over a pooled connection and yields the response as
+/// soon as its head has come.
+///
+/// Cloning is a reference count; all clones share one pool. It is always ready: whoever wants a
+/// limit puts one above it.
+///
+/// The request's URI must be absolute. Dropping the future or the body cancels the request: an
+/// HTTP/1.1 connection closes, an HTTP/2 stream is reset. A request that a pooled connection
+/// lost before taking it up goes out again on another, unseen by the layers above; nothing else
+/// is sent twice.
+///
+/// # Errors
+///
+/// [`TransportError`]; its [`kind`](TransportError::kind) tells a refused connection from failed
+/// TLS, a broken connection, a response that is not HTTP and a head too large for
+/// [`read_buffer`](HyperTransportBuilder::read_buffer).
+#[derive(Clone)]
+pub struct HyperTransport {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: legacy::Client<Connector, RequestBody>,
+    read_buffer: usize,
+}
+
+impl HyperTransport {
+    /// A transport with the defaults of [`HyperTransportBuilder`].
+    ///
+    /// Needs no runtime. It may read the system's certificates, so build it once and clone it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Build`] if the platform's certificate roots cannot be loaded.
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// Settings for a transport.
+    pub fn builder() -> HyperTransportBuilder {
+        HyperTransportBuilder::default()
+    }
+
+    pub(super) fn from_client(
+        client: legacy::Client<Connector, RequestBody>,
+        read_buffer: usize,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { client, read_buffer }) }
+    }
+}
+
+impl fmt::Debug for HyperTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperTransport").finish_non_exhaustive()
+    }
+}
+
+impl Service<http::Request<RequestBody>> for HyperTransport {
+    type Response = http::Response<HyperBody>;
+    type Error = TransportError;
+    type Future = HyperFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<RequestBody>) -> HyperFuture {
+        let uri = request.uri().clone();
+        HyperFuture(match Refusal::of(&uri) {
+            Some(refusal) => State::Refused(refusal, uri),
+            None => {
+                let answer = self.inner.client.request(request);
+                State::Sent { answer, uri, read_buffer: self.inner.read_buffer }
+            }
+        })
+    }
+}
+
+/// Why `https` cannot work with the features this crate was built with, if it cannot.
+const NO_HTTPS: Option<&str> = if cfg!(not(feature = "ring")) {
+    Some("https needs a TLS provider: build `tower-openai` with the feature `ring`")
+} else if cfg!(not(any(feature = "platform-verifier", feature = "webpki-roots"))) {
+    Some(
+        "https needs roots to trust: build `tower-openai` with the feature `platform-verifier` \
+         or `webpki-roots`",
+    )
+} else {
+    None
+};
+
+/// Why a request is not even tried.
+enum Refusal {
+    NoOrigin,
+    Scheme,
+    Https(&'static str),
+}
+
+impl Refusal {
+    fn of(uri: &Uri) -> Option<Self> {
+        match (uri.scheme(), uri.authority()) {
+            (None, _) | (_, None) => Some(Self::NoOrigin),
+            (Some(scheme), _) if *scheme == Scheme::HTTPS => NO_HTTPS.map(Self::Https),
+            (Some(scheme), _) if *scheme == Scheme::HTTP => None,
+            _ => Some(Self::Scheme),
+        }
+    }
+
+    fn error(&self, uri: &Uri) -> TransportError {
+        let message = match self {
+            Self::NoOrigin => format!(
+                "the request URI `{}` has no scheme and host: put a `ProviderLayer` above the \
+                 transport",
+                uri.path()
+            ),
+            Self::Scheme => format!(
+                "the transport speaks http and https, not `{}`",
+                uri.scheme_str().unwrap_or_default()
+            ),
+            Self::Https(missing) => (*missing).to_owned(),
+        };
+        TransportError::new(ErrorKind::Build, Stage::NotSent, message)
+    }
+}
+
+/// The future of [`HyperTransport`].
+#[must_use = "futures do nothing unless polled"]
+pub struct HyperFuture(State);
+
+enum State {
+    Sent { answer: legacy::ResponseFuture, uri: Uri, read_buffer: usize },
+    Refused(Refusal, Uri),
+}
+
+impl fmt::Debug for HyperFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperFuture").finish_non_exhaustive()
+    }
+}
+
+impl Future for HyperFuture {
+    type Output = Result<http::Response<HyperBody>, TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Sent { answer, uri, read_buffer } => {
+                let answer = ready!(Pin::new(answer).poll(cx));
+                Poll::Ready(match answer {
+                    Ok(response) => Ok(response.map(|inner| HyperBody { inner })),
+                    Err(err) => Err(error::describe(err, &host(uri), *read_buffer)),
+                })
+            }
+            State::Refused(refusal, uri) => Poll::Ready(Err(refusal.error(uri))),
+        }
+    }
+}
+
+/// The response body of [`HyperTransport`]: hyper's own, frame by frame as it comes in.
+///
+/// A body that breaks off ends with a [`TransportError`] of the stage
+/// [`Streaming`](Stage::Streaming).
+pub struct HyperBody {
+    inner: hyper::body::Incoming,
+}
+
+impl fmt::Debug for HyperBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperBody").finish_non_exhaustive()
+    }
+}
+
+impl Body for HyperBody {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        Pin::new(&mut self.inner).poll_frame(cx).map_err(error::of_body)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_as_promised() {
+        fn shared<T: Clone + Send + Sync + 'static>() {}
+        fn moved<T: Send + Sync + Unpin + 'static>() {}
+        shared::<HyperTransport>();
+        moved::<HyperFuture>();
+        moved::<HyperBody>();
+        moved::<TransportError>();
+        assert_eq!(size_of::<HyperBody>(), size_of::<hyper::body::Incoming>());
+    }
+}

@@ -1,0 +1,99 @@
+//! The preset as a whole.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_compression::tokio::write::GzipEncoder;
+use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tower::util::MapRequestLayer;
+use tower::{ServiceExt, service_fn};
+use tower_openai::client::Client;
+use tower_openai::transport::{HyperTransport, TransportError};
+use tower_openai::{ErrorKind, RequestBody};
+
+#[test]
+fn it_is_built_outside_a_runtime() {
+    let client = Client::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_buffer(64 * 1024)
+        .build()
+        .unwrap();
+    drop(client.clone().http());
+}
+
+#[test]
+fn settings_are_checked() {
+    let err = Client::builder().read_buffer(1).build().unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Build);
+    assert!(err.to_string().contains("read_buffer"), "{err}");
+}
+
+#[test]
+fn a_setting_without_effect_is_an_error() {
+    let transport = HyperTransport::new().unwrap();
+    let err = Client::builder().read_buffer(8192).transport(transport).build().unwrap_err();
+    assert_eq!(err.kind(), ErrorKind::Build);
+    assert!(err.to_string().starts_with("`read_buffer` is a setting of the built-in"), "{err}");
+}
+
+#[tokio::test]
+async fn the_first_layer_added_is_the_outermost() {
+    let tag = |name: &'static str| {
+        MapRequestLayer::new(move |mut request: Request<RequestBody>| {
+            request.headers_mut().append("x-tag", HeaderValue::from_static(name));
+            request
+        })
+    };
+    let transport = service_fn(|request: Request<RequestBody>| async move {
+        let tags: Vec<_> = request.headers().get_all("x-tag").iter().collect();
+        assert_eq!(tags, ["first", "second"]);
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    });
+    let client = Client::builder()
+        .layer(tag("first"))
+        .transport(transport)
+        .layer(tag("second"))
+        .build()
+        .unwrap();
+    client.http().oneshot(Request::new("body".into())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compressed_answer_comes_out_plain() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let read = socket.read(&mut request).await.unwrap();
+        request.truncate(read);
+        let mut gzip = GzipEncoder::new(Vec::new());
+        gzip.write_all(b"data: {}\n\n").await.unwrap();
+        gzip.shutdown().await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n";
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket.write_all(&gzip.into_inner()).await.unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let client = Client::builder().build().unwrap();
+    let request = Request::post(format!("http://{addr}/responses")).body("{}".into()).unwrap();
+    let response = client.http().oneshot(request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "data: {}\n\n");
+    let request = server.await.unwrap();
+    assert!(request.starts_with("POST /responses HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\naccept-encoding: zstd,gzip,br\r\n"), "{request}");
+    assert!(request.contains("\r\ncontent-length: 2\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn the_error_of_the_transport_arrives_whole() {
+    let addr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let client = Client::builder().build().unwrap();
+    let request = Request::get(format!("http://{addr}/")).body(RequestBody::empty()).unwrap();
+    let err = client.http().oneshot(request).await.unwrap_err();
+    let err = err.downcast::<TransportError>().unwrap();
+    assert_eq!(err.kind(), ErrorKind::Connect);
+}
