@@ -42,7 +42,9 @@ use crate::BoxError;
 use crate::model::{RateLimitSnapshot, Response};
 
 pub use self::chain::Chain;
+pub(crate) use self::http_status::{not_a_stream, request_id_header};
 pub use self::kind::{ErrorKind, Stage};
+pub(crate) use self::said::{in_stream, incomplete, undecodable};
 
 /// The error of every endpoint: one pointer in size, opaque, with accessors.
 ///

@@ -7,6 +7,7 @@
 //! | extension | on | written by | read by | absent means |
 //! |---|---|---|---|---|
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
+//! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
 //! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
 //!
 //! ```
@@ -96,6 +97,38 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     };
     let host = uri.host().filter(|host| !host.is_empty())?;
     Some((secure, host, uri.port_u16().unwrap_or_else(|| default_port(secure))))
+}
+
+/// What an endpoint says of the call that a request belongs to.
+#[derive(Clone, Debug)]
+pub struct Call(Arc<CallFacts>);
+
+#[derive(Debug)]
+struct CallFacts {
+    endpoint: &'static str,
+    model: Option<String>,
+    streaming: bool,
+}
+
+impl Call {
+    pub(crate) fn streaming(endpoint: &'static str, model: Option<String>) -> Self {
+        Self(Arc::new(CallFacts { endpoint, model, streaming: true }))
+    }
+
+    /// The endpoint's name, such as `responses`.
+    pub fn endpoint(&self) -> &'static str {
+        self.0.endpoint
+    }
+
+    /// The model that is asked, if the payload names one.
+    pub fn model(&self) -> Option<&str> {
+        self.0.model.as_deref()
+    }
+
+    /// Whether the answer is a stream.
+    pub fn is_streaming(&self) -> bool {
+        self.0.streaming
+    }
 }
 
 /// Per request: how long the response body may be silent, in place of the limit of

@@ -20,7 +20,7 @@ impl Error {
         let inner = &mut error.0;
         inner.status = Some(status);
         inner.facts = said::facts(&said);
-        inner.request_id = request_id(headers);
+        inner.request_id = request_id_header(headers).map(Into::into);
         inner.cf_ray = text(headers, "cf-ray");
         inner.authorization_error = text(headers, "x-openai-authorization-error");
         if inner.facts.code.is_none() {
@@ -41,14 +41,44 @@ impl Error {
     }
 }
 
+/// The error of a success whose body cannot be a stream of events.
+pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
+    let said = ErrorBody::parse(&body).map(|body| body.error);
+    let mut error = match said {
+        // A failure that came under the wrong status.
+        Some(said) => said::in_stream(Some(&said), "error"),
+        None => {
+            let content_type = text(headers, "content-type").unwrap_or_else(|| "none".into());
+            let message = format!(
+                "the server answered {} without an event stream (content type: {content_type}, \
+                 {} bytes): check the base URL and what stands between",
+                status.as_u16(),
+                body.len(),
+            );
+            Error::new(ErrorKind::Protocol, message)
+        }
+    };
+    let inner = &mut error.0;
+    inner.stage = Stage::Sent;
+    inner.status = Some(status);
+    inner.request_id = request_id_header(headers).map(Into::into);
+    inner.cf_ray = text(headers, "cf-ray");
+    inner.body = body;
+    error
+}
+
 /// `x-request-id`, else `x-oai-request-id`.
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    text(headers, "x-request-id").or_else(|| text(headers, "x-oai-request-id"))
+pub(crate) fn request_id_header(headers: &HeaderMap) -> Option<&str> {
+    plain(headers, "x-request-id").or_else(|| plain(headers, "x-oai-request-id"))
+}
+
+fn plain<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let value = headers.get(name)?.to_str().ok()?.trim();
+    (!value.is_empty()).then_some(value)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
-    let value = headers.get(name)?.to_str().ok()?.trim();
-    (!value.is_empty()).then(|| said::one_line(value).into())
+    plain(headers, name).map(|value| said::one_line(value).into())
 }
 
 /// The code in `x-error-json`: base64 of an error body.
@@ -102,7 +132,9 @@ fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8])
     match body.trim() {
         "" => format!("the server answered {reason} without a body"),
         _ if html => format!("the server answered {reason} with a page in place of an API error"),
-        _ if status.is_redirection() => format!("the server answered {reason}, which is not followed"),
+        _ if status.is_redirection() => {
+            format!("the server answered {reason}, which is not followed")
+        }
         body => said::one_line(body),
     }
 }
@@ -186,7 +218,8 @@ mod tests {
             assert_eq!((error.kind(), error.code()), (kind, Some(code)), "{status}");
         }
         // The same names as a type, as the usage errors have them.
-        let body = r#"{"error":{"type":"usage_limit_reached","plan_type":"plus","resets_at":1704069000}}"#;
+        let body =
+            r#"{"error":{"type":"usage_limit_reached","plan_type":"plus","resets_at":1704069000}}"#;
         let usage = error(429, &[], body);
         assert_eq!(usage.kind(), ErrorKind::UsageLimit);
         assert_eq!((usage.plan_type(), usage.resets_at()), (Some("plus"), Some(1_704_069_000)));
@@ -205,7 +238,8 @@ mod tests {
         let named = error(429, &headers, body);
         assert_eq!(named.rate_limits().len(), 1);
         assert_eq!(named.rate_limits()[0].limit_name.as_deref(), Some("codex_other"));
-        let unnamed: Vec<_> = headers.into_iter().filter(|(name, _)| !name.ends_with("name")).collect();
+        let unnamed: Vec<_> =
+            headers.into_iter().filter(|(name, _)| !name.ends_with("name")).collect();
         assert_eq!(error(429, &unnamed, body).rate_limits()[0].limit_name, None);
     }
 
@@ -252,7 +286,8 @@ mod tests {
         assert_eq!(html.body(), "<html><h1>502</h1></html>");
         assert_eq!(error(500, &[], "upstream\nfailed").message(), "upstream failed");
         assert_eq!(error(400, &[], r#"{"detail":"Bad model"}"#).message(), "Bad model");
-        let echo = error(401, &[], r#"{"error":{"message":"Incorrect API key: sk-abcdef0123456789"}}"#);
+        let echo =
+            error(401, &[], r#"{"error":{"message":"Incorrect API key: sk-abcdef0123456789"}}"#);
         assert!(!format!("{echo} {echo:?}").contains("sk-abcdef"), "{echo:?}");
     }
 }

@@ -62,7 +62,10 @@ pub(super) fn kind_of_error(error: &ApiError) -> Option<ErrorKind> {
 /// An unknown code is taken for a failure of the server, which another try may get past.
 pub(crate) fn in_stream(error: Option<&ApiError>, event: &str) -> Error {
     let Some(said) = error else {
-        return Error::new(ErrorKind::Server, format!("the server sent `{event}` without an error"));
+        return Error::new(
+            ErrorKind::Server,
+            format!("the server sent `{event}` without an error"),
+        );
     };
     let kind = kind_of_error(said).unwrap_or(ErrorKind::Server);
     let mut error = Error::new(kind, sentence(kind, said.message.as_deref()));
@@ -79,6 +82,15 @@ pub(crate) fn incomplete(response: Box<Response>) -> Error {
     let reason = reason.map_or("unknown", |reason| reason.as_str());
     let message = format!("the answer is incomplete, reason: {}", one_line(reason));
     Error::new(ErrorKind::Incomplete, message).with_response(response)
+}
+
+/// The error of an event whose data is not what the protocol says.
+///
+/// The parser's words are its source as text: they may quote the data, so they are scrubbed too.
+pub(crate) fn undecodable(number: u64, name: &str, error: &serde_json::Error) -> Error {
+    let problem = if error.is_data() { "not what its type says" } else { "not JSON" };
+    let message = format!("event {number} (`{}`) is {problem}", one_line(name));
+    Error::new(ErrorKind::Protocol, message).with_source(one_line(&error.to_string()))
 }
 
 pub(super) fn facts(said: &ApiError) -> Facts {

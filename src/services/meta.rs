@@ -19,11 +19,7 @@ pub struct ResponseMeta {
 
 impl ResponseMeta {
     pub(crate) fn new(parts: response::Parts) -> Self {
-        Self {
-            status: parts.status,
-            headers: own(&parts.headers),
-            extensions: parts.extensions,
-        }
+        Self { status: parts.status, headers: own(&parts.headers), extensions: parts.extensions }
     }
 
     /// The status, a success.

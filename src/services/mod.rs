@@ -1,4 +1,19 @@
-//! Endpoint services: typed request in, typed response out.
+//! Endpoints: each a [`tower::Service`] of its typed request, over any HTTP service.
+//!
+//! An endpoint is where the typed level and the HTTP level meet, and the only place: above it
+//! layers see the typed request, below it an [`http::Request`] of a [`RequestBody`]. `X::layer()`
+//! puts the endpoint into a [`ServiceBuilder`](tower::ServiceBuilder), `X::new(http)` wraps a
+//! service directly. The request's URI is relative to the provider's base URL, which
+//! [`ProviderLayer`](crate::layers::ProviderLayer) adds.
+//!
+//! [`RequestBody`]: crate::RequestBody
+
+mod encode;
+mod meta;
+mod options;
+mod request;
+pub mod responses;
+mod stream;
 
 use std::future::Future;
 use std::task::{Context, Poll};
@@ -8,6 +23,15 @@ use http_body::Body;
 use tower::Service;
 
 use crate::BoxError;
+
+pub use self::meta::ResponseMeta;
+pub(crate) use self::options::TURN_STATE;
+pub use self::options::{
+    Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
+};
+pub use self::request::ResponsesRequest;
+pub use self::responses::{Responses, ResponsesLayer};
+pub use self::stream::ResponsesFuture;
 
 /// Any HTTP service an endpoint can stand on: an alias for
 /// `Service<http::Request<B>, Response = http::Response<RB>>` with boxable errors.

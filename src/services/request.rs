@@ -7,13 +7,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::options::{
-    Compression, ResponsesOptions, SessionHeaders, SessionSource, TurnState,
-};
+use super::options::{Compression, ResponsesOptions, SessionHeaders, SessionSource, TurnState};
 use crate::Error;
 use crate::model::{
-    Input, ItemIds, RawJson, RawObject, Reasoning, ResponsesApiRequest, TextControls, Tool,
-    ToolChoice,
+    Include, Input, ItemIds, RawJson, RawObject, Reasoning, ResponseItem, ResponsesApiRequest,
+    TextControls, Tool, ToolChoice,
 };
 
 /// A request to create a response, streamed.
@@ -57,8 +55,19 @@ macro_rules! members {
             let value = $typed;
             match &mut self.payload {
                 Payload::Typed(request) => request.$name = value,
-                _ => self = self.set(stringify!($name), &value),
+                _ => self.set_member(stringify!($name), &value),
             }
+            self
+        }
+    )*};
+}
+
+/// A setter for an option.
+macro_rules! options {
+    ($($(#[$meta:meta])* $name:ident($ty:ty), $value:ident => $typed:expr;)*) => {$(
+        $(#[$meta])*
+        pub fn $name(mut self, $value: $ty) -> Self {
+            self.options.$name = $typed;
             self
         }
     )*};
@@ -78,39 +87,83 @@ impl ResponsesRequest {
     ///
     /// [`ErrorKind::Build`]: crate::ErrorKind::Build
     pub fn from_body(body: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
-        let object = RawJson::from_value(body).and_then(|raw| raw.parse::<RawObject>());
-        match object {
-            Ok(object) => Ok(Self::with_payload(Payload::Json(object))),
-            Err(error) => Err(not_an_object(error)),
-        }
+        let object = RawJson::from_value(body).and_then(|raw| raw.parse());
+        let object = object.map_err(|error| {
+            Error::build("the request body does not serialise to a JSON object").with_source(error)
+        })?;
+        Ok(Self { payload: Payload::Json(object), options: ResponsesOptions::default() })
     }
 
-    fn with_payload(payload: Payload) -> Self {
-        Self { payload, options: ResponsesOptions::default() }
-    }
-
-    /// Sets a member of the payload by its name on the wire, for members without a setter.
+    /// Sets a member of the payload by its name on the wire: one that has no setter here, or that
+    /// the API does not document.
     ///
-    /// A name that this crate knows is replaced too. A value that does not serialise is an error
-    /// when the request is sent.
+    /// A value that does not serialise is an error when the request is sent.
     pub fn set(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
-        match RawJson::from_value(value) {
-            Ok(raw) => match self.payload {
-                Payload::Typed(mut request) => {
-                    request.extra.insert(name, raw);
-                    self.payload = Payload::Typed(request);
-                }
-                Payload::Json(mut object) => {
-                    object.set(name, raw);
-                    self.payload = Payload::Json(object);
-                }
-                Payload::Wrong(_) => {}
-            },
-            Err(error) => {
-                self.payload = Payload::Wrong(format!("the member `{name}`: {error}"));
+        self.set_member(name, value);
+        self
+    }
+
+    fn set_member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let raw = match RawJson::from_value(value) {
+            Ok(raw) => raw,
+            Err(error) => return self.fail(format!("the member `{name}`: {error}")),
+        };
+        if let Payload::Typed(request) = &mut self.payload {
+            if !ResponsesApiRequest::has_member(name) {
+                request.extra.insert(name, raw);
+                return;
+            }
+            // Overrides a field by its wire name: from here on the payload is plain JSON.
+            match RawJson::from_value(request).and_then(|raw| raw.parse()) {
+                Ok(object) => self.payload = Payload::Json(object),
+                Err(error) => return self.fail(format!("the request: {error}")),
             }
         }
+        if let Payload::Json(object) = &mut self.payload {
+            object.set(name, raw);
+        }
+    }
+
+    /// Keeps the first thing found wrong.
+    fn fail(&mut self, problem: String) {
+        if !matches!(self.payload, Payload::Wrong(_)) {
+            self.payload = Payload::Wrong(problem);
+        }
+    }
+
+    /// Changes the typed payload, or says that `what` needs one.
+    fn typed(mut self, what: &str, change: impl FnOnce(&mut ResponsesApiRequest)) -> Self {
+        match &mut self.payload {
+            Payload::Typed(request) => change(request),
+            Payload::Json(_) => self.fail(format!(
+                "`{what}` adds to a typed request, but this one has a body of its own: use `set`"
+            )),
+            Payload::Wrong(_) => {}
+        }
         self
+    }
+
+    /// Adds an item to the end of the input: a further turn, a tool's output.
+    pub fn push(self, item: impl Into<ResponseItem>) -> Self {
+        let item = item.into();
+        self.typed("push", |request| request.input.push(item))
+    }
+
+    /// Adds items to the end of the input.
+    pub fn extend(self, items: impl IntoIterator<Item = impl Into<ResponseItem>>) -> Self {
+        self.typed("extend", |request| request.input.extend(items.into_iter().map(Into::into)))
+    }
+
+    /// Adds a tool that the model may call.
+    pub fn tool(self, tool: impl Into<Tool>) -> Self {
+        let tool = tool.into();
+        self.typed("tool", |request| request.tools.push(tool))
+    }
+
+    /// Asks for data that is left out by default.
+    pub fn include(self, include: impl Into<Include>) -> Self {
+        let include = include.into();
+        self.typed("include", |request| request.include.push(include))
     }
 
     members! {
@@ -132,11 +185,199 @@ impl ResponsesRequest {
         prompt_cache_key(impl Into<String>), key => Some(key.into());
         /// The response that this one continues.
         previous_response_id(impl Into<String>), id => Some(id.into());
-        /// The most tokens that the answer may have, reasoning included.
+        /// The most tokens that the answer may have, those of reasoning included.
         max_output_tokens(u64), tokens => Some(tokens);
         /// The sampling temperature.
         temperature(f64), temperature => Some(temperature);
-        /// The nucleus of sampling.
+        /// The share of probability that is sampled from.
         top_p(f64), top_p => Some(top_p);
+    }
+
+    /// The options, to read.
+    pub fn options_ref(&self) -> &ResponsesOptions {
+        &self.options
+    }
+
+    /// The options, to change in place.
+    pub fn options_mut(&mut self) -> &mut ResponsesOptions {
+        &mut self.options
+    }
+
+    /// Replaces all options.
+    pub fn options(mut self, options: ResponsesOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The typed payload; `None` if the body is the caller's own.
+    pub fn payload(&self) -> Option<&ResponsesApiRequest> {
+        match &self.payload {
+            Payload::Typed(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// The typed payload, to change in place: what layers on the typed level do.
+    pub fn payload_mut(&mut self) -> Option<&mut ResponsesApiRequest> {
+        match &mut self.payload {
+            Payload::Typed(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Adds a header to this call. A name or value that HTTP does not allow is an error when the
+    /// request is sent.
+    pub fn header<K, V>(mut self, name: K, value: V) -> Self
+    where
+        K: TryInto<HeaderName>,
+        V: TryInto<HeaderValue>,
+    {
+        match (name.try_into(), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                self.options.extra_headers.append(name, value);
+            }
+            (Ok(name), Err(_)) => self.fail(format!(
+                "the header `{name}`: its value has characters that a header may not have"
+            )),
+            (Err(_), _) => self.fail("a header's name is not one that HTTP allows".to_owned()),
+        }
+        self
+    }
+
+    /// Adds an extension to the HTTP request, for a layer to read.
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, extension: T) -> Self {
+        self.options.extensions.insert(extension);
+        self
+    }
+
+    options! {
+        /// The conversation, sent as `x-client-request-id` and as the session header.
+        conversation_id(impl Into<String>), id => Some(id.into());
+        /// The session.
+        session_id(impl Into<String>), id => Some(id.into());
+        /// The thread.
+        thread_id(impl Into<String>), id => Some(id.into());
+        /// How the session and thread headers are spelled.
+        session_headers(SessionHeaders), names => names;
+        /// Where the call comes from.
+        session_source(SessionSource), source => source;
+        /// Whether a `CompressionLayer` is to compress the body.
+        compression(Compression), compression => compression;
+        /// The turn that this call belongs to.
+        turn_state(TurnState), state => Some(state);
+        /// Which items are sent with their ids.
+        item_ids(ItemIds), rule => Some(rule);
+        /// The longest wait between two events; zero is off.
+        progress_timeout(Duration), limit => Some(limit);
+        /// The longest wait for the first event; zero is off.
+        first_event_timeout(Duration), limit => Some(limit);
+    }
+
+    /// The body to send, with `stream` set; and what is left.
+    ///
+    /// # Errors
+    ///
+    /// What was found wrong while the request was put together.
+    pub(crate) fn encode(self, item_ids: ItemIds) -> Result<(Bytes, ResponsesOptions), Error> {
+        let Self { payload, options } = self;
+        let body = match payload {
+            Payload::Typed(mut request) => {
+                request.stream = true;
+                let item_ids = options.item_ids.unwrap_or(item_ids);
+                serde_json::to_vec(&request.with_item_ids(item_ids))
+            }
+            Payload::Json(mut object) => RawJson::from_value(&true).and_then(|yes| {
+                object.set("stream", yes);
+                serde_json::to_vec(&object)
+            }),
+            Payload::Wrong(problem) => {
+                return Err(Error::build(format!("the request cannot be sent: {problem}")));
+            }
+        };
+        match body {
+            Ok(body) => Ok((body.into(), options)),
+            Err(error) => Err(Error::build("the request does not serialise").with_source(error)),
+        }
+    }
+
+    /// The model, for telemetry.
+    pub(crate) fn model_name(&self) -> Option<String> {
+        match &self.payload {
+            Payload::Typed(request) => Some(request.model.clone()),
+            Payload::Json(object) => object.get("model")?.parse().ok(),
+            Payload::Wrong(_) => None,
+        }
+    }
+}
+
+impl From<ResponsesApiRequest> for ResponsesRequest {
+    fn from(request: ResponsesApiRequest) -> Self {
+        Self { payload: Payload::Typed(Box::new(request)), options: ResponsesOptions::default() }
+    }
+}
+
+impl fmt::Debug for ResponsesRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("ResponsesRequest");
+        match &self.payload {
+            Payload::Typed(request) => out.field("payload", request),
+            Payload::Json(object) => out.field("payload", object),
+            Payload::Wrong(problem) => out.field("wrong", problem),
+        };
+        out.field("options", &self.options).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn sent(request: ResponsesRequest) -> Value {
+        let (body, _) = request.encode(ItemIds::default()).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn stream_is_forced_whatever_the_payload_says() {
+        assert_eq!(sent(ResponsesRequest::new("m", "hi"))["stream"], true);
+        let own = json!({"stream": false, "model": "m", "anything": [1, 2]});
+        let own = ResponsesRequest::from_body(&own).unwrap();
+        assert_eq!(own.model_name().as_deref(), Some("m"));
+        assert_eq!(sent(own), json!({"stream": true, "model": "m", "anything": [1, 2]}));
+    }
+
+    #[test]
+    fn setters_reach_both_kinds_of_payload() {
+        let own = ResponsesRequest::from_body(&json!({"model": "m"})).unwrap();
+        for request in [ResponsesRequest::new("m", "hi"), own] {
+            let body = sent(request.model("n").temperature(0.5).store(false).set("new_knob", &7));
+            assert_eq!(body["model"], "n");
+            assert_eq!(body["temperature"], 0.5);
+            assert_eq!(body["store"], false);
+            assert_eq!(body["new_knob"], 7);
+        }
+    }
+
+    #[test]
+    fn a_known_member_can_be_overridden_by_name() {
+        let body = sent(ResponsesRequest::new("m", "hi").set("input", "plain").instructions("i"));
+        assert_eq!(body["input"], "plain");
+        assert_eq!(body["instructions"], "i");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_not_dropped() {
+        let problem = |request: ResponsesRequest| {
+            let error = request.encode(ItemIds::default()).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Build);
+            error.to_string()
+        };
+        let request = || ResponsesRequest::new("m", "hi");
+        assert!(problem(request().header("bad name", "x")).contains("name"));
+        assert!(problem(request().header("x-good", "a\nb")).contains("x-good"));
+        let own = ResponsesRequest::from_body(&json!({})).unwrap();
+        assert!(problem(own.push("more")).contains("push"));
+        assert!(ResponsesRequest::from_body(&[1, 2]).is_err());
     }
 }
