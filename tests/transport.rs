@@ -120,7 +120,7 @@ async fn a_refused_connection_was_not_sent() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_a_connect_error() {
-    let result = send(transport(), "http://no-such-host.invalid/").await;
+    let result = send(transport(), "http://no-such..host/").await;
     assert_error(result, ErrorKind::Connect, Stage::NotSent);
 }
 
@@ -501,6 +501,18 @@ async fn an_http2_head_above_the_read_buffer_is_a_protocol_error() {
     .await;
     let message = assert_error(server.get("http", http2()).await, ErrorKind::Protocol, Stage::Sent);
     assert!(message.contains("16384 bytes"), "{message}");
+}
+
+#[tokio::test]
+async fn a_peer_without_http2_is_a_protocol_error() {
+    let server = Server::start(|mut socket| async move {
+        let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        socket.write_all(answer).await.unwrap();
+        let mut sink = Vec::new();
+        let _ = socket.read_to_end(&mut sink).await;
+    })
+    .await;
+    assert_error(server.get("http", http2()).await, ErrorKind::Protocol, Stage::Sent);
 }
 
 #[tokio::test]

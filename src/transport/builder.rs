@@ -174,8 +174,11 @@ impl HyperTransportBuilder {
     /// platform's certificate roots cannot be loaded.
     pub fn build(self) -> Result<HyperTransport, Error> {
         self.check()?;
-        let client = self.client(self.connector()?);
-        Ok(HyperTransport::from_client(client, self.read_buffer))
+        #[cfg(feature = "ring")]
+        let connector = self.https(tls::config(self.roots)?);
+        #[cfg(not(feature = "ring"))]
+        let connector = self.tcp();
+        Ok(self.over(connector))
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -200,7 +203,7 @@ impl HyperTransportBuilder {
         Ok(())
     }
 
-    fn connector(&self) -> Result<Connector, Error> {
+    fn tcp(&self) -> HttpConnector {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         // Shared out among the addresses of a host; the limit as a whole is `LimitConnect`'s.
@@ -210,19 +213,19 @@ impl HyperTransportBuilder {
             tcp.set_keepalive_interval(Some(TCP_PROBE_INTERVAL));
             tcp.set_keepalive_retries(Some(TCP_PROBES));
         }
-        Ok(LimitConnect::new(self.tls(tcp)?, self.connect_timeout))
+        tcp
     }
 
     #[cfg(feature = "ring")]
-    fn tls(
+    pub(super) fn https(
         &self,
-        mut tcp: HttpConnector,
-    ) -> Result<hyper_rustls::HttpsConnector<HttpConnector>, Error> {
+        config: rustls::ClientConfig,
+    ) -> hyper_rustls::HttpsConnector<HttpConnector> {
+        let mut tcp = self.tcp();
         tcp.enforce_http(false);
-        let builder = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls::config(self.roots)?)
-            .https_or_http();
-        Ok(match self.versions {
+        let builder =
+            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
+        match self.versions {
             Versions::Http1 => builder.enable_http1().wrap_connector(tcp),
             #[cfg(feature = "http2")]
             Versions::Http2 => builder.enable_http2().wrap_connector(tcp),
@@ -230,19 +233,11 @@ impl HyperTransportBuilder {
             Versions::Negotiated => builder.enable_http1().enable_http2().wrap_connector(tcp),
             #[cfg(not(feature = "http2"))]
             Versions::Negotiated => builder.enable_http1().wrap_connector(tcp),
-        })
+        }
     }
 
-    #[cfg(not(feature = "ring"))]
-    fn tls(&self, tcp: HttpConnector) -> Result<HttpConnector, Error> {
-        Ok(tcp)
-    }
-
-    fn client<B>(&self, connector: Connector) -> legacy::Client<Connector, B>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-    {
+    /// The pooled client over a connector.
+    pub(super) fn over(&self, connector: Connector) -> HyperTransport {
         let mut client = legacy::Client::builder(TokioExecutor::new());
         client
             .pool_timer(TokioTimer::new())
@@ -264,7 +259,8 @@ impl HyperTransportBuilder {
                 client.http2_keep_alive_interval(silence).http2_keep_alive_timeout(answer);
             }
         }
-        client.build(connector)
+        let connector = LimitConnect::new(connector, self.connect_timeout);
+        HyperTransport::from_client(client.build(connector), self.read_buffer)
     }
 }
 

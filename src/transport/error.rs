@@ -137,8 +137,15 @@ fn of_http2(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Stage)> {
     match err.reason()? {
         // Promises that the server did nothing with the request (RFC 9113, 8.7).
         h2::Reason::REFUSED_STREAM => Some((ErrorKind::Transport, Stage::NotSent)),
-        // Our side's verdict about the answer. A head above the limit is among these.
-        h2::Reason::PROTOCOL_ERROR if err.is_library() => Some((ErrorKind::Protocol, Stage::Sent)),
+        // Our side's verdict about what came in. A head above the limit is a PROTOCOL_ERROR.
+        h2::Reason::PROTOCOL_ERROR
+        | h2::Reason::FRAME_SIZE_ERROR
+        | h2::Reason::COMPRESSION_ERROR
+        | h2::Reason::FLOW_CONTROL_ERROR
+            if err.is_library() =>
+        {
+            Some((ErrorKind::Protocol, Stage::Sent))
+        }
         _ => None,
     }
 }

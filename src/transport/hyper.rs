@@ -20,10 +20,11 @@ use super::host;
 use crate::{Error, ErrorKind, RequestBody, Stage};
 
 #[cfg(feature = "ring")]
-pub(super) type Connector =
-    LimitConnect<hyper_rustls::HttpsConnector<legacy::connect::HttpConnector>>;
+pub(super) type Connector = hyper_rustls::HttpsConnector<legacy::connect::HttpConnector>;
 #[cfg(not(feature = "ring"))]
-pub(super) type Connector = LimitConnect<legacy::connect::HttpConnector>;
+pub(super) type Connector = legacy::connect::HttpConnector;
+
+type Client = legacy::Client<LimitConnect<Connector>, RequestBody>;
 
 /// The innermost service: sends a request over a pooled connection and yields the response as
 /// soon as its head has come.
@@ -47,7 +48,7 @@ pub struct HyperTransport {
 }
 
 struct Inner {
-    client: legacy::Client<Connector, RequestBody>,
+    client: Client,
     read_buffer: usize,
 }
 
@@ -68,10 +69,7 @@ impl HyperTransport {
         HyperTransportBuilder::default()
     }
 
-    pub(super) fn from_client(
-        client: legacy::Client<Connector, RequestBody>,
-        read_buffer: usize,
-    ) -> Self {
+    pub(super) fn from_client(client: Client, read_buffer: usize) -> Self {
         Self { inner: Arc::new(Inner { client, read_buffer }) }
     }
 }
