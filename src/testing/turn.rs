@@ -204,7 +204,7 @@ impl Turn {
         let output = output + reasoning;
         object! {
             "input_tokens": input,
-            "input_tokens_details": object! { "cached_tokens": 0_u64 },
+            "input_tokens_details": object! { "cached_tokens": 0_u64, "cache_write_tokens": 0_u64 },
             "output_tokens": output,
             "output_tokens_details": object! { "reasoning_tokens": reasoning },
             "total_tokens": input + output,

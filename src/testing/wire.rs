@@ -98,6 +98,19 @@ impl Drop for Socket {
     }
 }
 
+/// Ready once the client has closed. hyper may not look while it waits to write, so this does,
+/// and reads what nobody will use any more.
+fn poll_gone(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+    let mut scratch = [0; 1024];
+    loop {
+        let mut buf = ReadBuf::new(&mut scratch);
+        match ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf)) {
+            Ok(()) if !buf.filled().is_empty() => {}
+            _ => return Poll::Ready(()),
+        }
+    }
+}
+
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the script closes this connection")
 }
@@ -139,8 +152,7 @@ impl AsyncWrite for Socket {
             takeover.delivery.wrote(written);
         }
         match takeover.ending {
-            // Nothing wakes this writer again; hyper still reads, and so sees the client leave.
-            Ending::Stall => return Poll::Pending,
+            Ending::Stall => ready!(poll_gone(&mut this.stream, cx)),
             Ending::Complete => takeover.delivery.will_end(Outcome::Complete),
             Ending::Truncate => takeover.delivery.will_end(Outcome::BrokenOff),
             Ending::Reset => {

@@ -67,8 +67,15 @@ def error(kind, status, call):
     raise AssertionError(f"no {kind.__name__}")
 
 
+def strict(model):
+    """The client builds its models leniently; this is pydantic's own judgement."""
+    type(model).model_validate(model.to_dict())
+
+
 def check_stream(api):
     events = list(ask(api, stream=True))
+    for event in events:
+        strict(event)
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert events[0].type == "response.created" and events[-1].type == "response.completed"
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
@@ -87,8 +94,7 @@ def check_json(api):
     response = ask(api)
     assert response.status == "completed" and response.object == "response"
     assert response._request_id.startswith("req_")
-    # Strict: pydantic itself, not the client's lenient construction.
-    type(response).model_validate(response.to_dict())
+    strict(response)
     raw = api.responses.with_raw_response.create(model="gpt-5.2", input="x")
     assert raw.headers["openai-version"] == "2020-10-01"
     assert raw.headers["x-ratelimit-limit-requests"] == "500"
@@ -98,9 +104,12 @@ def check_json(api):
 def check_function_call(api):
     question = {"role": "user", "content": "Please get weather for Oslo"}
     with api.responses.stream(model="gpt-5.2", input=[question], tools=[TOOL]) as stream:
-        kinds = [event.type for event in stream]
+        events = list(stream)
+        kinds = [event.type for event in events]
         response = stream.get_final_response()
     assert "response.function_call_arguments.done" in kinds, kinds
+    for event in ask(api, stream=True, input=[question], tools=[TOOL]):
+        strict(event)
     (call,) = response.output
     assert call.type == "function_call" and call.name == "get_weather"
     assert json.loads(call.arguments) == {"city": "example"}
@@ -116,6 +125,8 @@ def check_function_call(api):
 def check_reasoning(api):
     events = list(ask(api, stream=True, reasoning={"effort": "low", "summary": "auto"}))
     kinds = {event.type for event in events}
+    for event in events:
+        strict(event)
     assert "response.reasoning_summary_text.delta" in kinds, kinds
     reasoning, message = events[-1].response.output
     assert (reasoning.type, message.type) == ("reasoning", "message")
@@ -162,6 +173,7 @@ def check_errors(base_url):
 
 def check_bad_ends(api):
     failed = list(ask(api, stream=True, script="failed"))[-1]
+    strict(failed)
     assert failed.type == "response.failed" and failed.response.error.code == "server_error"
     cut_short = list(ask(api, stream=True, script="incomplete"))[-1]
     assert cut_short.response.incomplete_details.reason == "max_output_tokens"
