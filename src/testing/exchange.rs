@@ -1,0 +1,167 @@
+//! One request and its answer.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::api_error::ApiError;
+use super::plan::Plan;
+use super::play::Playing;
+use super::record::{Delivery, Head, Outcome};
+use super::route::route;
+use super::script::{Content, Ending, Script};
+use super::server::Shared;
+use super::wire::Wire;
+use crate::BoxError;
+
+/// Larger request bodies are answered with 413.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// The service of one connection.
+#[derive(Clone)]
+pub(super) struct Exchange {
+    shared: Arc<Shared>,
+    wire: Wire,
+    connection: u64,
+}
+
+impl Exchange {
+    pub(super) fn new(shared: Arc<Shared>, wire: Wire, connection: u64) -> Self {
+        Self { shared, wire, connection }
+    }
+
+    /// # Errors
+    ///
+    /// Where the connection is to be closed without an answer.
+    pub(super) async fn answer(
+        self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Playing>, BoxError> {
+        let (parts, body) = request.into_parts();
+        let multiplexed = parts.version == Version::HTTP_2;
+        let (body, read) = read(body).await;
+        let head = Head {
+            method: parts.method,
+            uri: parts.uri,
+            version: parts.version,
+            headers: parts.headers,
+        };
+        let delivery = self.shared.log.push(self.connection, head, body);
+        let plan = match read {
+            Ok(()) => match self.script(&delivery) {
+                Ok(script) => return self.play(script, delivery, multiplexed).await,
+                Err(refusal) => Plan::refusal(&refusal, &self.shared.ids),
+            },
+            Err(Unread::TooLarge) => Plan::refusal(&ApiError::too_large(), &self.shared.ids),
+            Err(Unread::Broken(error)) => return Err(error.into()),
+        };
+        Ok(self.respond(plan, delivery, multiplexed))
+    }
+
+    /// The script for this request: by header, from the queue, from the handler, or the natural
+    /// one.
+    fn script(&self, delivery: &Delivery) -> Result<Script, ApiError> {
+        let request = &delivery.request;
+        if let Some(name) = request.headers().get("x-script") {
+            let name = String::from_utf8_lossy(name.as_bytes());
+            return Script::named(&name)
+                .map_err(|error| ApiError::invalid_request(format!("x-script: {error}")));
+        }
+        let settings = &self.shared.settings;
+        let script = match (self.shared.next_script(), &settings.handler) {
+            (Some(script), _) => script,
+            (None, Some(handler)) => handler(request),
+            (None, None) if settings.scripted_only => {
+                let missing = format!("no script for {} {}", request.method(), request.target());
+                return Err(self.failure(missing));
+            }
+            (None, None) => Script::natural(),
+        };
+        match script.problem {
+            Some(problem) => Err(self.failure(format!("an impossible script: {problem}"))),
+            None => Ok(script),
+        }
+    }
+
+    /// Fails the test, and tells the client why.
+    fn failure(&self, failure: String) -> ApiError {
+        let mut error = ApiError::of_status(http::StatusCode::INTERNAL_SERVER_ERROR);
+        error.message = format!("loopback server: {failure}");
+        self.shared.failures.add(failure);
+        error
+    }
+
+    async fn play(
+        self,
+        script: Script,
+        mut delivery: Delivery,
+        multiplexed: bool,
+    ) -> Result<Response<Playing>, BoxError> {
+        if !script.head_delay.is_zero() {
+            tokio::time::sleep(script.head_delay).await;
+        }
+        match script.content {
+            Content::NoHead => {
+                match script.ending {
+                    // Dropped by the connection when the client leaves.
+                    Ending::Stall => std::future::pending().await,
+                    Ending::Reset if multiplexed => {}
+                    Ending::Reset => self.wire.reset_on_close(),
+                    Ending::Complete | Ending::Truncate => self.wire.kill(),
+                }
+                delivery.will_end(Outcome::BrokenOff);
+                Err("the script gives no answer".into())
+            }
+            Content::RawTcp(bytes) => {
+                // hyper writes an empty answer, and the socket replaces it.
+                self.wire.take_over(bytes, script.ending, delivery);
+                Ok(Response::new(Playing::replaced(self.wire)))
+            }
+            _ => {
+                let request = delivery.request.clone();
+                let key = self.shared.settings.key.as_deref();
+                let routed =
+                    route(request.method(), request.path(), request.headers(), request.body(), key);
+                let settings = &self.shared.settings;
+                let plan = Plan::new(script, routed, &self.shared.ids, settings.pace);
+                Ok(self.respond(plan, delivery, multiplexed))
+            }
+        }
+    }
+
+    fn respond(&self, plan: Plan, delivery: Delivery, multiplexed: bool) -> Response<Playing> {
+        let Plan { status, headers, pieces, len, ending } = plan;
+        let wire = self.wire.clone();
+        let body = Playing::new(pieces, len, ending, multiplexed, wire, delivery);
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// Why a request body was not read to its end.
+enum Unread {
+    TooLarge,
+    Broken(hyper::Error),
+}
+
+/// The body, or what came of it.
+async fn read(mut body: Incoming) -> (Bytes, Result<(), Unread>) {
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) if data.len() > MAX_BODY - read.len() => {
+                return (read.freeze(), Err(Unread::TooLarge));
+            }
+            Ok(Ok(data)) => read.extend_from_slice(&data),
+            // Trailers.
+            Ok(Err(_)) => {}
+            Err(error) => return (read.freeze(), Err(Unread::Broken(error))),
+        }
+    }
+    (read.freeze(), Ok(()))
+}

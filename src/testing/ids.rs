@@ -1,0 +1,69 @@
+//! Ids and padding in the API's shapes, unique per call.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A source of ids; two sources with the same seed yield the same ones.
+#[derive(Debug)]
+pub(super) struct Ids {
+    state: AtomicU64,
+}
+
+impl Ids {
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        let seed = seed.unwrap_or_else(|| RandomState::new().hash_one("loopback"));
+        Self { state: AtomicU64::new(seed) }
+    }
+
+    /// SplitMix64: every state gives a different number, so ids do not repeat.
+    fn next(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn hex(&self, digits: usize) -> String {
+        let mut out = String::new();
+        while out.len() < digits {
+            out.push_str(&format!("{:016x}", self.next()));
+        }
+        out.truncate(digits);
+        out
+    }
+
+    /// `resp_…`, `msg_…`, `rs_…`, `fc_…`: 48 hex digits, as the API has them.
+    pub(super) fn item(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", self.hex(48))
+    }
+
+    /// `req_…`, the value of `x-request-id`.
+    pub(super) fn request(&self) -> String {
+        format!("req_{}", self.hex(32))
+    }
+
+    /// `call_…`: 24 digits and letters.
+    pub(super) fn call(&self) -> String {
+        format!("call_{}", self.hex(24))
+    }
+
+    /// Padding for the `obfuscation` member that brings a delta of `len` bytes to 16 bytes.
+    pub(super) fn padding(&self, len: usize) -> String {
+        self.hex(16 - len % 16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_a_seed_repeats_them() {
+        let (one, two) = (Ids::new(Some(7)), Ids::new(Some(7)));
+        assert_eq!(one.item("resp"), two.item("resp"));
+        assert_ne!(one.item("resp"), one.item("resp"));
+        assert_eq!(one.item("msg").len(), 4 + 48);
+        assert_ne!(Ids::new(None).request(), Ids::new(None).request());
+    }
+}

@@ -1,0 +1,323 @@
+//! The server: settings, the accept loop, and the handle a test holds.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::exchange::Exchange;
+use super::ids::Ids;
+use super::record::{Log, Outcome, RecordedRequest};
+use super::script::Script;
+use super::tasks::{Failures, Tasks};
+use super::wire::Socket;
+
+type Handler = Box<dyn Fn(&RecordedRequest) -> Script + Send + Sync>;
+
+/// Settings of a [`Server`]; see [`Server::builder`].
+#[must_use]
+pub struct Builder {
+    port: u16,
+    history: usize,
+    seed: Option<u64>,
+    settings: Settings,
+}
+
+/// What answering needs to know.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) pace: Duration,
+    pub(super) key: Option<String>,
+    pub(super) handler: Option<Handler>,
+    pub(super) scripted_only: bool,
+}
+
+impl Builder {
+    /// Listens on this port of 127.0.0.1. Default: 0, a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The wait before each delta of a natural answer. Default: zero.
+    pub fn pace(mut self, pace: Duration) -> Self {
+        self.settings.pace = pace;
+        self
+    }
+
+    /// Refuses natural answers with 401 unless the request carries this key, as
+    /// `authorization: Bearer` or `api-key`. Default: any request is let in.
+    pub fn require_key(mut self, key: impl Into<String>) -> Self {
+        self.settings.key = Some(key.into());
+        self
+    }
+
+    /// Answers requests for which no script is queued. Default: [`Script::natural`].
+    ///
+    /// A panic in `handler` closes the connection and fails the test, see [`Server`].
+    pub fn handler(
+        mut self,
+        handler: impl Fn(&RecordedRequest) -> Script + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.handler = Some(Box::new(handler));
+        self
+    }
+
+    /// A request for which no script is queued gets a 500 and fails the test. Default: off.
+    pub fn scripted_only(mut self) -> Self {
+        self.settings.scripted_only = true;
+        self
+    }
+
+    /// How many requests are kept; older ones are forgotten first, and sooner if their bodies add
+    /// up to more than 256 MiB. Default: 1,000; at least 1.
+    pub fn history(mut self, requests: usize) -> Self {
+        self.history = requests;
+        self
+    }
+
+    /// Makes ids repeat from run to run. Default: other ids in every run.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Binds and starts to serve on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of binding, a port in use above all.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    pub async fn start(self) -> io::Result<Server> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            settings: self.settings,
+            queue: Mutex::default(),
+            log: Log::new(self.history),
+            ids: Arc::new(Ids::new(self.seed)),
+            failures: Failures::default(),
+            connections: AtomicU64::new(0),
+        });
+        let tasks = Tasks::new(shared.failures.clone(), stopped);
+        tasks.spawn(accept(listener, tasks.clone(), Arc::clone(&shared)));
+        Ok(Server { base_url: format!("http://{address}/v1"), address, shared, stop })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("port", &self.port)
+            .field("history", &self.history)
+            .field("pace", &self.settings.pace)
+            .field("scripted_only", &self.settings.scripted_only)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the handle and the connections share.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    queue: Mutex<VecDeque<Script>>,
+    pub(super) log: Log,
+    pub(super) ids: Arc<Ids>,
+    pub(super) failures: Failures,
+    connections: AtomicU64,
+}
+
+impl Shared {
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
+        // Each section is one operation on the queue.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn next_script(&self) -> Option<Script> {
+        self.queue().pop_front()
+    }
+}
+
+/// A real HTTP server on 127.0.0.1 that answers like the API until told otherwise.
+///
+/// It speaks HTTP/1.1 and HTTP/2 without TLS (with prior knowledge) on one port. See the
+/// [module page](super) for an example and for how an answer is chosen.
+///
+/// Dropping it stops it: it accepts no more, and open connections are closed as soon as the
+/// runtime gets to it ([`shutdown`](Self::shutdown) waits for that).
+///
+/// # Panics
+///
+/// Dropping it panics, and so fails the test, if anything went wrong on the server's side: a panic
+/// of its own or of a [`Builder::handler`], an impossible [`Script`], or a request that
+/// [`Builder::scripted_only`] forbids. It does not if the thread is panicking already.
+pub struct Server {
+    base_url: String,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Starts a server with the default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Builder::start`].
+    pub async fn start() -> io::Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// A server with other settings.
+    pub fn builder() -> Builder {
+        Builder { port: 0, history: 1000, seed: None, settings: Settings::default() }
+    }
+
+    /// The base URL for clients: `http://127.0.0.1:PORT/v1`.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Puts `script` at the end of the queue: each request takes the script at the front. A
+    /// request with an `x-script` header leaves the queue alone.
+    pub fn enqueue(&self, script: Script) -> &Self {
+        self.shared.queue().push_back(script);
+        self
+    }
+
+    /// How many scripts no request has taken yet.
+    pub fn queued(&self) -> usize {
+        self.shared.queue().len()
+    }
+
+    /// The requests so far, oldest first, within [`Builder::history`].
+    ///
+    /// A request is there once its whole body was read, before it is answered.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.log.requests()
+    }
+
+    /// How many requests came, forgotten ones included.
+    pub fn received(&self) -> u64 {
+        self.shared.log.received()
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there were `count` requests and returns those that are kept.
+    ///
+    /// There is no limit on the wait; cancel by dropping.
+    pub async fn wait_for_requests(&self, count: u64) -> Vec<RecordedRequest> {
+        let found = |log: &Log| (log.received() >= count).then(|| log.requests());
+        self.shared.log.wait_for(found).await
+    }
+
+    /// Waits until some client went away before the end of its answer and returns the first such
+    /// request of the history.
+    ///
+    /// There is no limit on the wait; cancel by dropping.
+    pub async fn wait_for_disconnect(&self) -> RecordedRequest {
+        let found = |log: &Log| {
+            let gone = |request: &RecordedRequest| request.outcome() == Some(Outcome::Disconnected);
+            log.requests().into_iter().find(gone)
+        };
+        self.shared.log.wait_for(found).await
+    }
+
+    /// Stops the server and waits until all its connections are closed.
+    ///
+    /// # Panics
+    ///
+    /// As dropping it does.
+    pub async fn shutdown(self) {
+        self.stop();
+        self.stop.closed().await;
+    }
+
+    fn stop(&self) {
+        self.shared.log.stop();
+        self.stop.send_replace(true);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        let failures = self.shared.failures.take();
+        if !failures.is_empty() && !std::thread::panicking() {
+            #[expect(clippy::panic, reason = "failing the test is what it is for, see the docs")]
+            {
+                panic!("the loopback server failed: {}", failures.join("; "));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("base_url", &self.base_url)
+            .field("received", &self.received())
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn accept(listener: TcpListener, tasks: Tasks, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+                tasks.spawn(serve(stream, number, tasks.clone(), Arc::clone(&shared)));
+            }
+            // A client that left at once, or no file descriptor for now: neither lasts.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// One connection, until either side closes it.
+fn serve(
+    stream: TcpStream,
+    number: u64,
+    tasks: Tasks,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> + Send {
+    // Chunks are to leave as they are written. Without the option they still arrive.
+    let _ = stream.set_nodelay(true);
+    let (socket, wire) = Socket::new(stream);
+    let exchange = Exchange::new(shared, wire, number);
+    let service = service_fn(move |request| exchange.clone().answer(request));
+    async move {
+        let mut server = auto::Builder::new(tasks);
+        // Neither protocol gets a timer: a client may be as slow as its test wants.
+        server.http1().header_read_timeout(None);
+        // A client that goes away, or a script that breaks the connection, is an error to hyper.
+        let _ = server.serve_connection(TokioIo::new(socket), service).await;
+    }
+}
