@@ -1,1 +1,13 @@
-//! Stub.
+//! The wire types: what is sent to the API and what it answers.
+
+mod extra;
+pub(crate) mod macros;
+pub(crate) mod modes;
+mod raw;
+mod unknown;
+pub(crate) mod wire;
+
+pub use self::extra::Extra;
+pub use self::raw::{RawJson, RawObject};
+pub use self::unknown::UnknownObject;
+pub use self::wire::IdCache;

@@ -1,0 +1,267 @@
+//! The field modes of `wire_struct!`: when a member must be there, and how an empty one is written.
+//!
+//! | mode | on the wire | when empty | absent when read |
+//! |---|---|---|---|
+//! | `required` | always | | error |
+//! | `optional` | when not empty | omitted | empty |
+//! | `nullable` | always | `null` | `None` |
+//! | `always` | always | as it is | empty |
+//! | `always_true` | always | as it is | `true` |
+//! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
+//! | `required_id`, `optional_id` | as `required`, `optional` | | shared through [`IdCache`] |
+//!
+//! Empty is the default value of the field's type: `None`, `""`, `[]`, `false`. A field that was read
+//! in another spelling (`null` for an optional one, say) is written in that spelling again as long as
+//! it is empty.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize};
+
+use super::extra::{Extra, Spelling};
+use super::raw::RawJson;
+use super::wire::{IdCache, Member, Reading, Slot};
+
+/// Ends reading a field whose `empty` value is usually spelled `usual`.
+fn finish<T: PartialEq>(
+    slot: Slot<T>,
+    member: Member,
+    extra: &mut Extra,
+    usual: Spelling,
+    empty: T,
+) -> T {
+    let (value, spelling) = match slot {
+        Slot::Value(value) if value != empty => return value,
+        Slot::Value(value) => (value, Spelling::Value),
+        Slot::Null => (empty, Spelling::Null),
+        Slot::Absent => (empty, Spelling::Absent),
+    };
+    if spelling != usual {
+        extra.spell(member.number, spelling);
+    }
+    value
+}
+
+/// Writes an empty field.
+fn write_empty<T: Serialize, M: SerializeMap>(
+    map: &mut M,
+    member: Member,
+    value: &T,
+    extra: &Extra,
+    usual: Spelling,
+) -> Result<(), M::Error> {
+    if let Some(raw) = extra.get(member.name) {
+        return map.serialize_entry(member.name, raw);
+    }
+    match extra.spelling(member.number).unwrap_or(usual) {
+        Spelling::Absent => Ok(()),
+        Spelling::Null => map.serialize_entry(member.name, &()),
+        Spelling::Value => map.serialize_entry(member.name, value),
+    }
+}
+
+/// The modes whose field may be absent, and which differ in how they spell an empty one.
+macro_rules! mode {
+    ($mode:ident, empty is $usual:ident) => {
+        pub(crate) mod $mode {
+            use super::*;
+
+            pub(crate) fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+                map: &mut A,
+                _: Member,
+                _: Reading<'_>,
+            ) -> Result<Slot<T>, A::Error> {
+                Ok(map.next_value::<Option<T>>()?.map_or(Slot::Null, Slot::Value))
+            }
+
+            pub(crate) fn finish<T: Default + PartialEq, E: de::Error>(
+                slot: Slot<T>,
+                member: Member,
+                extra: &mut Extra,
+            ) -> Result<T, E> {
+                Ok(super::finish(slot, member, extra, Spelling::$usual, T::default()))
+            }
+
+            pub(crate) fn write<T: Serialize + Default + PartialEq, M: SerializeMap>(
+                map: &mut M,
+                member: Member,
+                value: &T,
+                extra: &Extra,
+            ) -> Result<(), M::Error> {
+                if *value == T::default() {
+                    write_empty(map, member, value, extra, Spelling::$usual)
+                } else {
+                    map.serialize_entry(member.name, value)
+                }
+            }
+        }
+    };
+}
+
+mode!(optional, empty is Absent);
+mode!(nullable, empty is Null);
+mode!(always, empty is Value);
+
+pub(crate) mod always_true {
+    pub(crate) use super::always::read;
+    use super::*;
+
+    pub(crate) fn finish<E: de::Error>(
+        slot: Slot<bool>,
+        member: Member,
+        extra: &mut Extra,
+    ) -> Result<bool, E> {
+        Ok(super::finish(slot, member, extra, Spelling::Value, true))
+    }
+
+    pub(crate) fn write<M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        value: &bool,
+        extra: &Extra,
+    ) -> Result<(), M::Error> {
+        if *value {
+            write_empty(map, member, value, extra, Spelling::Value)
+        } else {
+            map.serialize_entry(member.name, value)
+        }
+    }
+}
+
+pub(crate) mod required {
+    use super::*;
+
+    pub(crate) fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+        map: &mut A,
+        _: Member,
+        _: Reading<'_>,
+    ) -> Result<Slot<T>, A::Error> {
+        map.next_value().map(Slot::Value)
+    }
+
+    pub(crate) fn finish<T, E: de::Error>(
+        slot: Slot<T>,
+        member: Member,
+        _: &mut Extra,
+    ) -> Result<T, E> {
+        match slot {
+            Slot::Value(value) => Ok(value),
+            Slot::Absent | Slot::Null => Err(E::missing_field(member.name)),
+        }
+    }
+
+    pub(crate) fn write<T: Serialize, M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        value: &T,
+        _: &Extra,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(member.name, value)
+    }
+}
+
+pub(crate) mod lenient {
+    pub(crate) use super::optional::{finish, write};
+    use super::*;
+
+    pub(crate) fn read<'de, T: DeserializeOwned, A: MapAccess<'de>>(
+        map: &mut A,
+        member: Member,
+        reading: Reading<'_>,
+    ) -> Result<Slot<T>, A::Error> {
+        let raw: RawJson = map.next_value()?;
+        if raw.is_null() {
+            return Ok(Slot::Null);
+        }
+        Ok(raw.parse().map_or_else(
+            |_| {
+                reading.extra.set_raw(member.name, raw);
+                Slot::Absent
+            },
+            Slot::Value,
+        ))
+    }
+}
+
+pub(crate) mod required_id {
+    pub(crate) use super::required::{finish, write};
+    use super::*;
+
+    pub(crate) fn read<'de, A: MapAccess<'de>>(
+        map: &mut A,
+        _: Member,
+        reading: Reading<'_>,
+    ) -> Result<Slot<Arc<str>>, A::Error> {
+        map.next_value_seed(IdSeed(reading.ids)).map(Slot::Value)
+    }
+}
+
+pub(crate) mod optional_id {
+    pub(crate) use super::optional::{finish, write};
+    use super::*;
+
+    pub(crate) fn read<'de, A: MapAccess<'de>>(
+        map: &mut A,
+        _: Member,
+        reading: Reading<'_>,
+    ) -> Result<Slot<Option<Arc<str>>>, A::Error> {
+        let id = map.next_value_seed(OptionalIdSeed(reading.ids))?;
+        Ok(id.map_or(Slot::Null, |id| Slot::Value(Some(id))))
+    }
+}
+
+/// Reads an id into its shared form without an allocation of its own.
+struct IdSeed<'a>(&'a mut IdCache);
+
+impl<'de> DeserializeSeed<'de> for IdSeed<'_> {
+    type Value = Arc<str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IdSeed<'_> {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, id: &str) -> Result<Arc<str>, E> {
+        Ok(self.0.share(id))
+    }
+}
+
+struct OptionalIdSeed<'a>(&'a mut IdCache);
+
+impl<'de> DeserializeSeed<'de> for OptionalIdSeed<'_> {
+    type Value = Option<Arc<str>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OptionalIdSeed<'_> {
+    type Value = Option<Arc<str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or null")
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        IdSeed(self.0).deserialize(deserializer).map(Some)
+    }
+}
