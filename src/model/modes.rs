@@ -8,6 +8,7 @@
 //! | `always` | always | as it is | empty |
 //! | `always_true` | always | as it is | `true` |
 //! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
+//! | `reasoning_content` | as `nullable`, but a list without a `reasoning_text` is omitted | | |
 //! | `required_id`, `optional_id` | as `required`, `optional` | | shared through [`IdCache`] |
 //!
 //! Empty is the default value of the field's type: `None`, `""`, `[]`, `false`. A field that was read
@@ -21,6 +22,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 
+use super::content::ContentPart;
 use super::extra::{Extra, Spelling};
 use super::raw::RawJson;
 use super::wire::{IdCache, Member, Reading, Slot};
@@ -183,6 +185,44 @@ pub(crate) mod lenient {
             },
             Slot::Value,
         ))
+    }
+}
+
+/// The content of a reasoning item. The rule is for lists built in code: one that was read is
+/// written as it came.
+pub(crate) mod reasoning_content {
+    pub(crate) use super::nullable::read;
+    use super::*;
+
+    fn is_sent(content: Option<&Vec<ContentPart>>) -> bool {
+        content.is_none_or(|parts| {
+            parts.iter().any(|part| matches!(part, ContentPart::ReasoningText(_)))
+        })
+    }
+
+    pub(crate) fn finish<E: de::Error>(
+        slot: Slot<Option<Vec<ContentPart>>>,
+        member: Member,
+        extra: &mut Extra,
+    ) -> Result<Option<Vec<ContentPart>>, E> {
+        let content = super::nullable::finish(slot, member, extra)?;
+        if !is_sent(content.as_ref()) {
+            extra.spell(member.number, Spelling::Value);
+        }
+        Ok(content)
+    }
+
+    pub(crate) fn write<M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        content: &Option<Vec<ContentPart>>,
+        extra: &Extra,
+    ) -> Result<(), M::Error> {
+        if is_sent(content.as_ref()) || extra.spelling(member.number) == Some(Spelling::Value) {
+            super::nullable::write(map, member, content, extra)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -292,20 +292,15 @@ impl<'de> Deserialize<'de> for RawObject {
     }
 }
 
-/// Writes the members of the object whose text is `object` into `serializer` as a map.
-///
-/// A map, and not the text itself, so that it also works inside a caller's flattened or
-/// internally tagged types. Compact text comes out byte for byte.
-pub(crate) fn write_object<S: Serializer>(
-    object: &RawJson,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A member name, borrowed when it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-    struct Members<'a>(Vec<(Name<'a>, &'a RawValue)>);
+/// The members of an object, borrowed from its text.
+struct Members<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
+fn members(object: &RawJson) -> Result<Members<'_>, serde_json::Error> {
     struct MembersVisitor;
 
     impl<'de> Visitor<'de> for MembersVisitor {
@@ -324,9 +319,25 @@ pub(crate) fn write_object<S: Serializer>(
         }
     }
 
-    let mut text = serde_json::Deserializer::from_str(object.as_str());
-    let Members(members) =
-        text.deserialize_map(MembersVisitor).map_err(serde::ser::Error::custom)?;
+    serde_json::Deserializer::from_str(object.as_str()).deserialize_map(MembersVisitor)
+}
+
+/// The string that is the member `name` of an object, when it can be borrowed.
+pub(crate) fn text_member<'a>(object: &'a RawJson, name: &str) -> Option<&'a str> {
+    let Members(members) = members(object).ok()?;
+    let (_, value) = members.into_iter().find(|(Name(member), _)| *member == name)?;
+    serde_json::from_str(value.get()).ok()
+}
+
+/// Writes the members of the object whose text is `object` into `serializer` as a map.
+///
+/// A map, and not the text itself, so that it also works inside a caller's flattened or
+/// internally tagged types. Compact text comes out byte for byte.
+pub(crate) fn write_object<S: Serializer>(
+    object: &RawJson,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let Members(members) = members(object).map_err(serde::ser::Error::custom)?;
     let mut map = serializer.serialize_map(Some(members.len()))?;
     for (Name(name), value) in &members {
         map.serialize_entry(name, value)?;

@@ -63,6 +63,11 @@ impl UnknownObject {
         &self.raw
     }
 
+    /// The text of the member `name`; `None` when it is not there, not a string, or has escapes.
+    pub(crate) fn text_member(&self, name: &str) -> Option<&str> {
+        raw::text_member(&self.raw, name)
+    }
+
     /// Reads the whole object as a `T`.
     ///
     /// # Errors
