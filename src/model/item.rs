@@ -156,12 +156,6 @@ from_payloads!(ResponseItem {
     ItemReference,
 });
 
-impl From<ReasoningItem> for ResponseItem {
-    fn from(payload: ReasoningItem) -> Self {
-        Self::Reasoning(payload.into())
-    }
-}
-
 impl ResponseItem {
     /// A message from the person.
     #[must_use]

@@ -96,7 +96,8 @@ macro_rules! wire_struct {
                     $(
                         let member = macros::member!($field $($wire)?);
                         if !omit.has(member.name) {
-                            modes::$mode::write(map, member, &self.$field, &self.extra)?;
+                            let writing = wire::Writing { extra: &self.extra, omit };
+                            modes::$mode::write(map, member, &self.$field, writing)?;
                         }
                     )*
                     wire::write_extra::<Self, M>(map, &self.extra, omit)
@@ -232,16 +233,21 @@ macro_rules! tagged_enum {
     };
 }
 
-/// `From<payload>` for the arms whose payload has the arm's name and belongs to no other arm.
+/// `From<payload>` for the arms whose payload belongs to no other arm: `Payload`, when the arm has
+/// the same name, or `Payload => Arm`.
 macro_rules! from_payloads {
-    ($name:ident { $($arm:ident),+ $(,)? }) => {
-        $(
-            impl From<$arm> for $name {
-                fn from(payload: $arm) -> Self {
-                    Self::$arm(payload.into())
-                }
+    ($name:ident { $($payload:ident $(=> $arm:ident)?),+ $(,)? }) => {
+        $($crate::model::macros::from_payloads!(@ $name $payload $($arm)?);)+
+    };
+    (@ $name:ident $payload:ident) => {
+        $crate::model::macros::from_payloads!(@ $name $payload $payload);
+    };
+    (@ $name:ident $payload:ident $arm:ident) => {
+        impl From<$payload> for $name {
+            fn from(payload: $payload) -> Self {
+                Self::$arm(payload.into())
             }
-        )+
+        }
     };
 }
 

@@ -7,6 +7,8 @@
 //! | `nullable` | always | `null` | `None` |
 //! | `always` | always | as it is | empty |
 //! | `always_true` | always | as it is | `true` |
+//! | `optional_object` | when it has a member | omitted | `None` |
+//! | `items` | always | `[]` | empty; also read from a string |
 //! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
 //! | `reasoning_content` | as `nullable`, but a list without a `reasoning_text` is omitted | | |
 //! | `required_id`, `optional_id` | as `required`, `optional` | | shared through [`IdCache`] |
@@ -24,8 +26,10 @@ use serde::{Deserialize, Serialize};
 
 use super::content::ContentPart;
 use super::extra::{Extra, Spelling};
+use super::input::{Input, WrittenItems};
+use super::item::ResponseItem;
 use super::raw::RawJson;
-use super::wire::{IdCache, Member, Reading, Slot};
+use super::wire::{IdCache, Member, Reading, Slot, Writing};
 
 /// Ends reading a field whose `empty` value is usually spelled `usual`.
 fn finish<T: PartialEq>(
@@ -91,10 +95,10 @@ macro_rules! mode {
                 map: &mut M,
                 member: Member,
                 value: &T,
-                extra: &Extra,
+                writing: Writing<'_>,
             ) -> Result<(), M::Error> {
                 if *value == T::default() {
-                    write_empty(map, member, value, extra, Spelling::$usual)
+                    write_empty(map, member, value, writing.extra, Spelling::$usual)
                 } else {
                     map.serialize_entry(member.name, value)
                 }
@@ -123,10 +127,10 @@ pub(crate) mod always_true {
         map: &mut M,
         member: Member,
         value: &bool,
-        extra: &Extra,
+        writing: Writing<'_>,
     ) -> Result<(), M::Error> {
         if *value {
-            write_empty(map, member, value, extra, Spelling::Value)
+            write_empty(map, member, value, writing.extra, Spelling::Value)
         } else {
             map.serialize_entry(member.name, value)
         }
@@ -159,7 +163,7 @@ pub(crate) mod required {
         map: &mut M,
         member: Member,
         value: &T,
-        _: &Extra,
+        _: Writing<'_>,
     ) -> Result<(), M::Error> {
         map.serialize_entry(member.name, value)
     }
@@ -185,6 +189,69 @@ pub(crate) mod lenient {
             },
             Slot::Value,
         ))
+    }
+}
+
+/// An object whose members are all optional: `Some` of an object without any is empty too.
+pub(crate) mod optional_object {
+    pub(crate) use super::optional::read;
+    use super::*;
+
+    fn is_empty<T: Default + PartialEq>(value: Option<&T>) -> bool {
+        value.is_none_or(|value| *value == T::default())
+    }
+
+    pub(crate) fn finish<T: Default + PartialEq, E: de::Error>(
+        slot: Slot<Option<T>>,
+        member: Member,
+        extra: &mut Extra,
+    ) -> Result<Option<T>, E> {
+        let value = super::optional::finish(slot, member, extra)?;
+        if value.is_some() && is_empty(value.as_ref()) {
+            extra.spell(member.number, Spelling::Value);
+        }
+        Ok(value)
+    }
+
+    pub(crate) fn write<T: Serialize + Default + PartialEq, M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        value: &Option<T>,
+        writing: Writing<'_>,
+    ) -> Result<(), M::Error> {
+        if is_empty(value.as_ref()) {
+            write_empty(map, member, value, writing.extra, Spelling::Absent)
+        } else {
+            map.serialize_entry(member.name, value)
+        }
+    }
+}
+
+/// The input of a request.
+pub(crate) mod items {
+    pub(crate) use super::always::finish;
+    use super::*;
+
+    pub(crate) fn read<'de, A: MapAccess<'de>>(
+        map: &mut A,
+        _: Member,
+        _: Reading<'_>,
+    ) -> Result<Slot<Vec<ResponseItem>>, A::Error> {
+        let input: Option<Input> = map.next_value()?;
+        Ok(input.map_or(Slot::Null, |input| Slot::Value(input.into())))
+    }
+
+    pub(crate) fn write<M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        items: &Vec<ResponseItem>,
+        writing: Writing<'_>,
+    ) -> Result<(), M::Error> {
+        if items.is_empty() {
+            super::always::write(map, member, items, writing)
+        } else {
+            map.serialize_entry(member.name, &WrittenItems::new(items, writing.omit.item_ids))
+        }
     }
 }
 
@@ -216,10 +283,11 @@ pub(crate) mod reasoning_content {
         map: &mut M,
         member: Member,
         content: &Option<Vec<ContentPart>>,
-        extra: &Extra,
+        writing: Writing<'_>,
     ) -> Result<(), M::Error> {
-        if is_sent(content.as_ref()) || extra.spelling(member.number) == Some(Spelling::Value) {
-            super::nullable::write(map, member, content, extra)
+        let came_so = writing.extra.spelling(member.number) == Some(Spelling::Value);
+        if is_sent(content.as_ref()) || came_so {
+            super::nullable::write(map, member, content, writing)
         } else {
             Ok(())
         }

@@ -14,6 +14,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visi
 use serde::ser::{SerializeMap, Serializer};
 
 use super::extra::Extra;
+use super::input::IdFilter;
 use super::raw::{RawJson, RawObject};
 use super::unknown::UnknownObject;
 
@@ -67,6 +68,13 @@ pub(crate) struct Reading<'a> {
     pub(crate) extra: &'a mut Extra,
 }
 
+/// What writing a field may need beside the value.
+#[derive(Clone, Copy)]
+pub(crate) struct Writing<'a> {
+    pub(crate) extra: &'a Extra,
+    pub(crate) omit: Omit,
+}
+
 /// A struct made by `wire_struct!`.
 pub(crate) trait WireStruct: Sized {
     /// One variant per field.
@@ -96,6 +104,8 @@ pub(crate) struct Omit {
     pub(crate) tag: bool,
     /// `id`, because the request asks for items without ids.
     pub(crate) id: bool,
+    /// Which ids the items of a request lose.
+    pub(crate) item_ids: IdFilter,
 }
 
 impl Omit {
@@ -343,12 +353,18 @@ impl<T: TaggedEnum> Visitor<'_> for ArmSeed<T> {
 /// Reads a tagged enum, sharing ids through a cache.
 pub(crate) struct TaggedSeed<'a, T> {
     ids: &'a mut IdCache,
+    implied: Option<&'static str>,
     result: PhantomData<T>,
 }
 
 impl<'a, T> TaggedSeed<'a, T> {
     pub(crate) fn new(ids: &'a mut IdCache) -> Self {
-        Self { ids, result: PhantomData }
+        Self { ids, implied: None, result: PhantomData }
+    }
+
+    /// Takes an object without `type` for one of type `kind`.
+    pub(crate) fn implying(self, kind: &'static str) -> Self {
+        Self { implied: Some(kind), ..self }
     }
 }
 
@@ -377,6 +393,9 @@ impl<'de, T: TaggedEnum> Visitor<'de> for TaggedSeed<'_, T> {
                 }
                 Some(TagKey::Other(name)) => members.push(name, map.next_value()?),
                 None => {
+                    if let Some(arm) = self.implied.and_then(T::arm) {
+                        return T::read(arm, &members, map, self.ids);
+                    }
                     return Err(de::Error::custom(format_args!(
                         "{}: missing field `type`",
                         T::NAME
