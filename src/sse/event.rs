@@ -34,7 +34,8 @@ impl EventDecoder {
     #[inline]
     pub(super) fn decode(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
         for learnt in &self.templates {
-            if let Some(event) = learnt.template.fill(data).and_then(|filled| learnt.event(filled)) {
+            if let Some(event) = learnt.template.fill(data).and_then(|filled| learnt.event(filled))
+            {
                 self.in_vain = 0;
                 return Ok(event);
             }
@@ -115,8 +116,13 @@ mod tests {
     #[test]
     fn every_flat_delta_has_a_template() {
         for kind in [
-            "output_text", "refusal", "reasoning_text", "reasoning_summary_text",
-            "function_call_arguments", "custom_tool_call_input", "mcp_call_arguments",
+            "output_text",
+            "refusal",
+            "reasoning_text",
+            "reasoning_summary_text",
+            "function_call_arguments",
+            "custom_tool_call_input",
+            "mcp_call_arguments",
             "code_interpreter_call_code",
         ] {
             let mut decoder = EventDecoder::default();

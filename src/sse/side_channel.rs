@@ -4,25 +4,24 @@
 use std::collections::VecDeque;
 
 use http::HeaderMap;
-use serde::Deserialize;
 
-use crate::model::{
-    ModelVerification, RateLimitSnapshot, RawJson, ResponseEvent, SafetyBuffering,
-};
+use crate::model::{RateLimitSnapshot, ResponseEvent, SafetyBuffering};
 use crate::services::{TURN_STATE, TurnState};
 
-/// The events that the head of the response stands for, in the order the API documents.
+/// The events that the head of the response stands for, in the order that the reference gives them.
 pub(super) fn in_head(headers: &HeaderMap) -> VecDeque<ResponseEvent> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let mut events = VecDeque::new();
     if let Some(model) = text("openai-model") {
         events.push_back(ResponseEvent::ServerModel(model.to_owned()));
     }
-    events.extend(RateLimitSnapshot::from_headers(headers).into_iter().map(ResponseEvent::RateLimits));
+    for limits in RateLimitSnapshot::from_headers(headers) {
+        events.push_back(ResponseEvent::RateLimits(Box::new(limits)));
+    }
     if let Some(etag) = text("x-models-etag") {
         events.push_back(ResponseEvent::ModelsEtag(etag.to_owned()));
     }
-    // Some servers send the header with `false`.
+    // Some servers send the header to say no.
     let included = text("x-reasoning-included").map(|value| value.trim().to_ascii_lowercase());
     if included.is_some_and(|value| value != "false" && value != "0") {
         events.push_back(ResponseEvent::ServerReasoningIncluded(true));
@@ -30,92 +29,61 @@ pub(super) fn in_head(headers: &HeaderMap) -> VecDeque<ResponseEvent> {
     events
 }
 
-/// What has been said so far, so that it is not said again.
-#[derive(Debug, Default)]
+/// What has been said beside the answer of one stream.
+#[derive(Debug)]
 pub(super) struct SideChannel {
+    /// The model that an event named last; headers do not count.
     model: Option<String>,
-    safety: SafetyBuffering,
+    safety: Option<Box<SafetyBuffering>>,
     turn_state: Option<TurnState>,
 }
 
-/// The members of an event that are of interest here.
-#[derive(Default, Deserialize)]
-struct Metadata {
-    openai_verification_recommendation: Option<Vec<ModelVerification>>,
-    openai_chatgpt_moderation_metadata: Option<RawJson>,
-}
-
 impl SideChannel {
-    /// A stream that begins with these headers.
+    /// That of a stream with this head, whose note on the turn is captured at once.
     pub(super) fn new(headers: &HeaderMap, turn_state: Option<TurnState>) -> Self {
         let note = headers.get(TURN_STATE).and_then(|value| value.to_str().ok());
         if let (Some(state), Some(note)) = (&turn_state, note) {
             state.capture(note);
         }
-        let mut safety = SafetyBuffering::default();
-        safety.apply_headers(headers);
+        let safety = SafetyBuffering::from_headers(headers).map(Box::new);
         Self { model: None, safety, turn_state }
     }
 
-    /// What `event` says beside the answer, to be handed out before it.
-    pub(super) fn said_by(&mut self, event: &ResponseEvent, said: &mut VecDeque<ResponseEvent>) {
-        if let Some(model) = served_model(event) {
-            if self.model.as_deref() != Some(&*model) {
+    /// Adds what `event` says beside the answer, to be handed out before the event itself.
+    pub(super) fn listen(&mut self, event: &ResponseEvent, said: &mut VecDeque<ResponseEvent>) {
+        if let ResponseEvent::Metadata(metadata) = event {
+            let note = metadata.header(TURN_STATE.as_str());
+            if let (Some(state), Some(note)) = (&self.turn_state, note) {
+                state.capture(&note);
+            }
+        }
+        if let Some(model) = event.server_model() {
+            if self.model.as_ref() != Some(&model) {
                 self.model = Some(model.clone());
                 said.push_back(ResponseEvent::ServerModel(model));
             }
         }
         match event {
-            ResponseEvent::Metadata(event) => {
-                let headers = event.headers.as_ref();
-                let note = headers.and_then(|headers| member(headers, TURN_STATE.as_str()));
-                if let (Some(state), Some(note)) = (&self.turn_state, note) {
-                    state.capture(&note);
+            ResponseEvent::Metadata(metadata) => {
+                let verifications = metadata.model_verifications();
+                if !verifications.is_empty() {
+                    said.push_back(ResponseEvent::ModelVerifications(verifications));
                 }
-                let metadata: Option<Metadata> =
-                    event.metadata.as_ref().and_then(|metadata| metadata.parse().ok());
-                let metadata = metadata.unwrap_or_default();
-                let known = metadata.openai_verification_recommendation.unwrap_or_default();
-                let known = ModelVerification::known(known);
-                if !known.is_empty() {
-                    said.push_back(ResponseEvent::ModelVerifications(known));
-                }
-                if let Some(moderation) = metadata.openai_chatgpt_moderation_metadata {
-                    said.push_back(ResponseEvent::TurnModerationMetadata(moderation));
+                if let Some(moderation) = metadata.turn_moderation_metadata() {
+                    said.push_back(ResponseEvent::TurnModerationMetadata(moderation.clone()));
                 }
             }
-            ResponseEvent::CodexRateLimits(event) => {
-                said.push_back(ResponseEvent::RateLimits(event.snapshot()));
+            ResponseEvent::CodexRateLimits(limits) => {
+                said.push_back(ResponseEvent::RateLimits(Box::new(limits.snapshot())));
             }
             _ => {}
         }
-        if let Some(raw) = event.extra().and_then(|extra| extra.get("safety_buffering")) {
-            if let Ok(buffering) = raw.parse::<SafetyBuffering>() {
-                said.push_back(ResponseEvent::SafetyBuffering(buffering.or(&self.safety)));
-            }
+        if let Some(buffering) = event.safety_buffering() {
+            let buffering = match &self.safety {
+                Some(defaults) => buffering.or(defaults),
+                None => buffering,
+            };
+            said.push_back(ResponseEvent::SafetyBuffering(Box::new(buffering)));
         }
-    }
-}
-
-/// The model that `response.headers`, or else a top-level `headers`, names.
-fn served_model(event: &ResponseEvent) -> Option<String> {
-    let response = event.response().and_then(|response| response.extra.get("headers"));
-    let headers = response.or_else(|| event.extra()?.get("headers"))?;
-    member(headers, "openai-model").or_else(|| member(headers, "x-openai-model"))
-}
-
-/// A header in a JSON object, whatever its case: a string, or the first of a list.
-fn member(headers: &RawJson, name: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Value {
-        One(String),
-        Many(Vec<String>),
-    }
-    let headers: crate::model::RawObject = headers.parse().ok()?;
-    let (_, value) = headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    match value.parse().ok()? {
-        Value::One(value) => Some(value),
-        Value::Many(values) => values.into_iter().next(),
     }
 }

@@ -10,17 +10,20 @@ use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
 
+use super::accumulate::ResponseAccumulator;
 use super::decoder::SseEvent;
 use super::event::EventDecoder;
+use super::raw::RawEvents;
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
 use super::source::SseSource;
+use super::text::TextStream;
+use crate::BoxError;
 use crate::body::ResponseBody;
 use crate::error::{self, Error, ErrorKind, Progress};
-use crate::model::{ErrorEvent, RawJson, ResponseEvent};
+use crate::model::{ErrorEvent, RawJson, Response, ResponseEvent};
 use crate::services::{ResponseMeta, TurnState};
 use crate::timer::Watchdog;
-use crate::BoxError;
 
 /// Bytes that may be read and thrown away behind a terminal event.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -230,6 +233,36 @@ impl<Src: EventSource> ResponseStream<Src> {
         self.next().await.transpose()
     }
 
+    /// The text of the answer, piece by piece or whole.
+    pub fn text(self) -> TextStream<Src> {
+        TextStream::new(self)
+    }
+
+    /// The JSON of the events, for callers with types of their own.
+    pub fn into_raw(self) -> RawEvents<Src> {
+        RawEvents::new(self)
+    }
+
+    /// Reads to the end and gives the response, put together from the events.
+    ///
+    /// # Errors
+    ///
+    /// What ended the stream. Of an incomplete or failed response the error has
+    /// [what there is of it](Error::response), merged with the deltas that had come.
+    pub async fn final_response(mut self) -> Result<Response, Error>
+    where
+        Self: Unpin,
+    {
+        let mut response = ResponseAccumulator::new();
+        while let Some(event) = self.next().await {
+            match event {
+                Ok(event) => response.push(&event),
+                Err(error) => return Err(error.with_partial(response)),
+            }
+        }
+        Ok(response.into_response())
+    }
+
     /// Polls for the next event. With `raw`, the data of the event goes there too, and what is said
     /// beside the answer is left out.
     pub(super) fn poll_event(
@@ -303,9 +336,8 @@ impl Core {
         }
         let keep_raw = raw.is_some();
         if let Some(raw) = raw {
-            *raw = serde_json::from_slice(data)
-                .or_else(|_| serde_json::from_str(&event.data()))
-                .ok();
+            *raw =
+                serde_json::from_slice(data).or_else(|_| serde_json::from_str(&event.data())).ok();
         }
         match self.decoder.decode(data) {
             Ok(decoded) => self.decoded(decoded, keep_raw),
@@ -333,7 +365,7 @@ impl Core {
             }
         }
         if !keep_raw {
-            self.side_channel.said_by(&event, &mut self.ready);
+            self.side_channel.listen(&event, &mut self.ready);
         }
         match event {
             ResponseEvent::Completed(_) => Message::Last(Ok(event)),
@@ -349,10 +381,9 @@ impl Core {
             event if carries_error(&event) => {
                 let raw = RawJson::from_value(&event).ok();
                 let said = raw.and_then(|raw| raw.parse::<ErrorEvent>().ok());
-                Message::Last(Err(said.map_or_else(
-                    || error::in_stream(None, event.kind()),
-                    |said| failed(&said),
-                )))
+                Message::Last(Err(
+                    said.map_or_else(|| error::in_stream(None, event.kind()), |said| failed(&said))
+                ))
             }
             event => {
                 self.handed_out |= is_content(&event);
@@ -391,7 +422,12 @@ impl Core {
     }
 
     /// The stream ends: tries to bring the connection to an end that lets it be used again.
-    fn end<Src: EventSource>(&mut self, mut source: Pin<&mut Src>, cx: &mut Context<'_>, wait: bool) {
+    fn end<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        wait: bool,
+    ) {
         // Usually the end of the body has come with the terminal event.
         let drained = source.as_mut().poll_drain(cx, DRAIN_BYTES).is_ready();
         if drained || !wait || !cfg!(feature = "timeout") || self.settings.drain_timeout.is_zero() {
@@ -426,9 +462,8 @@ impl Core {
             let message = format!("no event came within the first-event limit of {limit:?}");
             return Error::new(ErrorKind::FirstEventTimeout, message);
         }
-        let message = format!(
-            "no event came within the progress limit of {limit:?}, after {events} events"
-        );
+        let message =
+            format!("no event came within the progress limit of {limit:?}, after {events} events");
         Error::new(ErrorKind::ProgressTimeout, message)
     }
 }
