@@ -124,6 +124,7 @@ tagged_enum! {
 from_payloads!(ResponseItem {
     Message,
     AgentMessage,
+    ReasoningItem => Reasoning,
     FunctionCall,
     FunctionCallOutput,
     CustomToolCall,

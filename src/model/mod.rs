@@ -1,4 +1,30 @@
 //! The wire types: what is sent to the API and what it answers.
+//!
+//! Types only: nothing here does IO, needs a runtime or knows of HTTP. The endpoint services write
+//! and read them; an application may as well use them alone, say in a gateway.
+//!
+//! Three rules hold throughout:
+//!
+//! - **Nothing is lost.** Members without a field are kept in `extra`, objects of unknown `type` and
+//!   unknown words in an arm of their own. What was read is written with the same members again,
+//!   `null`s included.
+//! - **Empty fields follow the wire.** Each field is left out, `null` or written when empty, as the
+//!   server expects it of a client.
+//! - **Errors name the place.** A known object with a bad body is refused with the type and the member
+//!   in the message.
+//!
+//! ```
+//! use tower_openai::model::ResponseItem;
+//!
+//! let text = r#"{"id":"x_1","type":"not_invented_yet","payload":{"b":1.50,"a":null}}"#;
+//! let item: ResponseItem = serde_json::from_str(text)?;
+//! assert_eq!(item.kind(), "not_invented_yet");
+//! assert_eq!(serde_json::to_string(&item)?, text);
+//!
+//! let error = serde_json::from_str::<ResponseItem>(r#"{"type":"message","role":"user"}"#).unwrap_err();
+//! assert!(error.to_string().starts_with("message: missing field `content`"));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod content;
 mod extra;

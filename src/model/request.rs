@@ -22,7 +22,7 @@ wire_struct! {
     ///
     /// The first fields are those of the Codex record, in its order; the rest is the public API's.
     /// Fields that are empty are left out, except where a field says otherwise. A field that this
-    /// crate does not know travels in [`extra`](Self::extra).
+    /// crate does not know travels in `extra`.
     ///
     /// ```
     /// use tower_openai::model::{Reasoning, ReasoningEffort, ResponsesApiRequest};

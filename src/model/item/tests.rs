@@ -254,6 +254,37 @@ fn constructors_write_what_codex_writes() {
 }
 
 #[test]
+fn items_live_in_the_callers_own_types() {
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(untagged)]
+    enum Line {
+        Count { count: u64 },
+        Item(ResponseItem),
+    }
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(tag = "entry", rename_all = "snake_case")]
+    enum Entry {
+        Item(ResponseItem),
+        Note { text: String },
+    }
+
+    for wire in [
+        json!({"type": "message", "role": "user", "id": "m", "content": [
+            {"type": "input_text", "text": "a", "x": {"b": [1, null]}}, {"type": "hologram", "z": 1.5}]}),
+        json!({"type": "tool_search_call", "call_id": null, "execution": "client", "arguments": {"q": {"a": 1}}}),
+        json!({"id": "h", "type": "hologram_call", "z": {"b": [1.5, null]}}),
+    ] {
+        let item: ResponseItem = serde_json::from_value(wire.clone()).unwrap();
+        let line: Line = serde_json::from_str(&wire.to_string()).unwrap();
+        assert_eq!(serde_json::to_value(&line).unwrap(), wire);
+        let text = serde_json::to_string(&Entry::Item(item.clone())).unwrap();
+        let Entry::Item(again) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+        assert_eq!(serde_json::to_value(&again).unwrap(), wire);
+    }
+    assert_eq!(serde_json::from_str::<Line>(r#"{"count":3}"#).unwrap(), Line::Count { count: 3 });
+}
+
+#[test]
 fn bad_bodies_name_the_member() {
     refused(json!({"role": "user", "content": []}), &["missing field `type`"]);
     refused(json!({"type": "message", "role": "user"}), &["message", "missing field `content`"]);
