@@ -80,7 +80,7 @@ async fn connect() -> Result<(Client, Option<Server>), BoxError> {
         "(answers come from an embedded server; for the real API set OPENAI_API_KEY, \
          for another one OPENAI_BASE_URL)"
     );
-    let client = Client::builder().base_url(&server.base_url())?.build()?;
+    let client = Client::builder().base_url(server.base_url()).build()?;
     Ok((client, Some(server)))
 }
 

@@ -8,8 +8,8 @@
 //!
 //! # Place
 //!
-//! Endpoints stand on [`Client::http`]. Whoever wants another order, or static types, assembles
-//! the same layers with [`ServiceBuilder`] and needs nothing from here.
+//! Endpoints stand on it: [`Client::responses`] gives one. Whoever wants another order, or static
+//! types, assembles the same layers with [`ServiceBuilder`] and needs nothing from here.
 //!
 //! # Cost
 //!
@@ -19,22 +19,18 @@
 //! # Example
 //!
 //! ```
-//! use http_body_util::BodyExt;
-//! use tower::{ServiceExt, service_fn};
-//! use tower_openai::RequestBody;
-//! use tower_openai::client::Client;
+//! # use tower_openai::testing::Server;
+//! use tower_openai::Client;
+//! use tower_openai::services::ResponsesRequest;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! // Any HTTP service can take the place of the network.
-//! let echo = service_fn(|request: http::Request<RequestBody>| async {
-//!     Ok::<_, std::convert::Infallible>(http::Response::new(request.into_body()))
-//! });
-//! let client = Client::builder().transport(echo).build()?;
-//! let response = client.http().oneshot(http::Request::new("hello".into())).await?;
-//! assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
-//! # Ok(())
-//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! # let server = Server::start().await?;
+//! # let (base_url, key) = (server.base_url(), "sk-example");
+//! let client = Client::builder().base_url(base_url).api_key(key).build()?;
+//! let responses = client.responses();
+//! let stream = responses.stream_request(ResponsesRequest::new("gpt-5.2", "hello")).await?;
+//! println!("{}", stream.text().collect().await?);
+//! # Ok::<_, tower_openai::BoxError>(()) }).unwrap();
 //! ```
 
 use std::fmt;
@@ -45,6 +41,12 @@ use http_body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder};
 
+use crate::env::{EnvSource, ProcessEnv};
+use crate::layers::{ApiKey, AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+use crate::model::ItemIds;
+use crate::provider::Provider;
+use crate::services::Responses;
+use crate::sse::StreamSettings;
 use crate::transport::HyperTransportBuilder;
 use crate::{BoxError, Error, RequestBody, ResponseBody};
 
@@ -53,16 +55,32 @@ use crate::{BoxError, Error, RequestBody, ResponseBody};
 pub type BoxHttpService =
     BoxCloneSyncService<http::Request<RequestBody>, http::Response<ResponseBody>, BoxError>;
 
-/// The preset stack. Cloning is cheap and shares connections.
+/// The preset stack and its endpoints. Cloning is cheap and shares connections.
 #[derive(Clone)]
 pub struct Client {
     http: BoxHttpService,
+    stream: StreamSettings,
+    item_ids: ItemIds,
 }
 
 impl Client {
     /// Settings for a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    /// The client that the environment of this process asks for: see [`ClientBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// A variable that is missing or cannot be used, and what [`ClientBuilder::build`] refuses.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::builder().from_env(&ProcessEnv)?.build()
+    }
+
+    /// The Responses endpoint.
+    pub fn responses(&self) -> Responses<BoxHttpService> {
+        Responses::new(self.http()).settings(self.stream).item_ids(self.item_ids)
     }
 
     /// The stack itself, for an endpoint or for a request of one's own.
@@ -73,17 +91,26 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
+        f.debug_struct("Client").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 
-type Assemble = Box<dyn FnOnce() -> BoxHttpService + Send>;
+/// Puts the preset on a transport.
+type Assemble = Box<dyn FnOnce(Preset) -> BoxHttpService + Send>;
 type Wrap = Box<dyn FnOnce(BoxHttpService) -> BoxHttpService + Send>;
 
 /// Settings of a [`Client`].
+///
+/// Without a provider it is OpenAI's API, without a credential its requests are anonymous. The
+/// default limits: 10 s to connect, 300 s between bytes, 300 s between events.
 #[derive(Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
+    provider: Option<Setting<Provider>>,
+    credential: Option<Setting<Credential>>,
+    idle_timeout: Option<Duration>,
+    stream: StreamSettings,
+    item_ids: Option<ItemIds>,
     transport: Option<Assemble>,
     hyper: HyperTransportBuilder,
     /// Name of the first setting made on `hyper`.
@@ -91,7 +118,96 @@ pub struct ClientBuilder {
     layers: Vec<Wrap>,
 }
 
+/// A setting that may have been refused, which `build` tells.
+type Setting<T> = Result<T, Error>;
+
+/// How requests are authorised.
+#[derive(Clone, Debug)]
+enum Credential {
+    /// Sent in the way of the provider.
+    Key(Bearer, ApiKey),
+    Bearer(Bearer),
+    ApiKey(ApiKey),
+}
+
 impl ClientBuilder {
+    /// The API to talk to. Default: [`Provider::openai`].
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.provider = Some(Ok(provider));
+        self
+    }
+
+    /// The API to talk to, by its base URL with the version path, such as
+    /// `https://api.openai.com/v1`. An unusable URL is an error of [`build`](Self::build).
+    pub fn base_url(mut self, base_url: impl AsRef<str>) -> Self {
+        self.provider = Some(Provider::new("custom", base_url.as_ref()));
+        self
+    }
+
+    /// The key, sent as `authorization: Bearer`; to Azure as `api-key`. An unusable key is an error
+    /// of [`build`](Self::build).
+    pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
+        let key = key.as_ref();
+        let both = Bearer::new(key).and_then(|bearer| Ok(Credential::Key(bearer, ApiKey::new(key)?)));
+        self.credential = Some(both);
+        self
+    }
+
+    /// A token in `authorization: Bearer`.
+    pub fn bearer(mut self, token: Bearer) -> Self {
+        self.credential = Some(Ok(Credential::Bearer(token)));
+        self
+    }
+
+    /// A key in the header `api-key`, as Azure has it.
+    pub fn api_key_header(mut self, key: ApiKey) -> Self {
+        self.credential = Some(Ok(Credential::ApiKey(key)));
+        self
+    }
+
+    /// Provider and key as the environment has them: [`Provider::from_env`], and the key in
+    /// `OPENAI_API_KEY`, which may be unset if `OPENAI_BASE_URL` names a server that needs none.
+    ///
+    /// # Errors
+    ///
+    /// A variable that is missing or cannot be used.
+    pub fn from_env(mut self, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
+        self.provider = Some(Ok(Provider::from_env(env)?));
+        if env.non_blank("OPENAI_API_KEY")?.is_some() {
+            let bearer = Bearer::from_source("OPENAI_API_KEY", env)?;
+            let header = ApiKey::from_source("OPENAI_API_KEY", env)?;
+            self.credential = Some(Ok(Credential::Key(bearer, header)));
+        } else if env.non_blank("OPENAI_BASE_URL")?.is_none() {
+            return Err(Error::build(
+                "`OPENAI_API_KEY` is not set: set it, or set `OPENAI_BASE_URL` to a server that \
+                 needs no key",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The longest silence of a response body in bytes, heartbeats included; 300 s by default, zero
+    /// is off.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = Some(limit);
+        self
+    }
+
+    /// How response streams behave: event timeouts, limits, leniency.
+    pub fn stream_settings(mut self, settings: StreamSettings) -> Self {
+        self.stream = settings;
+        self
+    }
+
+    /// Which items of the input are sent with their ids.
+    ///
+    /// Default: [`ItemIds::WhenStored`] for Azure, which refuses ids of what it does not store, else
+    /// [`ItemIds::Keep`].
+    pub fn item_ids(mut self, rule: ItemIds) -> Self {
+        self.item_ids = Some(rule);
+        self
+    }
+
     /// Replaces the network: a [`HyperTransport`] with settings of its own, or any other HTTP
     /// service.
     ///
@@ -108,7 +224,7 @@ impl ClientBuilder {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<BoxError>,
     {
-        self.transport = Some(Box::new(move || assemble(service)));
+        self.transport = Some(Box::new(move |preset| preset.assemble(service)));
         self
     }
 
@@ -157,13 +273,26 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a setting is out of its range, a setting of
-    /// the built-in transport was made and another transport given, or the platform's certificate
-    /// roots cannot be loaded.
+    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL or key cannot be used, a setting is
+    /// out of its range, a setting of the built-in transport was made and another transport given,
+    /// or the platform's certificate roots cannot be loaded.
     pub fn build(self) -> Result<Client, Error> {
+        let provider = self.provider.transpose()?.unwrap_or_else(Provider::openai);
+        let credential = match self.credential.transpose()? {
+            Some(Credential::Key(_, header)) if provider.is_azure() => {
+                Some(Credential::ApiKey(header))
+            }
+            credential => credential,
+        };
+        let item_ids = self.item_ids.unwrap_or(match provider.is_azure() {
+            true => ItemIds::WhenStored,
+            false => ItemIds::Keep,
+        });
+        let idle_timeout = self.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+        let preset = Preset { provider, credential, idle_timeout };
         let stack = match (self.transport, self.hyper_only) {
-            (None, _) => assemble(self.hyper.build()?),
-            (Some(assemble), None) => assemble(),
+            (None, _) => preset.assemble(self.hyper.build()?),
+            (Some(assemble), None) => assemble(preset),
             (Some(_), Some(setting)) => {
                 return Err(Error::build(format!(
                     "`{setting}` is a setting of the built-in transport, but `transport` replaces \
@@ -172,38 +301,60 @@ impl ClientBuilder {
             }
         };
         let http = self.layers.into_iter().rev().fold(stack, |inner, wrap| wrap(inner));
-        Ok(Client { http })
+        Ok(Client { http, stream: self.stream, item_ids })
     }
 }
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
+            .field("provider", &self.provider)
+            .field("credential", &self.credential)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("stream", &self.stream)
             .field("hyper", &self.hyper)
             .field("layers", &self.layers.len())
             .finish_non_exhaustive()
     }
 }
 
-/// The preset, outermost layer first.
-fn assemble<S, RB>(transport: S) -> BoxHttpService
-where
-    S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
-{
-    let stack = ServiceBuilder::new();
-    // Provider, telemetry, request compression, retry, auth and attempt go here, in this order.
-    #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
-    let stack = stack.layer(crate::transport::decompression::DecompressionLayer::new());
-    // The head timeout and the idle timer go here.
-    erase(stack.service(transport))
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What the layers of the preset need.
+struct Preset {
+    provider: Provider,
+    credential: Option<Credential>,
+    idle_timeout: Duration,
+}
+
+impl Preset {
+    /// The preset, outermost layer first.
+    fn assemble<S, RB>(self, transport: S) -> BoxHttpService
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        let stack = ServiceBuilder::new();
+        #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
+        let stack = stack.layer(crate::transport::decompression::DecompressionLayer::new());
+        let inner = stack.layer(IdleTimeoutLayer::new(self.idle_timeout)).service(transport);
+
+        let stack = ServiceBuilder::new().layer(ProviderLayer::new(self.provider));
+        match self.credential {
+            Some(Credential::Key(token, _) | Credential::Bearer(token)) => {
+                erase(stack.layer(AuthLayer::new(token)).service(inner))
+            }
+            Some(Credential::ApiKey(key)) => erase(stack.layer(AuthLayer::new(key)).service(inner)),
+            None => erase(stack.service(inner)),
+        }
+    }
 }
 
 /// Hides the type of a stack: one box per future and one per body.

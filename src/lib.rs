@@ -25,6 +25,8 @@ mod timer;
 pub mod transport;
 
 pub use self::body::{RequestBody, ResponseBody};
+#[cfg(feature = "client")]
+pub use self::client::Client;
 pub use self::error::{Error, ErrorKind, Stage};
 
 /// The error type between layers: any error, boxed.

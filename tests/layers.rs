@@ -317,11 +317,11 @@ fn a_credential_that_cannot_be_sent_is_refused_without_being_shown() {
     }
     let env = [("BLANK", " "), ("BAD", "hid den"), ("GOOD", " sk-1\n")];
     for name in ["UNSET", "BLANK", "BAD"] {
-        let error = Bearer::from_env(name, &env).unwrap_err();
+        let error = Bearer::from_source(name, &env).unwrap_err();
         assert!(error.to_string().contains(name), "{error}");
-        assert!(ApiKey::from_env(name, &env).unwrap_err().to_string().contains(name));
+        assert!(ApiKey::from_source(name, &env).unwrap_err().to_string().contains(name));
     }
-    assert!(Bearer::from_env("GOOD", &env).is_ok());
+    assert!(Bearer::from_source("GOOD", &env).is_ok());
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@
 //! let env = [("OPENAI_API_KEY", "sk-example")];
 //! let stack = ServiceBuilder::new()
 //!     .layer(ProviderLayer::new(Provider::openai()))
-//!     .layer(AuthLayer::new(Bearer::from_env("OPENAI_API_KEY", &env)?))
+//!     .layer(AuthLayer::new(Bearer::from_source("OPENAI_API_KEY", &env)?))
 //!     .service(transport);
 //!
 //! let ours = stack.clone().oneshot(Request::get("/models").body(())?).await?;
@@ -55,7 +55,7 @@ use tower::{Layer, Service};
 
 use self::sealed::HeaderCredential;
 use super::refusal::CallOrRefusal;
-use crate::env::EnvSource;
+use crate::env::{EnvSource, ProcessEnv};
 use crate::extensions::Origin;
 use crate::provider::BaseUrl;
 use crate::{BoxError, Error};
@@ -218,12 +218,22 @@ impl Bearer {
         Self::checked("the bearer token", token.as_ref())
     }
 
-    /// A bearer credential of the variable `name`, without surrounding white space.
+    /// A bearer credential of this process's environment variable `name`, without surrounding
+    /// white space.
     ///
     /// # Errors
     ///
     /// If the variable is unset, blank or unreadable, or as [`Bearer::new`]; the error names it.
-    pub fn from_env(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
+    pub fn from_env(name: &str) -> Result<Self, Error> {
+        Self::from_source(name, &ProcessEnv)
+    }
+
+    /// [`from_env`](Self::from_env) with another source of variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_source(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
         Self::checked(&format!("`{name}`"), &required(name, env)?)
     }
 
@@ -261,12 +271,22 @@ impl ApiKey {
         secret_value("the API key", "", key.as_ref()).map(Self)
     }
 
-    /// An API-key credential of the variable `name`, without surrounding white space.
+    /// An API-key credential of this process's environment variable `name`, without surrounding
+    /// white space.
     ///
     /// # Errors
     ///
     /// If the variable is unset, blank or unreadable, or as [`ApiKey::new`]; the error names it.
-    pub fn from_env(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
+    pub fn from_env(name: &str) -> Result<Self, Error> {
+        Self::from_source(name, &ProcessEnv)
+    }
+
+    /// [`from_env`](Self::from_env) with another source of variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_env`](Self::from_env).
+    pub fn from_source(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
         secret_value(&format!("`{name}`"), "", &required(name, env)?).map(Self)
     }
 }

@@ -1,0 +1,144 @@
+//! The command line, and the environment behind it.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Read};
+use std::time::Duration;
+
+use lexopt::prelude::*;
+use serde_json::value::RawValue;
+use tower_openai::BoxError;
+use tower_openai::env::{EnvSource, ProcessEnv};
+use tower_openai::services::ResponsesRequest;
+
+const MODEL: &str = "gpt-5.2";
+
+const HELP: &str = "\
+Sends one request to the Responses API and prints its answer as it comes.
+
+usage: responses [OPTIONS] [PROMPT...]
+
+  --base-url URL            the API, version path included   [env: OPENAI_BASE_URL]
+  --api-key KEY             the key                          [env: OPENAI_API_KEY]
+  --model M                 the model                        [default: gpt-5.2]
+  --body FILE|-             the request's JSON, sent as it is with \"stream\": true;
+                            --model and PROMPT replace its model and input
+  --header 'K: V'           a further header; may be repeated
+  --progress-timeout-ms N   the longest wait between two events; 0 is off
+  --lenient                 skip events that cannot be decoded
+  --events                  one JSON object per event and line in place of the text
+  -h, --help                this text
+
+Flags beat the environment; an empty variable counts as unset. A key without a
+base URL goes to https://api.openai.com/v1; with neither, an embedded server
+answers. Without PROMPT and body the prompt is read from stdin.
+
+exit code: 0 completed, 1 failed, 2 wrong usage";
+
+#[derive(Default)]
+pub struct Arguments {
+    pub base_url: Option<String>,
+    pub api_key: Option<String>,
+    pub progress_timeout: Option<Duration>,
+    pub lenient: bool,
+    pub events: bool,
+    model: Option<String>,
+    body: Option<OsString>,
+    headers: Vec<(String, String)>,
+    prompt: Vec<String>,
+}
+
+impl Arguments {
+    /// The arguments of this process; `None` if all that was asked for has been said.
+    pub fn parse() -> Result<Option<Self>, BoxError> {
+        let mut arguments = Self::default();
+        let mut parser = lexopt::Parser::from_env();
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("base-url") => arguments.base_url = Some(parser.value()?.string()?),
+                Long("api-key") => arguments.api_key = Some(parser.value()?.string()?),
+                Long("model") => arguments.model = Some(parser.value()?.string()?),
+                Long("body") => arguments.body = Some(parser.value()?),
+                Long("header") => arguments.headers.push(header(&parser.value()?.string()?)?),
+                Long("progress-timeout-ms") => {
+                    let value = parser.value()?.string()?;
+                    let milliseconds = value.parse().map_err(|_| {
+                        format!("--progress-timeout-ms takes whole milliseconds, not {value:?}")
+                    })?;
+                    arguments.progress_timeout = Some(Duration::from_millis(milliseconds));
+                }
+                Long("lenient") => arguments.lenient = true,
+                Long("events") => arguments.events = true,
+                Long("help") | Short('h') => {
+                    println!("{HELP}");
+                    return Ok(None);
+                }
+                Value(word) => arguments.prompt.push(word.string()?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if arguments.base_url.is_none() {
+            arguments.base_url = ProcessEnv.non_blank("OPENAI_BASE_URL")?;
+        }
+        if arguments.api_key.is_none() {
+            arguments.api_key = ProcessEnv.non_blank("OPENAI_API_KEY")?;
+        }
+        Ok(Some(arguments))
+    }
+
+    /// The request that is asked for; reads the body or the prompt where they are.
+    pub fn request(&self) -> Result<ResponsesRequest, BoxError> {
+        let prompt = (!self.prompt.is_empty()).then(|| self.prompt.join(" "));
+        let mut request = match &self.body {
+            Some(path) => {
+                let text = read(path)?;
+                let json: &RawValue = serde_json::from_str(&text)
+                    .map_err(|error| format!("the body {path:?} is not JSON: {error}"))?;
+                let mut request = ResponsesRequest::from_body(json)?;
+                if let Some(model) = &self.model {
+                    request = request.model(model);
+                }
+                if let Some(prompt) = prompt {
+                    request = request.set("input", &prompt);
+                }
+                request
+            }
+            None => {
+                let model = self.model.as_deref().unwrap_or(MODEL);
+                ResponsesRequest::new(model, prompt.map_or_else(prompt_from_stdin, Ok)?)
+            }
+        };
+        for (name, value) in &self.headers {
+            request = request.header(name.as_str(), value.as_str());
+        }
+        Ok(request)
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), BoxError> {
+    let (name, value) = text.split_once(':').ok_or_else(|| {
+        format!("--header takes 'Name: value', and {:?} has no colon", text.split(' ').next())
+    })?;
+    let (name, value) = (name.trim(), value.trim());
+    http::HeaderName::try_from(name).map_err(|_| format!("--header: {name:?} is no header name"))?;
+    http::HeaderValue::try_from(value)
+        .map_err(|_| format!("--header: the value of {name:?} is not legal in a header"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+fn read(path: &OsString) -> Result<String, BoxError> {
+    if path == "-" {
+        return Ok(io::read_to_string(io::stdin())?);
+    }
+    Ok(std::fs::read_to_string(path).map_err(|error| format!("the body {path:?}: {error}"))?)
+}
+
+fn prompt_from_stdin() -> Result<String, BoxError> {
+    let mut prompt = String::new();
+    if !io::stdin().is_terminal() {
+        io::stdin().read_to_string(&mut prompt)?;
+    }
+    match prompt.trim() {
+        "" => Err("there is no prompt: give one as an argument, on stdin, or in a body".into()),
+        prompt => Ok(prompt.to_owned()),
+    }
+}
