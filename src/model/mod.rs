@@ -28,6 +28,7 @@
 
 mod content;
 mod error_body;
+mod event;
 mod extra;
 mod input;
 mod item;
@@ -44,6 +45,7 @@ pub(crate) mod wire;
 
 pub use self::content::*;
 pub use self::error_body::*;
+pub use self::event::*;
 pub use self::extra::Extra;
 pub use self::input::{Input, ItemIds};
 pub use self::item::*;
