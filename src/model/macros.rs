@@ -3,7 +3,9 @@
 //! - `wire_struct!`: an object. Each field names its mode (see [`modes`](super::modes)); members
 //!   without a field are kept in `extra`. A field whose wire name differs says `as "name"`;
 //!   `drops ["name"]` after the struct's name lists members that are thrown away.
-//! - `tagged_enum!`: an object told apart by `type`, with an `Unknown` arm.
+//! - `tagged_enum!`: an object told apart by `type`, with an `Unknown` arm. `synthesised { … }` after
+//!   it lists arms that this crate makes itself: they are written as an object with one member, and
+//!   an object of their `type` is read as unknown.
 //! - `open_enum!`: a string with known values, with an `Other` arm.
 
 macro_rules! wire_struct {
@@ -145,6 +147,9 @@ macro_rules! tagged_enum {
         $vis:vis enum $name:ident {
             $($(#[$arm_meta:meta])* $arm:ident($payload:ty) = $kind:literal $(| $alias:literal)*),+ $(,)?
         }
+        $(synthesised {
+            $($(#[$made_meta:meta])* $made:ident($made_of:ty) = $made_kind:literal { $member:literal }),+ $(,)?
+        })?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq)]
@@ -155,6 +160,11 @@ macro_rules! tagged_enum {
                 #[doc = concat!("\n\nOn the wire: `", $kind, "`.")]
                 $arm($payload),
             )+
+            $($(
+                $(#[$made_meta])*
+                #[doc = concat!("\n\nNever on the wire; written as `", $made_kind, "`.")]
+                $made($made_of),
+            )+)?
             /// An object whose `type` is not known here; written back as it came.
             Unknown($crate::model::UnknownObject),
         }
@@ -165,6 +175,7 @@ macro_rules! tagged_enum {
             pub fn kind(&self) -> &str {
                 match self {
                     $(Self::$arm(_) => $kind,)+
+                    $($(Self::$made(_) => $made_kind,)+)?
                     Self::Unknown(object) => object.kind(),
                 }
             }
@@ -175,9 +186,14 @@ macro_rules! tagged_enum {
                 serializer: S,
                 omit: $crate::model::wire::Omit,
             ) -> Result<S::Ok, S::Error> {
-                use $crate::model::wire::write_tagged;
+                use $crate::model::wire;
                 match self {
-                    $(Self::$arm(payload) => write_tagged(serializer, $kind, payload, omit),)+
+                    $(Self::$arm(payload) => {
+                        wire::write_tagged(serializer, $kind, payload, omit)
+                    })+
+                    $($(Self::$made(value) => {
+                        wire::write_synthesised(serializer, $made_kind, $member, value)
+                    })+)?
                     Self::Unknown(object) => serde::Serialize::serialize(object, serializer),
                 }
             }

@@ -27,23 +27,33 @@
 //! ```
 
 mod content;
+mod error_body;
+mod event;
 mod extra;
 mod input;
 mod item;
 pub(crate) mod macros;
 pub(crate) mod modes;
+mod rate_limits;
 mod raw;
 mod request;
+mod response;
 mod tool;
 mod unknown;
+mod usage;
 pub(crate) mod wire;
 
 pub use self::content::*;
+pub use self::error_body::*;
+pub use self::event::*;
 pub use self::extra::Extra;
 pub use self::input::{Input, ItemIds};
 pub use self::item::*;
+pub use self::rate_limits::*;
 pub use self::raw::{RawJson, RawObject};
 pub use self::request::*;
+pub use self::response::*;
 pub use self::tool::*;
 pub use self::unknown::UnknownObject;
+pub use self::usage::*;
 pub use self::wire::IdCache;

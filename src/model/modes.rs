@@ -10,6 +10,7 @@
 //! | `optional_object` | when it has a member | omitted | `None` |
 //! | `items` | always | `[]` | empty; also read from a string |
 //! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
+//! | `finished` | as `required`, and the response must say its `id` | | error |
 //! | `reasoning_content` | as `nullable`, but a list without a `reasoning_text` is omitted | | |
 //! | `required_id`, `optional_id` | as `required`, `optional` | | shared through [`IdCache`] |
 //!
@@ -29,6 +30,7 @@ use super::extra::{Extra, Spelling};
 use super::input::{Input, WrittenItems};
 use super::item::ResponseItem;
 use super::raw::RawJson;
+use super::response::Response;
 use super::wire::{IdCache, Member, Reading, Slot, Writing};
 
 /// Ends reading a field whose `empty` value is usually spelled `usual`.
@@ -166,6 +168,24 @@ pub(crate) mod required {
         _: Writing<'_>,
     ) -> Result<(), M::Error> {
         map.serialize_entry(member.name, value)
+    }
+}
+
+/// The response of `response.completed`: without its id nobody could refer to it.
+pub(crate) mod finished {
+    pub(crate) use super::required::{read, write};
+    use super::*;
+
+    pub(crate) fn finish<E: de::Error>(
+        slot: Slot<Box<Response>>,
+        member: Member,
+        extra: &mut Extra,
+    ) -> Result<Box<Response>, E> {
+        let response: Box<Response> = super::required::finish(slot, member, extra)?;
+        if response.id.is_empty() {
+            return Err(super::super::wire::in_member(member.name, &E::missing_field("id")));
+        }
+        Ok(response)
     }
 }
 

@@ -8,10 +8,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::extra::Extra;
 use super::input::IdFilter;
@@ -427,6 +427,19 @@ pub(crate) fn write_tagged<T: WireStruct, S: Serializer>(
     let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("type", kind)?;
     payload.write(&mut map, Omit { tag: true, ..omit })?;
+    map.end()
+}
+
+/// Writes a tagged object that has one member and never came from the wire.
+pub(crate) fn write_synthesised<T: Serialize, S: Serializer>(
+    serializer: S,
+    kind: &str,
+    member: &str,
+    value: &T,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(2))?;
+    map.serialize_entry("type", kind)?;
+    map.serialize_entry(member, value)?;
     map.end()
 }
 
