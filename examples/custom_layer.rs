@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 
 use http::HeaderValue;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, layer::layer_fn};
+use tower_openai::BoxError;
 use tower_openai::extensions::Call;
 use tower_openai::layers::ProviderLayer;
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::testing::Server;
 use tower_openai::transport::HyperTransport;
-use tower_openai::BoxError;
 
 /// Typed level: gives every request the house rules.
 #[derive(Clone)]

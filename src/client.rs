@@ -148,7 +148,8 @@ impl ClientBuilder {
     /// of [`build`](Self::build).
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
         let key = key.as_ref();
-        let both = Bearer::new(key).and_then(|bearer| Ok(Credential::Key(bearer, ApiKey::new(key)?)));
+        let both =
+            Bearer::new(key).and_then(|bearer| Ok(Credential::Key(bearer, ApiKey::new(key)?)));
         self.credential = Some(both);
         self
     }

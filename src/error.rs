@@ -40,6 +40,7 @@ use http::StatusCode;
 
 use crate::BoxError;
 use crate::model::{RateLimitSnapshot, Response};
+use crate::sse::ResponseAccumulator;
 
 pub use self::chain::Chain;
 pub(crate) use self::http_status::{not_a_stream, request_id_header};
@@ -130,14 +131,22 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
-        self.0.body = body;
+    pub(crate) fn with_response(mut self, response: Box<Response>) -> Self {
+        if !response.id.is_empty() {
+            self.0.response_id = Some(Arc::clone(&response.id));
+        }
+        self.0.response = Some(response);
         self
     }
 
-    pub(crate) fn with_response(mut self, response: Box<Response>) -> Self {
-        self.0.response_id = Some(response.id.as_ref().into());
-        self.0.response = Some(response);
+    /// Gives the partial response what was put together of it, if it came without its output.
+    pub(crate) fn with_partial(mut self, partial: ResponseAccumulator) -> Self {
+        let partial = partial.into_response();
+        match &mut self.0.response {
+            Some(response) if response.output.is_empty() => response.output = partial.output,
+            Some(_) => {}
+            None => self.0.response = Some(Box::new(partial)),
+        }
         self
     }
 
@@ -239,7 +248,7 @@ impl Error {
 
     /// Why the answer is incomplete, such as `max_output_tokens` or `content_filter`.
     pub fn incomplete_reason(&self) -> Option<&str> {
-        self.0.response.as_ref()?.incomplete_details.as_ref()?.reason.as_deref()
+        Some(self.0.response.as_ref()?.incomplete_reason()?.as_str())
     }
 
     /// The body of the refusal as it came, at most 64 KiB of it.

@@ -35,12 +35,12 @@ answers. Without PROMPT and body the prompt is read from stdin.
 exit code: 0 completed, 1 failed, 2 wrong usage";
 
 #[derive(Default)]
-pub struct Arguments {
-    pub base_url: Option<String>,
-    pub api_key: Option<String>,
-    pub progress_timeout: Option<Duration>,
-    pub lenient: bool,
-    pub events: bool,
+pub(crate) struct Arguments {
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) progress_timeout: Option<Duration>,
+    pub(crate) lenient: bool,
+    pub(crate) events: bool,
     model: Option<String>,
     body: Option<OsString>,
     headers: Vec<(String, String)>,
@@ -49,7 +49,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// The arguments of this process; `None` if all that was asked for has been said.
-    pub fn parse() -> Result<Option<Self>, BoxError> {
+    pub(crate) fn parse() -> Result<Option<Self>, BoxError> {
         let mut arguments = Self::default();
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
@@ -86,7 +86,7 @@ impl Arguments {
     }
 
     /// The request that is asked for; reads the body or the prompt where they are.
-    pub fn request(&self) -> Result<ResponsesRequest, BoxError> {
+    pub(crate) fn request(&self) -> Result<ResponsesRequest, BoxError> {
         let prompt = (!self.prompt.is_empty()).then(|| self.prompt.join(" "));
         let mut request = match &self.body {
             Some(path) => {
@@ -119,7 +119,8 @@ fn header(text: &str) -> Result<(String, String), BoxError> {
         format!("--header takes 'Name: value', and {:?} has no colon", text.split(' ').next())
     })?;
     let (name, value) = (name.trim(), value.trim());
-    http::HeaderName::try_from(name).map_err(|_| format!("--header: {name:?} is no header name"))?;
+    http::HeaderName::try_from(name)
+        .map_err(|_| format!("--header: {name:?} is no header name"))?;
     http::HeaderValue::try_from(value)
         .map_err(|_| format!("--header: the value of {name:?} is not legal in a header"))?;
     Ok((name.to_owned(), value.to_owned()))

@@ -1,7 +1,7 @@
 //! JSON text, untouched but for its line breaks.
 
 /// The same JSON on one line: white space outside of strings is left out, nothing else changes.
-pub fn on_one_line(json: &str) -> String {
+pub(crate) fn on_one_line(json: &str) -> String {
     let mut line = String::with_capacity(json.len());
     let mut in_string = false;
     let mut escaped = false;

@@ -48,18 +48,24 @@ impl Error {
             response_id: inner.response_id.clone(),
             body: Bytes::clone(&inner.body),
             source: None,
-            ..**inner
+            kind: inner.kind,
+            stage: inner.stage,
+            status: inner.status,
+            retry_after: inner.retry_after,
+            retryable: inner.retryable,
+            sequence_number: inner.sequence_number,
+            handed_out: inner.handed_out,
         }))
     }
 }
 
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    iter::successors(Some(error), |cause| cause.source())
+type Cause = dyn StdError + 'static;
+
+fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
+    iter::successors(Some(error), |cause| (**cause).source())
 }
 
-fn meaning(error: &(dyn StdError + 'static)) -> (ErrorKind, Stage) {
+fn meaning(error: &Cause) -> (ErrorKind, Stage) {
     if let Some(found) = causes(error).find_map(of_layer) {
         return found;
     }
@@ -72,7 +78,7 @@ fn meaning(error: &(dyn StdError + 'static)) -> (ErrorKind, Stage) {
 }
 
 /// The errors of layers, ours and tower's.
-fn of_layer(cause: &(dyn StdError + 'static)) -> Option<(ErrorKind, Stage)> {
+fn of_layer(cause: &Cause) -> Option<(ErrorKind, Stage)> {
     if cause.is::<DecodeError>() {
         return Some((ErrorKind::TooLarge, Stage::Streaming));
     }

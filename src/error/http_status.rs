@@ -10,7 +10,7 @@ use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
 impl Error {
     /// The error of an answer with this head and this (possibly cut) body.
     pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
-        let said = ErrorBody::parse(&body).map(|body| body.error).unwrap_or_default();
+        let said = ErrorBody::parse(&body).map(ErrorBody::into_error).unwrap_or_default();
         let kind = kind(status, &said, &body);
         let message = match said.message.as_deref().map(str::trim) {
             Some(message) if !message.is_empty() => said::one_line(message),
@@ -43,7 +43,7 @@ impl Error {
 
 /// The error of a success whose body cannot be a stream of events.
 pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
-    let said = ErrorBody::parse(&body).map(|body| body.error);
+    let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
     let mut error = match said {
         // A failure that came under the wrong status.
         Some(said) => said::in_stream(Some(&said), "error"),
@@ -85,8 +85,8 @@ fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
 fn code_in_header(headers: &HeaderMap) -> Option<Box<str>> {
     let value = headers.get("x-error-json")?.as_bytes();
     let json = base64::prelude::BASE64_STANDARD.decode(value).ok()?;
-    let code = ErrorBody::parse(&json)?.error.code?;
-    Some(said::one_line(&code).into())
+    let body = ErrorBody::parse(&json)?;
+    Some(said::one_line(body.error().code()?).into())
 }
 
 fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
@@ -139,18 +139,12 @@ fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8])
     }
 }
 
-/// All limits that the headers report; of a usage limit the one that was hit, if it is named.
+/// All limits that the headers report; of a usage limit, the one that was hit.
 fn rate_limits(kind: ErrorKind, headers: &HeaderMap) -> Vec<RateLimitSnapshot> {
-    let mut all = RateLimitSnapshot::from_headers(headers);
-    if kind == ErrorKind::UsageLimit {
-        if let Some(active) = text(headers, "x-codex-active-limit") {
-            let active = active.to_ascii_lowercase().replace('-', "_");
-            if all.iter().any(|limit| limit.limit_id.as_deref() == Some(&active)) {
-                all.retain(|limit| limit.limit_id.as_deref() == Some(&active));
-            }
-        }
+    match kind {
+        ErrorKind::UsageLimit => RateLimitSnapshot::reached(headers).into_iter().collect(),
+        _ => RateLimitSnapshot::from_headers(headers),
     }
-    all
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the API's own error object means: the same table for HTTP bodies and for stream events.
 
 use super::{Error, ErrorKind, Facts, retry_hint};
-use crate::model::{ApiError, Response};
+use crate::model::{ApiError, IncompleteReason, Response};
 use crate::redaction;
 
 /// The longest message that is kept, in bytes.
@@ -53,8 +53,7 @@ pub(super) fn is_final(kind: ErrorKind) -> bool {
 
 /// The kind that an error object's code names, or its type.
 pub(super) fn kind_of_error(error: &ApiError) -> Option<ErrorKind> {
-    let code = error.code.as_deref().and_then(kind_of);
-    code.or_else(|| error.error_type.as_deref().and_then(kind_of))
+    error.code().and_then(kind_of).or_else(|| error.kind.as_deref().and_then(kind_of))
 }
 
 /// The error of a `response.failed`, or of an `error` event.
@@ -78,8 +77,7 @@ pub(crate) fn in_stream(error: Option<&ApiError>, event: &str) -> Error {
 
 /// The error of a `response.incomplete`: it keeps the response with its partial output.
 pub(crate) fn incomplete(response: Box<Response>) -> Error {
-    let reason = response.incomplete_details.as_ref().and_then(|details| details.reason.as_ref());
-    let reason = reason.map_or("unknown", |reason| reason.as_str());
+    let reason = response.incomplete_reason().map_or("unknown", IncompleteReason::as_str);
     let message = format!("the answer is incomplete, reason: {}", one_line(reason));
     Error::new(ErrorKind::Incomplete, message).with_response(response)
 }
@@ -94,12 +92,12 @@ pub(crate) fn undecodable(number: u64, name: &str, error: &serde_json::Error) ->
 }
 
 pub(super) fn facts(said: &ApiError) -> Facts {
-    let name = |name: &Option<_>| name.as_deref().map(|name: &str| one_line(name).into());
+    let line = |name: &str| one_line(name).into();
     Facts {
-        code: name(&said.code),
-        error_type: name(&said.error_type),
-        param: name(&said.param),
-        plan_type: name(&said.plan_type),
+        code: said.code().map(line),
+        error_type: said.kind.as_deref().map(line),
+        param: said.param.as_deref().map(line),
+        plan_type: said.plan_type.as_ref().map(|plan| line(plan.as_str())),
         resets_at: said.resets_at,
     }
 }

@@ -336,7 +336,6 @@ impl ResponseEvent {
     }
 
     /// What is new in a delta event of plain text, and its sequence number.
-    #[allow(dead_code)]
     pub(crate) fn delta_mut(&mut self) -> Option<(&mut String, &mut Option<u64>)> {
         match self {
             Self::OutputTextDelta(event)

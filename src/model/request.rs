@@ -112,6 +112,11 @@ wire_struct! {
 }
 
 impl ResponsesApiRequest {
+    /// Whether a member of this name has a field here.
+    pub(crate) fn has_member(name: &str) -> bool {
+        <Self as super::wire::WireStruct>::field(name).is_some()
+    }
+
     /// A streamed, stored request without tools.
     #[must_use]
     pub fn new(model: impl Into<String>, input: impl Into<Input>) -> Self {

@@ -21,7 +21,8 @@ use crate::model::{
 /// use tower_openai::services::ResponsesRequest;
 ///
 /// let weather = FunctionTool::new("get_weather", "The weather at a place")
-///     .parameters(Schema::object().required("city", Schema::string()));
+///     .parameters(Schema::object().property("city", Schema::string()).required(["city"]))
+///     .strict(true);
 /// let request = ResponsesRequest::new("gpt-5.2", "What is the weather in Lisbon?")
 ///     .instructions("Answer in one sentence.")
 ///     .tool(weather)
@@ -110,7 +111,7 @@ impl ResponsesRequest {
         };
         if let Payload::Typed(request) = &mut self.payload {
             if !ResponsesApiRequest::has_member(name) {
-                request.extra.insert(name, raw);
+                request.extra.set_raw(name, raw);
                 return;
             }
             // Overrides a field by its wire name: from here on the payload is plain JSON.
@@ -120,7 +121,7 @@ impl ResponsesRequest {
             }
         }
         if let Payload::Json(object) = &mut self.payload {
-            object.set(name, raw);
+            object.set_raw(name, raw);
         }
     }
 
@@ -286,10 +287,9 @@ impl ResponsesRequest {
                 let item_ids = options.item_ids.unwrap_or(item_ids);
                 serde_json::to_vec(&request.with_item_ids(item_ids))
             }
-            Payload::Json(mut object) => RawJson::from_value(&true).and_then(|yes| {
-                object.set("stream", yes);
-                serde_json::to_vec(&object)
-            }),
+            Payload::Json(mut object) => {
+                object.set("stream", &true).and_then(|()| serde_json::to_vec(&object))
+            }
             Payload::Wrong(problem) => {
                 return Err(Error::build(format!("the request cannot be sent: {problem}")));
             }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Content, ContentPart, Message, ReasoningItem, Response, ResponseEvent, ResponseItem, Role,
+    Content, ContentPart, Message, ReasoningItem, Refusal, Response, ResponseEvent, ResponseItem,
+    Role,
 };
 
 /// Puts a response together from its events.
@@ -52,12 +53,10 @@ impl ResponseAccumulator {
 
     /// Takes in one event, in the order of the stream.
     pub fn push(&mut self, event: &ResponseEvent) {
+        if let Some(snapshot) = event.response() {
+            return self.replace(snapshot, event.is_terminal());
+        }
         match event {
-            _ if event.response().is_some() => {
-                if let Some(snapshot) = event.response() {
-                    self.replace(snapshot, event.is_terminal());
-                }
-            }
             ResponseEvent::OutputItemAdded(event) | ResponseEvent::OutputItemDone(event) => {
                 let place = self.place(event.output_index, event.item.id());
                 match place {
@@ -163,7 +162,7 @@ impl ResponseAccumulator {
         if self.place(of.index, of.item).is_none() {
             self.append(of.index, new());
         }
-        self.place(of.index, of.item).or(None)
+        self.place(of.index, of.item)
     }
 
     /// A part of a message or of reasoning; one that was never announced is begun with `new`.
@@ -204,7 +203,7 @@ impl ResponseAccumulator {
     fn text(&mut self, of: Of<'_>, event: &ResponseEvent, text: Text<'_>) {
         use ResponseEvent as E;
         let new = || match event {
-            E::RefusalDelta(_) | E::RefusalDone(_) => ContentPart::refusal(""),
+            E::RefusalDelta(_) | E::RefusalDone(_) => Refusal::default().into(),
             E::ReasoningTextDelta(_) | E::ReasoningTextDone(_) => ContentPart::reasoning_text(""),
             E::ReasoningSummaryTextDelta(_) | E::ReasoningSummaryTextDone(_) => {
                 ContentPart::summary_text("")

@@ -21,7 +21,9 @@ use super::text::TextStream;
 use crate::BoxError;
 use crate::body::ResponseBody;
 use crate::error::{self, Error, ErrorKind, Progress};
-use crate::model::{ErrorEvent, RawJson, Response, ResponseEvent};
+use crate::model::{
+    ApiError, ErrorBody, Extra, RawJson, RawObject, Response, ResponseEvent, UnknownObject,
+};
 use crate::services::{ResponseMeta, TurnState};
 use crate::timer::Watchdog;
 
@@ -95,11 +97,13 @@ pin_project_lite::pin_project! {
     /// # use tower_openai::testing::Server;
     /// # use tower_openai::Client;
     /// use tower_openai::model::ResponseEvent;
+    /// use tower_openai::services::ResponsesRequest;
     ///
     /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
     /// # let server = Server::start().await?;
     /// # let client = Client::builder().base_url(server.base_url()).build()?;
-    /// let mut stream = client.responses().stream_request(("gpt-5.2", "hello")).await?;
+    /// let request = ResponsesRequest::new("gpt-5.2", "hello");
+    /// let mut stream = client.responses().stream_request(request).await?;
     /// let mut text = String::new();
     /// while let Some(event) = stream.try_next().await? {
     ///     if let ResponseEvent::OutputTextDelta(event) = event {
@@ -346,11 +350,12 @@ impl Core {
     }
 
     #[inline]
-    fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
+    fn decoded(&mut self, mut event: ResponseEvent, keep_raw: bool) -> Message {
         if let Some(sequence_number) = event.sequence_number() {
             self.sequence_number = Some(sequence_number);
         }
-        if event.is_delta() {
+        // Nearly all events are deltas without members of interest here.
+        if event.delta_mut().is_some() && event.extra().is_some_and(Extra::is_empty) {
             self.handed_out = true;
             return Message::Event(event);
         }
@@ -368,7 +373,13 @@ impl Core {
             self.side_channel.listen(&event, &mut self.ready);
         }
         match event {
-            ResponseEvent::Completed(_) => Message::Last(Ok(event)),
+            ResponseEvent::Completed(ref completed) => {
+                let response = &completed.response;
+                if response.usage.is_none() && response.extra.get("usage").is_some() {
+                    tracing::warn!("the usage of a completed response cannot be read");
+                }
+                Message::Last(Ok(event))
+            }
             ResponseEvent::Failed(event) => {
                 let error = error::in_stream(event.response.error.as_ref(), "response.failed");
                 Message::Last(Err(error.with_response(event.response)))
@@ -376,16 +387,14 @@ impl Core {
             ResponseEvent::Incomplete(event) => {
                 Message::Last(Err(error::incomplete(event.response)))
             }
-            ResponseEvent::Error(event) => Message::Last(Err(failed(&event))),
-            // The official clients take any event with an `error` for a failure.
-            event if carries_error(&event) => {
-                let raw = RawJson::from_value(&event).ok();
-                let said = raw.and_then(|raw| raw.parse::<ErrorEvent>().ok());
-                Message::Last(Err(
-                    said.map_or_else(|| error::in_stream(None, event.kind()), |said| failed(&said))
-                ))
+            ResponseEvent::Error(event) => {
+                Message::Last(Err(error::in_stream(Some(event.error()), "error")))
             }
             event => {
+                // The official clients take any event with an `error` for a failure.
+                if let Some(said) = error_in(&event) {
+                    return Message::Last(Err(error::in_stream(Some(&said), event.kind())));
+                }
                 self.handed_out |= is_content(&event);
                 Message::Event(event)
             }
@@ -408,15 +417,17 @@ impl Core {
         if data.starts_with("[DONE]") {
             return Message::Last(Err(self.truncated()));
         }
-        if let Ok(said) = serde_json::from_str::<ErrorEvent>(data) {
-            if said.is_error() {
-                return Message::Last(Err(failed(&said)));
-            }
+        // Some servers send an error body into the stream, without a `type`.
+        if let Some(said) = ErrorBody::parse(data.as_bytes()) {
+            return Message::Last(Err(error::in_stream(Some(said.error()), "error")));
         }
-        if self.settings.lenient || (keep_raw && !error.is_syntax() && !error.is_eof()) {
+        if self.settings.lenient {
             self.skipped += 1;
-            tracing::debug!(event = self.events, name = %event.name(), "skipped an undecodable event");
-            return Message::Skipped;
+            tracing::debug!(number = self.events, name = %event.name(), "undecodable event skipped");
+            return match RawJson::from_text(data).and_then(UnknownObject::new) {
+                Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
+                _ => Message::Skipped,
+            };
         }
         Message::Last(Err(error::undecodable(self.events, &event.name(), error)))
     }
@@ -468,10 +479,6 @@ impl Core {
     }
 }
 
-fn failed(event: &ErrorEvent) -> Error {
-    error::in_stream(Some(&event.api_error()), "error")
-}
-
 /// Whether a reader has something of the answer with this event.
 fn is_content(event: &ResponseEvent) -> bool {
     !matches!(
@@ -484,13 +491,21 @@ fn is_content(event: &ResponseEvent) -> bool {
     )
 }
 
-/// Whether the event has a top-level `error` that says something.
-fn carries_error(event: &ResponseEvent) -> bool {
+/// What a top-level `error` of an event says, if it says something.
+fn error_in(event: &ResponseEvent) -> Option<ApiError> {
+    let members: RawObject;
     let error = match event {
-        ResponseEvent::Unknown(unknown) => unknown.member("error"),
-        event => event.extra().and_then(|extra| extra.get("error").cloned()),
+        ResponseEvent::Unknown(object) => {
+            members = object.parse().ok()?;
+            members.get("error")?
+        }
+        event => event.extra()?.get("error")?,
     };
-    error.is_some_and(|error| !matches!(error.as_str(), "null" | "false" | "0" | "\"\"" | "{}"))
+    if matches!(error.as_str(), "null" | "false" | "0" | "\"\"") {
+        return None;
+    }
+    let body = ErrorBody::parse(format!("{{\"error\":{}}}", error.as_str()).as_bytes());
+    Some(body.map(ErrorBody::into_error).unwrap_or_default())
 }
 
 impl<Src: EventSource> Stream for ResponseStream<Src> {
