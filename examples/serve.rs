@@ -119,3 +119,30 @@ async fn main() -> ExitCode {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(args: &[&str]) -> String {
+        parse(args.iter().map(ToString::to_string)).err().expect("a usage error")
+    }
+
+    #[test]
+    fn usage_errors_name_the_argument() {
+        assert!(problem(&["--prot", "1"]).contains("--prot"));
+        assert!(problem(&["--port"]).contains("needs a value"));
+        assert!(problem(&["--port", "65536"]).contains("is not a port"));
+        assert!(problem(&["--pace", "-1"]).contains("--pace"));
+        assert!(problem(&["--script", "no/such/file"]).contains("no/such/file"));
+    }
+
+    #[test]
+    fn options_are_read() {
+        let args = ["--port", "8080", "--pace", "5", "--key", "sk-test"].map(String::from);
+        let Ok(Command::Serve(options)) = parse(args.into_iter()) else { panic!("options") };
+        assert_eq!((options.port, options.pace), (8080, Duration::from_millis(5)));
+        assert_eq!(options.key.as_deref(), Some("sk-test"));
+        assert!(matches!(parse(["--help".into()].into_iter()), Ok(Command::Help)));
+    }
+}

@@ -68,7 +68,9 @@ const TABLE: &[Row] = &[
     ("crlf", "CR LF line endings", || Script::natural().newline(Newline::CrLf)),
     ("drip", "one byte per chunk", || Script::natural().chunk_size(1)),
     ("huge-line", "one delta of 4 MiB", || Script::natural().text("x".repeat(4 << 20))),
-    ("flood", "200,000 deltas, some 45 MB", || Script::natural().text("flood ".repeat(200_000))),
+    ("flood", "200,000 deltas without pause, some 57 MB", || {
+        Script::natural().text("flood ".repeat(200_000)).pace(millis(0))
+    }),
 ];
 
 const fn millis(millis: u64) -> std::time::Duration {
