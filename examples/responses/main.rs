@@ -14,8 +14,9 @@ mod json_text;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tower_openai::client::BoxHttpService;
+use tower_openai::model::ResponseEvent;
 use tower_openai::services::Responses;
 use tower_openai::sse::{RawEvent, StreamSettings};
 use tower_openai::testing::Server;
@@ -144,20 +145,17 @@ async fn print_events(
     responses: &Responses<BoxHttpService>,
     request: Request,
 ) -> Result<(), Failure> {
-    let result = print_raw(responses, request).await;
-    match result {
-        Ok(response_id) => print_line(&json!({
-            "type": "client.end",
-            "outcome": "completed",
-            "response_id": response_id,
-        }))?,
-        Err(Failure::Call(error)) => {
-            print_line(&describe(&error))?;
-            return Err(Failure::Call(error));
+    match print_raw(responses, request).await {
+        Ok(response_id) => {
+            let end = End { r#type: "client.end", outcome: "completed", response_id };
+            Ok(print_json(&end)?)
         }
-        Err(failure) => return Err(failure),
+        Err(Failure::Call(error)) => {
+            print_json(&Failed::new(&error))?;
+            Err(Failure::Call(error))
+        }
+        Err(failure) => Err(failure),
     }
-    Ok(())
 }
 
 async fn print_raw(
@@ -168,31 +166,62 @@ async fn print_raw(
     while let Some(event) = events.try_next().await? {
         match event {
             RawEvent::Wire(json) => print_line(&json_text::on_one_line(json.as_str()))?,
-            RawEvent::Head(event) => print_line(&json!(event))?,
+            RawEvent::Head(ResponseEvent::ServerReasoningIncluded(_)) => {
+                print_line(r#"{"type":"client.reasoning_included"}"#)?;
+            }
+            RawEvent::Head(event) => print_json(&event)?,
             _ => {}
         }
     }
     Ok(events.get_ref().response_id().map(str::to_owned))
 }
 
-fn print_line(line: &impl std::fmt::Display) -> io::Result<()> {
+fn print_json(value: &impl Serialize) -> io::Result<()> {
+    print_line(&serde_json::to_string(value)?)
+}
+
+fn print_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-fn describe(error: &Error) -> Value {
-    json!({
-        "type": "client.error",
-        "kind": error.kind().as_str(),
-        "status": error.status().map(|status| status.as_u16()),
-        "code": error.code(),
-        "message": error.message(),
-        "retryable": error.is_retryable(),
-        "retry_after_ms": error.retry_after().map(|wait| wait.as_millis() as u64),
-        "request_id": error.request_id(),
-        "stage": error.stage().as_str(),
-        "response_id": error.response_id(),
-        "sequence_number": error.sequence_number(),
-    })
+#[derive(Serialize)]
+struct End {
+    r#type: &'static str,
+    outcome: &'static str,
+    response_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    r#type: &'static str,
+    kind: &'static str,
+    status: Option<u16>,
+    code: Option<&'a str>,
+    message: &'a str,
+    retryable: bool,
+    retry_after_ms: Option<u128>,
+    request_id: Option<&'a str>,
+    stage: &'static str,
+    response_id: Option<&'a str>,
+    sequence_number: Option<u64>,
+}
+
+impl<'a> Failed<'a> {
+    fn new(error: &'a Error) -> Self {
+        Self {
+            r#type: "client.error",
+            kind: error.kind().as_str(),
+            status: error.status().map(|status| status.as_u16()),
+            code: error.code(),
+            message: error.message(),
+            retryable: error.is_retryable(),
+            retry_after_ms: error.retry_after().map(|wait| wait.as_millis()),
+            request_id: error.request_id(),
+            stage: error.stage().as_str(),
+            response_id: error.response_id(),
+            sequence_number: error.sequence_number(),
+        }
+    }
 }

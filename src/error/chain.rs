@@ -24,7 +24,11 @@ impl<'a> Iterator for Chain<'a> {
         loop {
             let current = self.next?;
             self.next = current.source();
-            let line = current.to_string();
+            let line = match current.downcast_ref::<super::Error>() {
+                // Without the facts that its `Display` adds.
+                Some(own) => own.message().to_owned(),
+                None => current.to_string(),
+            };
             if line != self.last {
                 self.last = line;
                 return Some(current);

@@ -1,5 +1,7 @@
 //! What the API's own error object means: the same table for HTTP bodies and for stream events.
 
+use serde::de::IgnoredAny;
+
 use super::{Error, ErrorKind, Facts, retry_hint};
 use crate::model::{ApiError, IncompleteReason, Response};
 use crate::redaction;
@@ -85,8 +87,11 @@ pub(crate) fn incomplete(response: Box<Response>) -> Error {
 /// The error of an event whose data is not what the protocol says.
 ///
 /// The parser's words are its source as text: they may quote the data, so they are scrubbed too.
-pub(crate) fn undecodable(number: u64, name: &str, error: &serde_json::Error) -> Error {
-    let problem = if error.is_data() { "not what its type says" } else { "not JSON" };
+pub(crate) fn undecodable(number: u64, name: &str, data: &str, error: &serde_json::Error) -> Error {
+    let problem = match serde_json::from_str::<IgnoredAny>(data) {
+        Ok(_) => "not what its type asks for",
+        Err(_) => "not JSON",
+    };
     let message = format!("event {number} (`{}`) is {problem}", one_line(name));
     Error::new(ErrorKind::Protocol, message).with_source(one_line(&error.to_string()))
 }

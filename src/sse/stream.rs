@@ -429,7 +429,7 @@ impl Core {
                 _ => Message::Skipped,
             };
         }
-        Message::Last(Err(error::undecodable(self.events, &event.name(), error)))
+        Message::Last(Err(error::undecodable(self.events, &event.name(), data, error)))
     }
 
     /// The stream ends: tries to bring the connection to an end that lets it be used again.
