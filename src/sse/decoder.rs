@@ -87,12 +87,12 @@ impl<'a> SseEvent<'a> {
         if self.name.is_empty() {
             return Cow::Borrowed("message");
         }
-        String::from_utf8_lossy(self.name)
+        text(self.name)
     }
 
     /// The event's data, lines joined by `\n`; invalid UTF-8 shows as U+FFFD.
     pub fn data(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.data)
+        text(self.data)
     }
 
     /// The event's data as it came, which need not be UTF-8.
@@ -334,7 +334,7 @@ impl Decoder {
     fn end_event(&mut self) -> bool {
         if self.id_changed {
             self.id_changed = false;
-            self.last_event_id = String::from_utf8_lossy(&self.id).into_owned();
+            self.last_event_id = text(&self.id).into_owned();
         }
         if matches!(self.data, Value::Absent) {
             self.clear_event();
@@ -491,6 +491,15 @@ impl Decoder {
                 }
             }
         }
+    }
+}
+
+/// Bytes as text; what is not UTF-8 shows as U+FFFD.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // The lossy conversion looks at each byte, this one at a word at a time.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{BoxError, Error};
 
 /// Frames read in one poll before the task gives way to others. A body that is always ready and
 /// never holds an event would otherwise keep its thread.
-const FRAMES_PER_POLL: usize = 64;
+const FRAMES_PER_POLL: usize = 1024;
 
 pin_project_lite::pin_project! {
     /// Reads server-sent events from a body, in place.

@@ -12,7 +12,7 @@ use futures_core::{FusedStream, Stream};
 
 use super::accumulate::ResponseAccumulator;
 use super::decoder::SseEvent;
-use super::event::EventDecoder;
+use super::event::{EventDecoder, Repeated};
 use super::raw::RawEvents;
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
@@ -22,7 +22,7 @@ use crate::BoxError;
 use crate::body::ResponseBody;
 use crate::error::{self, Error, ErrorKind, Progress};
 use crate::model::{
-    ApiError, ErrorBody, Extra, RawJson, RawObject, Response, ResponseEvent, UnknownObject,
+    ApiError, ErrorBody, RawJson, RawObject, Response, ResponseEvent, UnknownObject,
 };
 use crate::services::{ResponseMeta, TurnState};
 use crate::timer::Watchdog;
@@ -159,6 +159,33 @@ enum Message {
     Event(ResponseEvent),
     /// The stream ends with this.
     Last(Result<ResponseEvent, Error>),
+}
+
+impl<B> ResponseStream<SseSource<B>> {
+    /// Reads the events of a response that another client has got, reqwest say: any body of
+    /// `text/event-stream`.
+    ///
+    /// The status is not looked at; [`Responses`](crate::services::Responses) does that.
+    ///
+    /// ```
+    /// use http_body_util::Full;
+    /// use tower_openai::sse::{ResponseStream, StreamSettings};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let body = concat!(
+    ///     r#"data: {"type":"response.output_text.delta","delta":"Hi"}"#, "\n\n",
+    ///     r#"data: {"type":"response.completed","response":{"id":"resp_1"}}"#, "\n\n",
+    /// );
+    /// let response = http::Response::new(Full::from(body));
+    /// let stream = ResponseStream::from_response(response, StreamSettings::default());
+    /// assert_eq!(stream.text().collect().await?, "Hi");
+    /// # Ok::<_, tower_openai::Error>(()) }).unwrap();
+    /// ```
+    pub fn from_response(response: http::Response<B>, settings: StreamSettings) -> Self {
+        let (parts, body) = response.into_parts();
+        let source = SseSource::with_limits(body, settings.limits);
+        Self::new(source, ResponseMeta::new(parts), settings, None)
+    }
 }
 
 impl<Src> ResponseStream<Src> {
@@ -299,7 +326,13 @@ impl<Src: EventSource> ResponseStream<Src> {
             let message = match this.source.as_mut().poll_advance(cx) {
                 Poll::Ready(Some(Ok(()))) => {
                     core.watchdog.progress();
-                    core.message(&this.source.event(), raw.as_deref_mut())
+                    let event = this.source.event();
+                    if raw.is_none() {
+                        if let Some(event) = core.repeated(&event) {
+                            return Poll::Ready(Some(Ok(event)));
+                        }
+                    }
+                    core.message(&event, raw.as_deref_mut())
                 }
                 Poll::Ready(Some(Err(error))) => Message::Last(Err(Error::from(error))),
                 Poll::Ready(None) => Message::Last(Err(core.truncated())),
@@ -330,8 +363,16 @@ impl<Src: EventSource> ResponseStream<Src> {
 }
 
 impl Core {
-    /// Reads one message.
+    /// The next event of a run of deltas, which nearly all events are.
     #[inline]
+    fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
+        let Repeated { event, sequence_number } = self.decoder.repeat(event.data_bytes())?;
+        self.events += 1;
+        self.sequence_number = sequence_number.or(self.sequence_number);
+        Some(event)
+    }
+
+    /// Reads one message.
     fn message(&mut self, event: &SseEvent<'_>, raw: Option<&mut Option<RawJson>>) -> Message {
         let data = event.data_bytes();
         self.events += 1;
@@ -343,27 +384,15 @@ impl Core {
             *raw =
                 serde_json::from_slice(data).or_else(|_| serde_json::from_str(&event.data())).ok();
         }
-        match self.decoder.decode(data) {
+        match self.decoder.parse(data) {
             Ok(decoded) => self.decoded(decoded, keep_raw),
             Err(error) => self.undecodable(event, &error, keep_raw),
         }
     }
 
-    #[inline]
-    fn decoded(&mut self, mut event: ResponseEvent, keep_raw: bool) -> Message {
-        if let Some(sequence_number) = event.sequence_number() {
-            self.sequence_number = Some(sequence_number);
-        }
-        // Nearly all events are deltas without members of interest here.
-        if event.delta_mut().is_some() && event.extra().is_some_and(Extra::is_empty) {
-            self.handed_out = true;
-            return Message::Event(event);
-        }
-        self.rare(event, keep_raw)
-    }
-
-    /// An event that is no delta.
-    fn rare(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
+    /// What an event means for the stream.
+    fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
+        self.sequence_number = event.sequence_number().or(self.sequence_number);
         if let Some(response) = event.response() {
             if self.response_id.as_deref() != Some(&*response.id) {
                 self.response_id = Some((*response.id).into());
