@@ -335,27 +335,6 @@ impl ResponseEvent {
         self.payload().map(Payload::extra)
     }
 
-    /// What is new in a delta event of plain text, and its sequence number.
-    pub(crate) fn delta_mut(&mut self) -> Option<(&mut String, &mut Option<u64>)> {
-        match self {
-            Self::OutputTextDelta(event)
-            | Self::RefusalDelta(event)
-            | Self::ReasoningTextDelta(event) => {
-                Some((&mut event.delta, &mut event.sequence_number))
-            }
-            Self::ReasoningSummaryTextDelta(event) => {
-                Some((&mut event.delta, &mut event.sequence_number))
-            }
-            Self::FunctionCallArgumentsDelta(event)
-            | Self::CustomToolCallInputDelta(event)
-            | Self::McpCallArgumentsDelta(event)
-            | Self::CodeInterpreterCallCodeDelta(event) => {
-                Some((&mut event.delta, &mut event.sequence_number))
-            }
-            _ => None,
-        }
-    }
-
     /// What the event holds, if it came from the wire and its type is known.
     fn payload(&self) -> Option<&dyn Payload> {
         Some(match self {

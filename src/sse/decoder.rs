@@ -20,57 +20,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::field::{Field, Other, digits, field};
+use super::limits::{DecodeError, Limits};
+
 /// Capacity that a buffer may keep between events, in bytes: an idle stream stays small after a
 /// large event.
 const KEEP: usize = 4 * 1024;
-
-/// How much one line and one event may grow, in bytes.
-///
-/// A stream that passes a limit is broken off with a [`DecodeError`]: the peer is not one we can
-/// follow, and buffering on would let it take all memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// The longest line. Default: 32 MiB, above any image event of the API.
-    pub line: usize,
-    /// The most data of one event, over all its lines. Default: 32 MiB.
-    pub event: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { line: 32 << 20, event: 32 << 20 }
-    }
-}
-
-impl Limits {
-    /// The same limit for a line and for an event.
-    pub const fn uniform(bytes: usize) -> Self {
-        Self { line: bytes, event: bytes }
-    }
-}
-
-/// A line or an event is larger than its limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    what: &'static str,
-    limit: usize,
-}
-
-impl DecodeError {
-    /// The limit that was passed, in bytes.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server-sent {} is larger than the limit of {} bytes", self.what, self.limit)
-    }
-}
-
-impl std::error::Error for DecodeError {}
 
 /// One event, borrowed from the decoder until the next one is asked for.
 #[derive(Clone, Copy)]
@@ -87,12 +42,12 @@ impl<'a> SseEvent<'a> {
         if self.name.is_empty() {
             return Cow::Borrowed("message");
         }
-        String::from_utf8_lossy(self.name)
+        text(self.name)
     }
 
     /// The event's data, lines joined by `\n`; invalid UTF-8 shows as U+FFFD.
     pub fn data(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.data)
+        text(self.data)
     }
 
     /// The event's data as it came, which need not be UTF-8.
@@ -296,12 +251,12 @@ impl Decoder {
                 None => None,
             };
             let Some(length) = found else {
-                self.check_line(self.line.len() + rest.len())?;
+                self.limits.check_line(self.line.len() + rest.len())?;
                 self.line.extend_from_slice(rest);
                 self.let_go_of_chunk();
                 return Ok(false);
             };
-            self.check_line(self.line.len() + length)?;
+            self.limits.check_line(self.line.len() + length)?;
             let start = self.pos;
             let end = start + length;
             self.pass_line_end(end);
@@ -334,7 +289,7 @@ impl Decoder {
     fn end_event(&mut self) -> bool {
         if self.id_changed {
             self.id_changed = false;
-            self.last_event_id = String::from_utf8_lossy(&self.id).into_owned();
+            self.last_event_id = text(&self.id).into_owned();
         }
         if matches!(self.data, Value::Absent) {
             self.clear_event();
@@ -351,14 +306,14 @@ impl Decoder {
         let value = line.start + skip..line.end;
         match field {
             Field::Data if matches!(self.data, Value::Absent) => {
-                self.check_event(value.len())?;
+                self.limits.check_event(value.len())?;
                 self.data = Value::Chunk(value);
             }
             Field::Data => {
                 self.detach_data();
                 let bytes = self.chunk.get(value).unwrap_or_default();
                 append_data(&mut self.data_buffer, &mut self.data, bytes);
-                return self.check_event(self.data_buffer.len());
+                return self.limits.check_event(self.data_buffer.len());
             }
             Field::Name => self.name = Value::Chunk(value),
             Field::Other(other) => {
@@ -379,14 +334,14 @@ impl Decoder {
                 mem::swap(&mut self.line, &mut self.data_buffer);
                 self.data = Value::Buffer(skip);
                 self.line.clear();
-                self.check_event(self.data_buffer.len() - skip)
+                self.limits.check_event(self.data_buffer.len() - skip)
             }
             Field::Data => {
                 self.detach_data();
                 let value = self.line.get(skip..).unwrap_or_default();
                 append_data(&mut self.data_buffer, &mut self.data, value);
                 self.clear_line();
-                self.check_event(self.data_buffer.len())
+                self.limits.check_event(self.data_buffer.len())
             }
             Field::Name => {
                 mem::swap(&mut self.line, &mut self.name_buffer);
@@ -421,20 +376,6 @@ impl Decoder {
                 }
             }
         }
-    }
-
-    fn check_line(&self, length: usize) -> Result<(), DecodeError> {
-        if length <= self.limits.line {
-            return Ok(());
-        }
-        Err(DecodeError { what: "line", limit: self.limits.line })
-    }
-
-    fn check_event(&self, length: usize) -> Result<(), DecodeError> {
-        if length <= self.limits.event {
-            return Ok(());
-        }
-        Err(DecodeError { what: "event", limit: self.limits.event })
     }
 
     fn clear_line(&mut self) {
@@ -494,6 +435,15 @@ impl Decoder {
     }
 }
 
+/// Bytes as text; what is not UTF-8 shows as U+FFFD.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    // The lossy conversion looks at each byte, this one at a word at a time.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
 /// Adds a further line to the data that stands in `buffer`.
 fn append_data(buffer: &mut Vec<u8>, data: &mut Value, line: &[u8]) {
     if !matches!(data, Value::Absent) {
@@ -507,49 +457,6 @@ fn append_data(buffer: &mut Vec<u8>, data: &mut Value, line: &[u8]) {
 
 fn clear(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEEP { *buffer = Vec::new() } else { buffer.clear() }
-}
-
-enum Field {
-    Data,
-    Name,
-    Other(Other),
-    /// A comment or a field that the standard does not know.
-    Ignored,
-}
-
-#[derive(Clone, Copy)]
-enum Other {
-    Id,
-    Retry,
-}
-
-/// The field of a line, and how many bytes stand before its value.
-fn field(line: &[u8]) -> (Field, usize) {
-    let (field, name) = match line {
-        [b'd', b'a', b't', b'a', rest @ ..] => (Field::Data, rest),
-        [b'e', b'v', b'e', b'n', b't', rest @ ..] => (Field::Name, rest),
-        [b'i', b'd', rest @ ..] => (Field::Other(Other::Id), rest),
-        [b'r', b'e', b't', b'r', b'y', rest @ ..] => (Field::Other(Other::Retry), rest),
-        _ => (Field::Ignored, line),
-    };
-    let before = line.len() - name.len();
-    match name {
-        [] => (field, before),
-        [b':', b' ', ..] => (field, before + 2),
-        [b':', ..] => (field, before + 1),
-        _ => (Field::Ignored, 0),
-    }
-}
-
-/// The value of ASCII digits, saturating; `None` for anything else.
-fn digits(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0u64, |sum, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        Some(sum.saturating_mul(10).saturating_add(u64::from(digit)))
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! The JSON of an event to its type, cheaply where events repeat themselves.
 
+use serde::de::DeserializeSeed;
+
+use super::decoder;
 use super::template::{Filled, Template};
-use crate::model::ResponseEvent;
+use crate::model::wire::TaggedSeed;
+use crate::model::{CallDelta, Extra, IdCache, ResponseEvent, SummaryTextDelta, TextDelta};
 
 /// How many items may send deltas by turns before templates are of no use.
 const TEMPLATES: usize = 4;
@@ -15,78 +19,151 @@ const PATIENCE: u8 = 16;
 /// [`Template`] of the last one that was parsed in full. What fits no template is parsed.
 #[derive(Debug, Default)]
 pub(super) struct EventDecoder {
-    templates: Vec<Learnt>,
+    ids: IdCache,
+    templates: Vec<(Template, Prototype)>,
     /// The template that the next new one replaces.
     oldest: usize,
     /// Templates learnt since one was of use.
     in_vain: u8,
 }
 
-#[derive(Debug)]
-struct Learnt {
-    template: Template,
-    /// The event with its delta taken out: what the constant bytes say.
-    prototype: ResponseEvent,
-}
-
 impl EventDecoder {
-    /// Decodes the data of one event. Invalid UTF-8 is read as U+FFFD.
+    /// Decodes a delta that repeats an earlier one; `None` leaves it to [`parse`](Self::parse).
     #[inline]
-    pub(super) fn decode(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
-        for learnt in &self.templates {
-            if let Some(event) = learnt.template.fill(data).and_then(|filled| learnt.event(filled))
-            {
+    pub(super) fn repeat(&mut self, data: &[u8]) -> Option<Repeated> {
+        for (template, prototype) in &self.templates {
+            if let Some(filled) = template.fill(data) {
+                let sequence_number = filled.sequence_number;
+                let event = prototype.event(delta(filled)?, sequence_number);
                 self.in_vain = 0;
-                return Ok(event);
+                return Some(Repeated { event, sequence_number });
             }
         }
-        self.parse(data)
+        None
     }
 
-    fn parse(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
-        let text = String::from_utf8_lossy(data);
-        let mut event: ResponseEvent = serde_json::from_str(&text)?;
-        if self.in_vain < PATIENCE && event.delta_mut().is_some() {
-            if let Some(template) = Template::learn(&text) {
-                self.learn(template, event.clone());
+    /// Decodes any event. Invalid UTF-8 is read as U+FFFD.
+    pub(super) fn parse(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
+        let text = decoder::text(data);
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let event = TaggedSeed::<ResponseEvent>::new(&mut self.ids).deserialize(&mut json)?;
+        json.end()?;
+        if self.in_vain < PATIENCE {
+            if let Some(prototype) = Prototype::of(&event) {
+                self.learn(Template::learn(&text), prototype);
             }
         }
         Ok(event)
     }
 
-    fn learn(&mut self, template: Template, mut prototype: ResponseEvent) {
-        if let Some((delta, _)) = prototype.delta_mut() {
-            *delta = String::new();
-        }
-        let learnt = Learnt { template, prototype };
+    fn learn(&mut self, template: Option<Template>, prototype: Prototype) {
+        self.in_vain += 1;
+        let Some(template) = template else { return };
         match self.templates.get_mut(self.oldest) {
-            Some(place) => *place = learnt,
-            None => self.templates.push(learnt),
+            Some(place) => *place = (template, prototype),
+            None => self.templates.push((template, prototype)),
         }
         self.oldest = (self.oldest + 1) % TEMPLATES;
-        self.in_vain += 1;
     }
 }
 
-impl Learnt {
-    /// The event that the prototype and the values make; `None` leaves it to the parser.
-    #[inline]
-    fn event(&self, filled: Filled<'_>) -> Option<ResponseEvent> {
-        let text = match filled.escaped {
-            None => std::str::from_utf8(filled.delta).ok()?.to_owned(),
-            Some(quoted) => serde_json::from_slice(quoted).ok()?,
+/// A delta that was read by its difference from an earlier one.
+pub(super) struct Repeated {
+    pub(super) event: ResponseEvent,
+    pub(super) sequence_number: Option<u64>,
+}
+
+/// The delta between its quotes as text, if it is text.
+#[inline]
+fn delta(filled: Filled<'_>) -> Option<String> {
+    match filled.escaped {
+        None => Some(std::str::from_utf8(filled.delta).ok()?.to_owned()),
+        Some(quoted) => serde_json::from_slice(quoted).ok(),
+    }
+}
+
+/// What the constant bytes of a template say: a delta event without its delta.
+#[derive(Debug)]
+enum Prototype {
+    Text(fn(TextDelta) -> ResponseEvent, TextDelta),
+    Summary(SummaryTextDelta),
+    Call(fn(CallDelta) -> ResponseEvent, CallDelta),
+}
+
+impl Prototype {
+    /// The prototype of a delta, unless it speaks of more than its text.
+    fn of(event: &ResponseEvent) -> Option<Self> {
+        use ResponseEvent as E;
+        let quiet = |extra: &Extra| {
+            ["error", "headers", "safety_buffering"].iter().all(|name| extra.get(name).is_none())
         };
-        let mut event = self.prototype.clone();
-        let (delta, sequence_number) = event.delta_mut()?;
-        *delta = text;
-        *sequence_number = filled.sequence_number;
-        Some(event)
+        let text = |make: fn(TextDelta) -> E, event: &TextDelta| {
+            let plain = quiet(&event.extra) && event.logprobs.iter().all(Vec::is_empty);
+            plain.then(|| Self::Text(make, TextDelta { delta: String::new(), ..event.clone() }))
+        };
+        let call = |make: fn(CallDelta) -> E, event: &CallDelta| {
+            quiet(&event.extra)
+                .then(|| Self::Call(make, CallDelta { delta: String::new(), ..event.clone() }))
+        };
+        match event {
+            E::OutputTextDelta(event) => text(E::OutputTextDelta, event),
+            E::RefusalDelta(event) => text(E::RefusalDelta, event),
+            E::ReasoningTextDelta(event) => text(E::ReasoningTextDelta, event),
+            E::ReasoningSummaryTextDelta(event) if quiet(&event.extra) => {
+                Some(Self::Summary(SummaryTextDelta { delta: String::new(), ..event.clone() }))
+            }
+            E::FunctionCallArgumentsDelta(event) => call(E::FunctionCallArgumentsDelta, event),
+            E::CustomToolCallInputDelta(event) => call(E::CustomToolCallInputDelta, event),
+            E::McpCallArgumentsDelta(event) => call(E::McpCallArgumentsDelta, event),
+            E::CodeInterpreterCallCodeDelta(event) => call(E::CodeInterpreterCallCodeDelta, event),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn event(&self, delta: String, sequence_number: Option<u64>) -> ResponseEvent {
+        match self {
+            Self::Text(make, like) => make(TextDelta {
+                item_id: like.item_id.clone(),
+                output_index: like.output_index,
+                content_index: like.content_index,
+                delta,
+                logprobs: like.logprobs.as_ref().map(|_none| Vec::new()),
+                sequence_number,
+                extra: like.extra.clone(),
+            }),
+            Self::Summary(like) => ResponseEvent::ReasoningSummaryTextDelta(SummaryTextDelta {
+                item_id: like.item_id.clone(),
+                output_index: like.output_index,
+                summary_index: like.summary_index,
+                delta,
+                sequence_number,
+                extra: like.extra.clone(),
+            }),
+            Self::Call(make, like) => make(CallDelta {
+                item_id: like.item_id.clone(),
+                call_id: like.call_id.clone(),
+                output_index: like.output_index,
+                delta,
+                sequence_number,
+                extra: like.extra.clone(),
+            }),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl EventDecoder {
+        fn decode(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
+            match self.repeat(data) {
+                Some(repeated) => Ok(repeated.event),
+                None => self.parse(data),
+            }
+        }
+    }
 
     fn parsed(json: &str) -> ResponseEvent {
         serde_json::from_str(json).unwrap()

@@ -27,7 +27,10 @@
 mod accumulate;
 mod decoder;
 mod event;
+mod field;
+mod limits;
 mod raw;
+mod rules;
 mod settings;
 mod side_channel;
 mod source;
@@ -36,9 +39,10 @@ mod template;
 mod text;
 
 pub use self::accumulate::ResponseAccumulator;
-pub use self::decoder::{DecodeError, Decoder, Limits, SseEvent};
+pub use self::decoder::{Decoder, SseEvent};
+pub use self::limits::{DecodeError, Limits};
 pub use self::raw::{RawEvent, RawEvents};
 pub use self::settings::StreamSettings;
-pub use self::source::SseSource;
-pub use self::stream::{EventSource, ResponseStream};
+pub use self::source::{EventSource, SseSource};
+pub use self::stream::ResponseStream;
 pub use self::text::TextStream;

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
-use super::stream::{EventSource, ResponseStream};
+use super::source::EventSource;
+use super::stream::ResponseStream;
 use crate::Error;
 use crate::model::{RawJson, ResponseEvent};
 

@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Body;
 
-use super::decoder::{Decoder, Limits, SseEvent};
+use super::decoder::{Decoder, SseEvent};
+use super::limits::Limits;
 use crate::{BoxError, Error};
 
 /// Frames read in one poll before the task gives way to others. A body that is always ready and
 /// never holds an event would otherwise keep its thread.
-const FRAMES_PER_POLL: usize = 64;
+const FRAMES_PER_POLL: usize = 1024;
 
 pin_project_lite::pin_project! {
     /// Reads server-sent events from a body, in place.
@@ -165,5 +166,56 @@ impl<B> fmt::Debug for SseSource<B> {
             .field("open", &self.body.is_some())
             .field("bytes_read", &self.bytes)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where a response stream gets its events from: a body of server-sent events ([`SseSource`]).
+///
+/// Sealed; a bound that tells which streams there are.
+pub trait EventSource: sealed::Source {}
+
+impl<T: sealed::Source> EventSource for T {}
+
+mod sealed {
+    use super::*;
+
+    /// What a response stream asks of its source.
+    pub trait Source {
+        /// Goes on to the next event.
+        fn poll_advance(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<(), BoxError>>>;
+        /// The event that was found.
+        fn event(&self) -> SseEvent<'_>;
+        /// Reads to the end without looking, at most `limit` bytes.
+        fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()>;
+        /// Lets go of the connection.
+        fn close(self: Pin<&mut Self>);
+    }
+
+    impl<B> Source for SseSource<B>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        fn poll_advance(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<(), BoxError>>> {
+            SseSource::poll_advance(self, cx)
+        }
+
+        fn event(&self) -> SseEvent<'_> {
+            SseSource::event(self)
+        }
+
+        fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()> {
+            SseSource::poll_drain(self, cx, limit)
+        }
+
+        fn close(self: Pin<&mut Self>) {
+            SseSource::close(self);
+        }
     }
 }

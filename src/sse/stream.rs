@@ -1,85 +1,22 @@
 //! The typed stream of a response: rules of its beginning and end, timers, errors.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
 
 use super::accumulate::ResponseAccumulator;
-use super::decoder::SseEvent;
-use super::event::EventDecoder;
 use super::raw::RawEvents;
+use super::rules::{Core, DRAIN_BYTES, Message, State};
 use super::settings::StreamSettings;
-use super::side_channel::{self, SideChannel};
-use super::source::SseSource;
+use super::source::{EventSource, SseSource};
 use super::text::TextStream;
-use crate::BoxError;
+use crate::Error;
 use crate::body::ResponseBody;
-use crate::error::{self, Error, ErrorKind, Progress};
-use crate::model::{
-    ApiError, ErrorBody, Extra, RawJson, RawObject, Response, ResponseEvent, UnknownObject,
-};
+use crate::model::{RawJson, Response, ResponseEvent};
 use crate::services::{ResponseMeta, TurnState};
-use crate::timer::Watchdog;
-
-/// Bytes that may be read and thrown away behind a terminal event.
-const DRAIN_BYTES: usize = 64 * 1024;
-
-/// Where a response stream gets its events from: a body of server-sent events ([`SseSource`]).
-///
-/// Sealed; a bound that tells which streams there are.
-pub trait EventSource: sealed::Source {}
-
-impl<T: sealed::Source> EventSource for T {}
-
-pub(super) mod sealed {
-    use super::*;
-
-    /// What a response stream asks of its source.
-    pub trait Source {
-        /// Goes on to the next event.
-        fn poll_advance(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<(), BoxError>>>;
-        /// The event that was found.
-        fn event(&self) -> SseEvent<'_>;
-        /// Reads to the end without looking, at most `limit` bytes.
-        fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()>;
-        /// Lets go of the connection.
-        fn close(self: Pin<&mut Self>);
-    }
-
-    impl<B> Source for SseSource<B>
-    where
-        B: http_body::Body<Data = bytes::Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        fn poll_advance(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<(), BoxError>>> {
-            SseSource::poll_advance(self, cx)
-        }
-
-        fn event(&self) -> SseEvent<'_> {
-            SseSource::event(self)
-        }
-
-        fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()> {
-            SseSource::poll_drain(self, cx, limit)
-        }
-
-        fn close(self: Pin<&mut Self>) {
-            SseSource::close(self);
-        }
-    }
-}
 
 pin_project_lite::pin_project! {
     /// The events of one response, as they come.
@@ -126,39 +63,31 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// All of a stream but its source.
-struct Core {
-    meta: ResponseMeta,
-    settings: StreamSettings,
-    decoder: EventDecoder,
-    side_channel: SideChannel,
-    /// Events to hand out before the next one is read.
-    ready: VecDeque<ResponseEvent>,
-    watchdog: Watchdog,
-    state: State,
-    events: u64,
-    skipped: u64,
-    response_id: Option<Arc<str>>,
-    sequence_number: Option<u64>,
-    /// Content has been handed out.
-    handed_out: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
-    Reading,
-    /// The terminal event is out; the body's end is waited for, shortly.
-    Draining,
-    Done,
-}
-
-/// What became of one message.
-enum Message {
-    /// Nothing to hand out.
-    Skipped,
-    Event(ResponseEvent),
-    /// The stream ends with this.
-    Last(Result<ResponseEvent, Error>),
+impl<B> ResponseStream<SseSource<B>> {
+    /// Reads the events of a response that another client has got, reqwest say: any body of
+    /// `text/event-stream`.
+    ///
+    /// The status is not looked at; [`Responses`](crate::services::Responses) does that.
+    ///
+    /// ```
+    /// use http_body_util::Full;
+    /// use tower_openai::sse::{ResponseStream, StreamSettings};
+    ///
+    /// # tokio_test::block_on(async {
+    /// let body = concat!(
+    ///     r#"data: {"type":"response.output_text.delta","delta":"Hi"}"#, "\n\n",
+    ///     r#"data: {"type":"response.completed","response":{"id":"resp_1"}}"#, "\n\n",
+    /// );
+    /// let response = http::Response::new(Full::from(body));
+    /// let stream = ResponseStream::from_response(response, StreamSettings::default());
+    /// assert_eq!(stream.text().collect().await?, "Hi");
+    /// # Ok::<_, tower_openai::Error>(()) }).unwrap();
+    /// ```
+    pub fn from_response(response: http::Response<B>, settings: StreamSettings) -> Self {
+        let (parts, body) = response.into_parts();
+        let source = SseSource::with_limits(body, settings.limits);
+        Self::new(source, ResponseMeta::new(parts), settings, None)
+    }
 }
 
 impl<Src> ResponseStream<Src> {
@@ -168,22 +97,7 @@ impl<Src> ResponseStream<Src> {
         settings: StreamSettings,
         turn_state: Option<TurnState>,
     ) -> Self {
-        let first = settings.first_event_timeout.or(settings.progress_timeout);
-        let core = Core {
-            ready: side_channel::in_head(meta.headers()),
-            side_channel: SideChannel::new(meta.headers(), turn_state),
-            watchdog: Watchdog::new(first),
-            meta,
-            settings,
-            decoder: EventDecoder::default(),
-            state: State::Reading,
-            events: 0,
-            skipped: 0,
-            response_id: None,
-            sequence_number: None,
-            handed_out: false,
-        };
-        Self { source, core }
+        Self { source, core: Core::new(meta, settings, turn_state) }
     }
 
     /// The head of the response: status, headers, request id, rate limits.
@@ -282,24 +196,28 @@ impl<Src: EventSource> ResponseStream<Src> {
             }
             match core.state {
                 State::Reading => {}
-                State::Draining => {
+                State::Draining
                     if this.source.as_mut().poll_drain(cx, DRAIN_BYTES).is_pending()
-                        && core.watchdog.poll_expired(cx).is_pending()
-                    {
-                        return Poll::Pending;
-                    }
+                        && core.watchdog.poll_expired(cx).is_pending() =>
+                {
+                    return Poll::Pending;
+                }
+                State::Draining | State::Done => {
                     core.state = State::Done;
                     this.source.as_mut().close();
+                    return Poll::Ready(None);
                 }
-                State::Done => return Poll::Ready(None),
-            }
-            if core.state == State::Done {
-                continue;
             }
             let message = match this.source.as_mut().poll_advance(cx) {
                 Poll::Ready(Some(Ok(()))) => {
                     core.watchdog.progress();
-                    core.message(&this.source.event(), raw.as_deref_mut())
+                    let event = this.source.event();
+                    if raw.is_none() {
+                        if let Some(event) = core.repeated(&event) {
+                            return Poll::Ready(Some(Ok(event)));
+                        }
+                    }
+                    core.message(&event, raw.as_deref_mut())
                 }
                 Poll::Ready(Some(Err(error))) => Message::Last(Err(Error::from(error))),
                 Poll::Ready(None) => Message::Last(Err(core.truncated())),
@@ -327,185 +245,6 @@ impl<Src: EventSource> ResponseStream<Src> {
             }
         }
     }
-}
-
-impl Core {
-    /// Reads one message.
-    #[inline]
-    fn message(&mut self, event: &SseEvent<'_>, raw: Option<&mut Option<RawJson>>) -> Message {
-        let data = event.data_bytes();
-        self.events += 1;
-        if self.events == 1 {
-            self.watchdog.set_limit(self.settings.progress_timeout);
-        }
-        let keep_raw = raw.is_some();
-        if let Some(raw) = raw {
-            *raw =
-                serde_json::from_slice(data).or_else(|_| serde_json::from_str(&event.data())).ok();
-        }
-        match self.decoder.decode(data) {
-            Ok(decoded) => self.decoded(decoded, keep_raw),
-            Err(error) => self.undecodable(event, &error, keep_raw),
-        }
-    }
-
-    #[inline]
-    fn decoded(&mut self, mut event: ResponseEvent, keep_raw: bool) -> Message {
-        if let Some(sequence_number) = event.sequence_number() {
-            self.sequence_number = Some(sequence_number);
-        }
-        // Nearly all events are deltas without members of interest here.
-        if event.delta_mut().is_some() && event.extra().is_some_and(Extra::is_empty) {
-            self.handed_out = true;
-            return Message::Event(event);
-        }
-        self.rare(event, keep_raw)
-    }
-
-    /// An event that is no delta.
-    fn rare(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
-        if let Some(response) = event.response() {
-            if self.response_id.as_deref() != Some(&*response.id) {
-                self.response_id = Some((*response.id).into());
-            }
-        }
-        if !keep_raw {
-            self.side_channel.listen(&event, &mut self.ready);
-        }
-        match event {
-            ResponseEvent::Completed(ref completed) => {
-                let response = &completed.response;
-                if response.usage.is_none() && response.extra.get("usage").is_some() {
-                    tracing::warn!("the usage of a completed response cannot be read");
-                }
-                Message::Last(Ok(event))
-            }
-            ResponseEvent::Failed(event) => {
-                let error = error::in_stream(event.response.error.as_ref(), "response.failed");
-                Message::Last(Err(error.with_response(event.response)))
-            }
-            ResponseEvent::Incomplete(event) => {
-                Message::Last(Err(error::incomplete(event.response)))
-            }
-            ResponseEvent::Error(event) => {
-                Message::Last(Err(error::in_stream(Some(event.error()), "error")))
-            }
-            event => {
-                // The official clients take any event with an `error` for a failure.
-                if let Some(said) = error_in(&event) {
-                    return Message::Last(Err(error::in_stream(Some(&said), event.kind())));
-                }
-                self.handed_out |= is_content(&event);
-                Message::Event(event)
-            }
-        }
-    }
-
-    /// A message that is no event of the API.
-    fn undecodable(
-        &mut self,
-        event: &SseEvent<'_>,
-        error: &serde_json::Error,
-        keep_raw: bool,
-    ) -> Message {
-        let data = event.data();
-        let data = data.trim();
-        // Some servers keep the connection alive with empty events.
-        if data.is_empty() {
-            return Message::Skipped;
-        }
-        if data.starts_with("[DONE]") {
-            return Message::Last(Err(self.truncated()));
-        }
-        // Some servers send an error body into the stream, without a `type`.
-        if let Some(said) = ErrorBody::parse(data.as_bytes()) {
-            return Message::Last(Err(error::in_stream(Some(said.error()), "error")));
-        }
-        if self.settings.lenient {
-            self.skipped += 1;
-            tracing::debug!(number = self.events, name = %event.name(), "undecodable event skipped");
-            return match RawJson::from_text(data).and_then(UnknownObject::new) {
-                Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
-                _ => Message::Skipped,
-            };
-        }
-        Message::Last(Err(error::undecodable(self.events, &event.name(), data, error)))
-    }
-
-    /// The stream ends: tries to bring the connection to an end that lets it be used again.
-    fn end<Src: EventSource>(
-        &mut self,
-        mut source: Pin<&mut Src>,
-        cx: &mut Context<'_>,
-        wait: bool,
-    ) {
-        // Usually the end of the body has come with the terminal event.
-        let drained = source.as_mut().poll_drain(cx, DRAIN_BYTES).is_ready();
-        if drained || !wait || !cfg!(feature = "timeout") || self.settings.drain_timeout.is_zero() {
-            source.close();
-            self.state = State::Done;
-        } else {
-            self.watchdog = Watchdog::new(Some(self.settings.drain_timeout));
-            self.state = State::Draining;
-        }
-    }
-
-    fn progress(&self) -> Progress {
-        Progress {
-            response_id: self.response_id.clone(),
-            sequence_number: self.sequence_number,
-            handed_out: self.handed_out,
-            request_id: self.meta.request_id().map(Into::into),
-        }
-    }
-
-    fn truncated(&self) -> Error {
-        let message = match self.events {
-            0 => "the stream ended without an event".to_owned(),
-            events => format!("the stream closed before completion, after {events} events"),
-        };
-        Error::new(ErrorKind::Truncated, message)
-    }
-
-    fn expired(&self, limit: Duration) -> Error {
-        let events = self.events;
-        if events == 0 && self.settings.first_event_timeout.is_some() {
-            let message = format!("no event came within the first-event limit of {limit:?}");
-            return Error::new(ErrorKind::FirstEventTimeout, message);
-        }
-        let message =
-            format!("no event came within the progress limit of {limit:?}, after {events} events");
-        Error::new(ErrorKind::ProgressTimeout, message)
-    }
-}
-
-/// Whether a reader has something of the answer with this event.
-fn is_content(event: &ResponseEvent) -> bool {
-    !matches!(
-        event,
-        ResponseEvent::Created(_)
-            | ResponseEvent::Queued(_)
-            | ResponseEvent::InProgress(_)
-            | ResponseEvent::Metadata(_)
-            | ResponseEvent::CodexRateLimits(_)
-    )
-}
-
-/// What a top-level `error` of an event says, if it says something.
-fn error_in(event: &ResponseEvent) -> Option<ApiError> {
-    let members: RawObject;
-    let error = match event {
-        ResponseEvent::Unknown(object) => {
-            members = object.parse().ok()?;
-            members.get("error")?
-        }
-        event => event.extra()?.get("error")?,
-    };
-    if matches!(error.as_str(), "null" | "false" | "0" | "\"\"") {
-        return None;
-    }
-    let body = ErrorBody::parse(format!("{{\"error\":{}}}", error.as_str()).as_bytes());
-    Some(body.map(ErrorBody::into_error).unwrap_or_default())
 }
 
 impl<Src: EventSource> Stream for ResponseStream<Src> {

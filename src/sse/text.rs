@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::stream::{EventSource, ResponseStream};
+use super::source::EventSource;
+use super::stream::ResponseStream;
 use crate::Error;
 use crate::model::ResponseEvent;
 

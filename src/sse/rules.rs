@@ -1,0 +1,256 @@
+//! What each message means for a response stream: its beginning, its run of events, its end.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
+
+use super::decoder::SseEvent;
+use super::event::{EventDecoder, Repeated};
+use super::settings::StreamSettings;
+use super::side_channel::{self, SideChannel};
+use super::source::EventSource;
+use crate::error::{self, Error, ErrorKind, Progress};
+use crate::model::{ApiError, ErrorBody, RawJson, RawObject, ResponseEvent, UnknownObject};
+use crate::services::{ResponseMeta, TurnState};
+use crate::timer::Watchdog;
+
+/// Bytes that may be read and thrown away behind a terminal event.
+pub(super) const DRAIN_BYTES: usize = 64 * 1024;
+
+/// All of a stream but its source.
+pub(super) struct Core {
+    pub(super) meta: ResponseMeta,
+    pub(super) settings: StreamSettings,
+    decoder: EventDecoder,
+    side_channel: SideChannel,
+    /// Events to hand out before the next one is read.
+    pub(super) ready: VecDeque<ResponseEvent>,
+    pub(super) watchdog: Watchdog,
+    pub(super) state: State,
+    pub(super) events: u64,
+    pub(super) skipped: u64,
+    pub(super) response_id: Option<Arc<str>>,
+    pub(super) sequence_number: Option<u64>,
+    /// Content has been handed out.
+    handed_out: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    Reading,
+    /// The terminal event is out; the body's end is waited for, shortly.
+    Draining,
+    Done,
+}
+
+/// What became of one message.
+pub(super) enum Message {
+    /// Nothing to hand out.
+    Skipped,
+    Event(ResponseEvent),
+    /// The stream ends with this.
+    Last(Result<ResponseEvent, Error>),
+}
+
+impl Core {
+    pub(super) fn new(
+        meta: ResponseMeta,
+        settings: StreamSettings,
+        turn_state: Option<TurnState>,
+    ) -> Self {
+        let first = settings.first_event_timeout.or(settings.progress_timeout);
+        Self {
+            ready: side_channel::in_head(meta.headers()),
+            side_channel: SideChannel::new(meta.headers(), turn_state),
+            watchdog: Watchdog::new(first),
+            meta,
+            settings,
+            decoder: EventDecoder::default(),
+            state: State::Reading,
+            events: 0,
+            skipped: 0,
+            response_id: None,
+            sequence_number: None,
+            handed_out: false,
+        }
+    }
+
+    /// The next event of a run of deltas, which nearly all events are.
+    #[inline]
+    pub(super) fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
+        let Repeated { event, sequence_number } = self.decoder.repeat(event.data_bytes())?;
+        self.events += 1;
+        self.sequence_number = sequence_number.or(self.sequence_number);
+        Some(event)
+    }
+
+    /// Reads one message.
+    pub(super) fn message(
+        &mut self,
+        event: &SseEvent<'_>,
+        raw: Option<&mut Option<RawJson>>,
+    ) -> Message {
+        let data = event.data_bytes();
+        self.events += 1;
+        if self.events == 1 {
+            self.watchdog.set_limit(self.settings.progress_timeout);
+        }
+        let keep_raw = raw.is_some();
+        if let Some(raw) = raw {
+            *raw =
+                serde_json::from_slice(data).or_else(|_| serde_json::from_str(&event.data())).ok();
+        }
+        match self.decoder.parse(data) {
+            Ok(decoded) => self.decoded(decoded, keep_raw),
+            Err(error) => self.undecodable(event, &error, keep_raw),
+        }
+    }
+
+    /// What an event means for the stream.
+    fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
+        self.sequence_number = event.sequence_number().or(self.sequence_number);
+        if let Some(id) = event.response().map(|response| &response.id) {
+            if !id.is_empty() {
+                self.response_id = Some(Arc::clone(id));
+            }
+        }
+        if !keep_raw {
+            self.side_channel.listen(&event, &mut self.ready);
+        }
+        match event {
+            ResponseEvent::Completed(ref completed) => {
+                let response = &completed.response;
+                if response.usage.is_none() && response.extra.get("usage").is_some() {
+                    tracing::warn!("the usage of a completed response cannot be read");
+                }
+                Message::Last(Ok(event))
+            }
+            ResponseEvent::Failed(event) => {
+                let error = error::in_stream(event.response.error.as_ref(), "response.failed");
+                Message::Last(Err(error.with_response(event.response)))
+            }
+            ResponseEvent::Incomplete(event) => {
+                Message::Last(Err(error::incomplete(event.response)))
+            }
+            ResponseEvent::Error(event) => {
+                Message::Last(Err(error::in_stream(Some(event.error()), "error")))
+            }
+            event => {
+                // The official clients take any event with an `error` for a failure.
+                if let Some(said) = error_in(&event) {
+                    return Message::Last(Err(error::in_stream(Some(&said), event.kind())));
+                }
+                self.handed_out |= is_content(&event);
+                Message::Event(event)
+            }
+        }
+    }
+
+    /// A message that is no event of the API.
+    fn undecodable(
+        &mut self,
+        event: &SseEvent<'_>,
+        error: &serde_json::Error,
+        keep_raw: bool,
+    ) -> Message {
+        let data = event.data();
+        let data = data.trim();
+        // Some servers keep the connection alive with empty events.
+        if data.is_empty() {
+            return Message::Skipped;
+        }
+        if data.starts_with("[DONE]") {
+            return Message::Last(Err(self.truncated()));
+        }
+        // Some servers send an error body into the stream, without a `type`.
+        if let Some(said) = ErrorBody::parse(data.as_bytes()) {
+            return Message::Last(Err(error::in_stream(Some(said.error()), "error")));
+        }
+        if self.settings.lenient {
+            self.skipped += 1;
+            tracing::debug!(number = self.events, name = %event.name(), "undecodable event skipped");
+            return match RawJson::from_text(data).and_then(UnknownObject::new) {
+                Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
+                _ => Message::Skipped,
+            };
+        }
+        Message::Last(Err(error::undecodable(self.events, &event.name(), data, error)))
+    }
+
+    /// The stream ends: tries to bring the connection to an end that lets it be used again.
+    pub(super) fn end<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        wait: bool,
+    ) {
+        // Usually the end of the body has come with the terminal event.
+        let drained = source.as_mut().poll_drain(cx, DRAIN_BYTES).is_ready();
+        if drained || !wait || !cfg!(feature = "timeout") || self.settings.drain_timeout.is_zero() {
+            source.close();
+            self.state = State::Done;
+        } else {
+            self.watchdog = Watchdog::new(Some(self.settings.drain_timeout));
+            self.state = State::Draining;
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            response_id: self.response_id.clone(),
+            sequence_number: self.sequence_number,
+            handed_out: self.handed_out,
+            request_id: self.meta.request_id().map(Into::into),
+        }
+    }
+
+    pub(super) fn truncated(&self) -> Error {
+        let message = match self.events {
+            0 => "the stream ended without an event".to_owned(),
+            events => format!("the stream closed before completion, after {events} events"),
+        };
+        Error::new(ErrorKind::Truncated, message)
+    }
+
+    pub(super) fn expired(&self, limit: Duration) -> Error {
+        let events = self.events;
+        if events == 0 && self.settings.first_event_timeout.is_some() {
+            let message = format!("no event came within the first-event limit of {limit:?}");
+            return Error::new(ErrorKind::FirstEventTimeout, message);
+        }
+        let message =
+            format!("no event came within the progress limit of {limit:?}, after {events} events");
+        Error::new(ErrorKind::ProgressTimeout, message)
+    }
+}
+
+/// Whether a reader has something of the answer with this event.
+fn is_content(event: &ResponseEvent) -> bool {
+    !matches!(
+        event,
+        ResponseEvent::Created(_)
+            | ResponseEvent::Queued(_)
+            | ResponseEvent::InProgress(_)
+            | ResponseEvent::Metadata(_)
+            | ResponseEvent::CodexRateLimits(_)
+    )
+}
+
+/// What a top-level `error` of an event says, if it says something.
+fn error_in(event: &ResponseEvent) -> Option<ApiError> {
+    let members: RawObject;
+    let error = match event {
+        ResponseEvent::Unknown(object) => {
+            members = object.parse().ok()?;
+            members.get("error")?
+        }
+        event => event.extra()?.get("error")?,
+    };
+    if matches!(error.as_str(), "null" | "false" | "0" | "\"\"") {
+        return None;
+    }
+    let body = ErrorBody::parse(format!("{{\"error\":{}}}", error.as_str()).as_bytes());
+    Some(body.map(ErrorBody::into_error).unwrap_or_default())
+}
