@@ -297,10 +297,7 @@ impl<Src: EventSource> ResponseStream<Src> {
                 continue;
             }
             let message = match this.source.as_mut().poll_advance(cx) {
-                Poll::Ready(Some(Ok(()))) => {
-                    core.watchdog.progress();
-                    core.message(&this.source.event(), raw.as_deref_mut())
-                }
+                Poll::Ready(Some(Ok(()))) => core.message(&this.source.event(), raw.as_deref_mut()),
                 Poll::Ready(Some(Err(error))) => Message::Last(Err(Error::from(error))),
                 Poll::Ready(None) => Message::Last(Err(core.truncated())),
                 Poll::Pending => match core.watchdog.poll_expired(cx) {
@@ -309,7 +306,11 @@ impl<Src: EventSource> ResponseStream<Src> {
                 },
             };
             match message {
-                Message::Skipped => {}
+                Message::Skipped => {
+                    if let Some(raw) = raw.as_deref_mut() {
+                        *raw = None;
+                    }
+                }
                 Message::Event(event) if core.ready.is_empty() => {
                     return Poll::Ready(Some(Ok(event)));
                 }
@@ -334,6 +335,11 @@ impl Core {
     #[inline]
     fn message(&mut self, event: &SseEvent<'_>, raw: Option<&mut Option<RawJson>>) -> Message {
         let data = event.data_bytes();
+        // Some servers keep the connection alive with empty events: no more than comments.
+        if data.iter().all(u8::is_ascii_whitespace) {
+            return Message::Skipped;
+        }
+        self.watchdog.progress();
         self.events += 1;
         if self.events == 1 {
             self.watchdog.set_limit(self.settings.progress_timeout);
@@ -410,15 +416,16 @@ impl Core {
     ) -> Message {
         let data = event.data();
         let data = data.trim();
-        // Some servers keep the connection alive with empty events.
-        if data.is_empty() {
-            return Message::Skipped;
-        }
         if data.starts_with("[DONE]") {
             return Message::Last(Err(self.truncated()));
         }
-        // Some servers send an error body into the stream, without a `type`.
-        if let Some(said) = ErrorBody::parse(data.as_bytes()) {
+        // Some servers send an error body into the stream. An event that has a `type` is none: the
+        // flat form of an error body has one too, so only the member `error` tells them apart.
+        let said = ErrorBody::parse(data.as_bytes()).filter(|body| {
+            let member = |name| body.members().get(name).is_some_and(|raw| !raw.is_null());
+            member("error") || !member("type")
+        });
+        if let Some(said) = said {
             return Message::Last(Err(error::in_stream(Some(said.error()), "error")));
         }
         if self.settings.lenient {
