@@ -430,7 +430,8 @@ impl Core {
         }
         if self.settings.lenient {
             self.skipped += 1;
-            tracing::debug!(number = self.events, name = %event.name(), "undecodable event skipped");
+            let name = error::one_line(&event.name());
+            tracing::debug!(number = self.events, name, "undecodable event skipped");
             return match RawJson::from_text(data).and_then(UnknownObject::new) {
                 Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
                 _ => Message::Skipped,
