@@ -45,7 +45,7 @@ use crate::sse::ResponseAccumulator;
 pub use self::chain::Chain;
 pub(crate) use self::http_status::{not_a_stream, request_id_header};
 pub use self::kind::{ErrorKind, Stage};
-pub(crate) use self::said::{in_stream, incomplete, undecodable};
+pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
 
 /// The error of every endpoint: one pointer in size, opaque, with accessors.
 ///
