@@ -26,7 +26,7 @@ async fn main() -> Result<(), BoxError> {
         // Typed above, HTTP below.
         .layer(Responses::layer())
         // The HTTP level: layers see http::Request<RequestBody>.
-        .layer(ProviderLayer::new(Provider::new("loopback", &server.base_url())?))
+        .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
         .layer(AuthLayer::new(Bearer::new("sk-example")?))
         .layer(IdleTimeoutLayer::new(Duration::from_secs(300)))
         .service(HyperTransport::new()?);

@@ -84,7 +84,7 @@ async fn main() -> Result<(), BoxError> {
     let responses = ServiceBuilder::new()
         .layer(layer_fn(|inner| HouseRules { inner }))
         .layer(Responses::layer())
-        .layer(ProviderLayer::new(Provider::new("loopback", &server.base_url())?))
+        .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
         .layer(TenantLayer { tenant: HeaderValue::from_static("acme") })
         .service(HyperTransport::new()?);
 

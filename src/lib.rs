@@ -1,4 +1,165 @@
-//! The OpenAI/Codex API as tower (crate page: written when the parts have landed).
+//! The OpenAI/Codex API as tower: each endpoint is a [`tower::Service`] of its typed request, and
+//! what lies between it and the socket is a stack of [`tower::Layer`]s. Assemble that stack
+//! yourself, put layers of your own on either side of the endpoint, or take the preset.
+//!
+//! The API's endpoint so far is `POST responses`, streamed: [`Responses`](services::Responses).
+//!
+//! ```text
+//!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
+//!                                                   │            encoded once: JSON, `/responses`
+//!   ────────────────────────────────────────────────┼──────────────────────────────────────────
+//!                                                   ▼            HTTP level
+//!                      ProviderLayer         base URL, query, default headers
+//!                      AuthLayer             credentials, for the provider's origin only
+//!                      DecompressionLayer    gzip, br, zstd
+//!                      IdleTimeoutLayer      ends a body that has gone silent
+//!                      transport             HyperTransport, or any HTTP service
+//!                                                   │
+//!   ────────────────────────────────────────────────┼──────────────────────────────────────────
+//!                                                   ▼            typed level
+//!        refused: status, headers, ≤ 64 KiB ──► Error
+//!        success: body ──► SseSource ──► ResponseStream ──► ResponseEvent
+//! ```
+//!
+//! Nothing is spawned between the two levels: a [`ResponseStream`](sse::ResponseStream) polls the
+//! response body in place, so a slow reader slows the sender down, and dropping the stream cancels
+//! the request.
+//!
+//! # Call it
+//!
+//! [`Client`] is the stack above behind one type, for those who need no other order. The examples
+//! here talk to [`testing::Server`], so that they run without an account;
+//! `Client::from_env()` is the client of the real API.
+//!
+//! ```
+//! use tower_openai::Client;
+//! use tower_openai::services::ResponsesRequest;
+//! use tower_openai::testing::Server;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_openai::BoxError> {
+//! let server = Server::start().await?;
+//! let client = Client::builder().base_url(server.base_url()).api_key("sk-example").build()?;
+//!
+//! let request = ResponsesRequest::new("gpt-5.2", "Why is the sky blue?");
+//! let mut text = client.responses().stream_request(request).await?.text();
+//! while let Some(piece) = text.try_next().await? {
+//!     print!("{piece}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Compose it
+//!
+//! An endpoint is a [`Layer`](tower::Layer) too, so one expression holds both levels. Tower's own
+//! layers go anywhere: above the endpoint they see [`ResponsesRequest`](services::ResponsesRequest),
+//! below it [`http::Request`].
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower_openai::layers::{AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+//! use tower_openai::model::ResponseEvent;
+//! use tower_openai::provider::Provider;
+//! use tower_openai::services::{Responses, ResponsesRequest};
+//! use tower_openai::transport::{HyperTransport, decompression::DecompressionLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_openai::BoxError> {
+//! # let server = tower_openai::testing::Server::start().await?;
+//! # let base_url = server.base_url();
+//! let mut responses = ServiceBuilder::new()
+//!     .concurrency_limit(8) // sees ResponsesRequest
+//!     .layer(Responses::layer()) // typed above, HTTP below
+//!     .layer(ProviderLayer::new(Provider::new("loopback", base_url)?))
+//!     .layer(AuthLayer::new(Bearer::new("sk-example")?))
+//!     .layer(DecompressionLayer::new())
+//!     .layer(IdleTimeoutLayer::new(Duration::from_secs(300)))
+//!     .service(HyperTransport::new()?);
+//!
+//! let request = ResponsesRequest::new("gpt-5.2", "Say hello.");
+//! let mut events = responses.ready().await?.call(request).await?;
+//! let mut answer = String::new();
+//! while let Some(event) = events.try_next().await? {
+//!     if let ResponseEvent::OutputTextDelta(event) = event {
+//!         answer.push_str(&event.delta);
+//!     }
+//! }
+//! assert!(answer.starts_with("You said \"Say hello.\""));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A limit of tower's, such as this `concurrency_limit`, ends when the response's head has come; the
+//! stream that follows is bounded by `IdleTimeoutLayer` and by
+//! [`StreamSettings`](sse::StreamSettings). The order of the layers and the reasons for it are told
+//! in [`layers`]; what layers tell each other, in [`extensions`].
+//!
+//! # Just parse SSE
+//!
+//! [`sse::Decoder`] turns bytes into server-sent events without IO, [`sse::SseSource`] does so over
+//! any [`http_body::Body`]. Neither knows of this API.
+//!
+//! ```
+//! use tower_openai::sse::Decoder;
+//!
+//! let mut decoder = Decoder::new();
+//! decoder.push("event: tick\ndata: 1\n\nda".into());
+//! decoder.push("ta: 2\n\n".into());
+//! let mut seen = Vec::new();
+//! while let Some(event) = decoder.next_event()? {
+//!     seen.push((event.name().into_owned(), event.data().into_owned()));
+//! }
+//! assert_eq!(seen, [("tick".into(), "1".into()), ("message".into(), "2".into())]);
+//! # Ok::<(), tower_openai::sse::DecodeError>(())
+//! ```
+//!
+//! # Test against it
+//!
+//! [`testing::Server`] is a real server on `127.0.0.1` that answers like the API, or fails as a
+//! script tells it to. Every [`Error`] says what kind it is and how far the request had come:
+//!
+//! ```
+//! use tower_openai::services::ResponsesRequest;
+//! use tower_openai::testing::{Script, Server};
+//! use tower_openai::{Client, ErrorKind, Stage};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_openai::BoxError> {
+//! let server = Server::start().await?;
+//! server.enqueue(Script::natural().cut_after(5).then_end());
+//!
+//! let client = Client::builder().base_url(server.base_url()).build()?;
+//! let stream = client.responses().stream_request(ResponsesRequest::new("gpt-5.2", "hello")).await?;
+//! let error = stream.text().collect().await.unwrap_err();
+//! assert_eq!((error.kind(), error.stage()), (ErrorKind::Truncated, Stage::Streaming));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` on |
+//! | `http2` | yes | HTTP/2 in the transport, negotiated in TLS |
+//! | `ring` | yes | TLS in the transport: rustls with ring, and one of the next two; without it only `http://` URLs work |
+//! | `platform-verifier` | yes | trust in the operating system's certificate roots |
+//! | `webpki-roots` | | trust in Mozilla's roots, compiled in |
+//! | `gzip` | yes | responses in gzip |
+//! | `br` | | responses in Brotli |
+//! | `zstd` | | responses in Zstandard |
+//! | `timeout` | with `client` | `IdleTimeoutLayer` and the clocks of streams, on tokio's timer |
+//! | `testing` | | [`testing::Server`] |
+//! | `full` | | all of them |
+//!
+//! Features only add. Without any of them the endpoints, the wire types, `sse`, `ProviderLayer` and
+//! `AuthLayer` remain, for a transport of your own; nothing then opens a socket or needs a runtime.
+// Links to what this build leaves out lead to the table.
+#![cfg_attr(not(feature = "client"), doc = "", doc = "[`Client`]: #features")]
+#![cfg_attr(not(feature = "testing"), doc = "", doc = "[`testing::Server`]: #features")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Outside tests, each of these needs its proof in a comment beside an `expect` attribute.
 #![cfg_attr(
@@ -31,3 +192,8 @@ pub use self::error::{Error, ErrorKind, Stage};
 
 /// The error type between layers: any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
