@@ -249,6 +249,18 @@ async fn no_secret_is_printed_or_traced_at_any_stage() {
 }
 
 #[tokio::test]
+async fn a_signed_url_is_in_no_error_of_the_transport() {
+    let (trace, _guard) = Trace::start();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for base in [format!("http://127.0.0.1:{port}/v1"), "http://x.invalid/v1".to_owned()] {
+        let provider = Provider::new("x", &format!("{base}?sig={TOKEN}")).unwrap();
+        let client = Client::builder().provider(provider.query("key", OWN)).build().unwrap();
+        clean_error(client.responses().stream_request(request()).await.map(drop).unwrap_err());
+    }
+    assert_clean("the trace", &trace.text());
+}
+
+#[tokio::test]
 async fn http2_traces_no_secret_either() {
     let (trace, _guard) = Trace::start();
     let server = Server::start().await.unwrap();
@@ -299,6 +311,12 @@ fn what_cannot_be_used_is_refused_without_being_shown() {
     ] {
         clean_error(result.unwrap_err());
     }
+    // A base URL or query may be signed.
+    let signed = Provider::new("x", &format!("https://x.test/v1?sig={TOKEN}")).unwrap();
+    let signed = signed.query("key", OWN);
+    clean(&signed);
+    clean(&ProviderLayer::new(signed.clone()));
+    clean(&Client::builder().provider(signed));
     let bad = ResponsesRequest::new("m", "x").header("x-my-secret", bad.as_str());
     clean(&bad);
     clean(&Client::builder().base_url(format!("https://user:{TOKEN}@x.test/v1")));

@@ -147,3 +147,19 @@ async fn a_reader_that_has_had_enough_ends_it_quietly() {
         server.wait_for_disconnect().await;
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn stdout_that_is_closed_from_the_start_is_no_panic() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+
+    for flags in [&["--help"][..], &["hi"], &["--events", "hi"]] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(ours);
+        let mut command = example("responses", flags);
+        command.stdout(OwnedFd::from(theirs));
+        let ran = run(command).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{flags:?}");
+    }
+}

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_openai::client::{BoxHttpService, ClientBuilder};
 use tower_openai::layers::{
     Auth, AuthLayer, Bearer, IdleTimeout, IdleTimeoutLayer, ProviderLayer, WithProvider,
@@ -17,7 +19,7 @@ use tower_openai::sse::{
     TextStream,
 };
 use tower_openai::transport::{HyperTransport, TransportError};
-use tower_openai::{Client, Error, ErrorKind, RequestBody, ResponseBody, Stage};
+use tower_openai::{BoxError, Client, Error, ErrorKind, RequestBody, ResponseBody, Stage};
 
 const fn value<T: Clone + Send + Sync + Unpin + 'static>() {}
 const fn moves<T: Send + Unpin + 'static>() {}
@@ -66,15 +68,59 @@ const _: () = {
     assert!(size_of::<Result<(), Error>>() <= 16);
 };
 
+fn spawnable<F: Future + Send + 'static>(_: &F) {}
+
+fn request() -> ResponsesRequest {
+    ResponsesRequest::new("m", "x")
+}
+
 #[test]
-fn futures_can_be_spawned() {
-    fn spawnable<F: Future + Send + 'static>(_: &F) {}
+fn calls_through_the_preset_can_be_spawned() {
     let client = Client::builder().base_url("http://127.0.0.1:1/v1").build().unwrap();
     let responses = client.responses();
-    spawnable(&tower::ServiceExt::oneshot(responses.clone(), ResponsesRequest::new("m", "x")));
+    spawnable(&responses.clone().oneshot(request()));
     spawnable(&async move {
-        let stream = responses.stream_request(ResponsesRequest::new("m", "x")).await?;
+        let stream = client.responses().stream_request(request()).await?;
+        let mut responses = responses;
+        drop(responses.ready().await?.call(request()).await?);
         stream.final_response().await
+    });
+}
+
+#[test]
+fn calls_through_a_stack_of_ones_own_can_be_spawned() {
+    let stack = ServiceBuilder::new()
+        .concurrency_limit(8)
+        .timeout(std::time::Duration::from_secs(60))
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::openai()))
+        .layer(AuthLayer::new(Bearer::new("sk-1").unwrap()))
+        .layer(IdleTimeoutLayer::new(std::time::Duration::from_secs(60)))
+        .service(HyperTransport::new().unwrap());
+    spawnable(&async move {
+        let mut stack = stack;
+        let mut stream = stack.ready().await?.call(request()).await?;
+        while let Some(event) = stream.try_next().await? {
+            drop(event);
+        }
+        Ok::<_, BoxError>(())
+    });
+    let http = ServiceBuilder::new()
+        .layer(ProviderLayer::new(Provider::openai()))
+        .layer(IdleTimeoutLayer::new(std::time::Duration::from_secs(60)))
+        .service(HyperTransport::new().unwrap());
+    let responses = Responses::new(http);
+    spawnable(&async move { responses.stream_request(request()).await?.text().collect().await });
+}
+
+#[test]
+fn calls_through_a_boxed_stack_can_be_spawned() {
+    let client = Client::builder().base_url("http://127.0.0.1:1/v1").build().unwrap();
+    let boxed: BoxCloneSyncService<_, _, BoxError> = BoxCloneSyncService::new(client.http());
+    let mut responses = Responses::new(boxed);
+    spawnable(&async move {
+        drop(responses.ready().await?.call(request()).await?);
+        responses.stream_request(request()).await?.text().collect().await
     });
 }
 

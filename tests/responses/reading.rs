@@ -129,6 +129,14 @@ async fn raw_and_lenient_hands_out_what_it_counts() {
 }
 
 #[tokio::test]
+async fn what_is_skipped_in_raw_mode_does_not_come_with_a_later_error() {
+    let body = format!("{}data: [1]\n\n", sse(&[delta("a")]));
+    let (events, error) = raw(stream_with(lenient(), &[], body).await.into_raw()).await;
+    assert_eq!(events, [delta("a").to_string()]);
+    assert_eq!(error.unwrap().kind(), ErrorKind::Truncated);
+}
+
+#[tokio::test]
 async fn raw_events_parse_as_the_callers_own_types() {
     #[derive(serde::Deserialize)]
     struct Own {
