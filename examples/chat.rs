@@ -25,6 +25,11 @@ async fn main() -> ExitCode {
     match chat().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // Whoever read the answer has had enough.
+            let output = error.downcast_ref::<io::Error>();
+            if output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
             eprintln!("\nchat: {error}");
             let error = Error::from(error);
             for cause in error.chain().skip(1) {
@@ -53,8 +58,7 @@ async fn chat() -> Result<(), BoxError> {
         return turn(&client, &mut history, prompt.to_owned()).await;
     }
     loop {
-        print!("you> ");
-        io::stdout().flush()?;
+        show("you> ")?;
         let mut line = String::new();
         io::stdin().lock().read_line(&mut line)?;
         if line.trim().is_empty() {
@@ -98,16 +102,20 @@ async fn turn(
     let mut answer = Vec::new();
     while let Some(event) = events.try_next().await? {
         match event {
-            ResponseEvent::OutputTextDelta(event) => {
-                print!("{}", event.delta);
-                io::stdout().flush()?;
-            }
+            ResponseEvent::OutputTextDelta(event) => show(&event.delta)?,
             ResponseEvent::OutputItemDone(event) => answer.push(event.item),
             _ => {}
         }
     }
-    println!();
+    show("\n")?;
     history.push(question);
     history.extend(answer);
     Ok(())
+}
+
+/// Shows text at once; `print!` would wait for the end of the line.
+fn show(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

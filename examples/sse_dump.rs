@@ -7,11 +7,12 @@
 //! `--chunk N` feeds the decoder N bytes at a time (default 65536). The last line tells what
 //! outlives the events: the last event id and the reconnection time.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
 use tower_openai::sse::Decoder;
 
 fn main() -> ExitCode {
@@ -49,6 +50,20 @@ fn chunk_size(mut args: impl Iterator<Item = String>) -> Result<usize, String> {
     Ok(chunk)
 }
 
+#[derive(Serialize)]
+struct Line<'a> {
+    event: Cow<'a, str>,
+    data: Cow<'a, str>,
+    id: &'a str,
+    retry: Option<u128>,
+}
+
+#[derive(Serialize)]
+struct Final<'a> {
+    last_event_id: &'a str,
+    retry_ms: Option<u128>,
+}
+
 fn dump(chunk: usize, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut decoder = Decoder::new();
     let mut buffer = vec![0; chunk];
@@ -56,23 +71,23 @@ fn dump(chunk: usize, mut input: impl Read, mut output: impl Write) -> io::Resul
         let length = fill(&mut input, &mut buffer)?;
         decoder.push(Bytes::copy_from_slice(&buffer[..length]));
         while let Some(event) = decoder.next_event().map_err(io::Error::other)? {
-            let line = json!({
-                "event": event.name(),
-                "data": event.data(),
-                "id": event.id(),
-                "retry": milliseconds(event.retry()),
-            });
-            writeln!(output, "{line}")?;
+            let line = Line {
+                event: event.name(),
+                data: event.data(),
+                id: event.id(),
+                retry: event.retry().map(|time| time.as_millis()),
+            };
+            writeln!(output, "{}", serde_json::to_string(&line)?)?;
         }
         if length < chunk {
             break;
         }
     }
-    let end = json!({
-        "last_event_id": decoder.last_event_id(),
-        "retry_ms": milliseconds(decoder.reconnection_time()),
-    });
-    writeln!(output, "{}", json!({ "final": end }))?;
+    let end = Final {
+        last_event_id: decoder.last_event_id(),
+        retry_ms: decoder.reconnection_time().map(|time| time.as_millis()),
+    };
+    writeln!(output, "{{\"final\":{}}}", serde_json::to_string(&end)?)?;
     output.flush()
 }
 
@@ -88,8 +103,4 @@ fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(length)
-}
-
-fn milliseconds(time: Option<std::time::Duration>) -> Value {
-    time.map_or(Value::Null, |time| json!(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -45,7 +45,7 @@ use crate::sse::ResponseAccumulator;
 pub use self::chain::Chain;
 pub(crate) use self::http_status::{not_a_stream, request_id_header};
 pub use self::kind::{ErrorKind, Stage};
-pub(crate) use self::said::{in_stream, incomplete, undecodable};
+pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
 
 /// The error of every endpoint: one pointer in size, opaque, with accessors.
 ///
@@ -152,11 +152,12 @@ impl Error {
 
     /// Says how far the stream had come that this error ends.
     pub(crate) fn in_stream(mut self, progress: Progress) -> Self {
+        let line = |id: &str| one_line(id).into();
         let inner = &mut self.0;
         inner.stage = Stage::Streaming;
         inner.response_id = inner.response_id.take().or(progress.response_id);
         inner.sequence_number = inner.sequence_number.or(progress.sequence_number);
-        inner.request_id = inner.request_id.take().or(progress.request_id);
+        inner.request_id = inner.request_id.take().or(progress.request_id.as_deref().map(line));
         inner.handed_out = progress.handed_out;
         self
     }

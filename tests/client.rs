@@ -11,8 +11,9 @@ use tokio::net::TcpListener;
 use tower::util::MapRequestLayer;
 use tower::{ServiceExt, service_fn};
 use tower_openai::client::Client;
+use tower_openai::services::ResponsesRequest;
 use tower_openai::transport::{HyperTransport, TransportError};
-use tower_openai::{ErrorKind, RequestBody};
+use tower_openai::{Error, ErrorKind, RequestBody};
 
 #[test]
 fn it_is_built_outside_a_runtime() {
@@ -37,6 +38,43 @@ fn a_setting_without_effect_is_an_error() {
     let err = Client::builder().read_buffer(8192).transport(transport).build().unwrap_err();
     assert_eq!(err.kind(), ErrorKind::Build);
     assert!(err.to_string().starts_with("`read_buffer` is a setting of the built-in"), "{err}");
+}
+
+/// The URL and headers of one call with this environment.
+async fn called<const N: usize>(
+    env: [(&'static str, &'static str); N],
+) -> Result<(String, http::HeaderMap), Error> {
+    let (seen, mut heads) = tokio::sync::mpsc::unbounded_channel();
+    let transport = service_fn(move |request: Request<RequestBody>| {
+        seen.send((request.uri().to_string(), request.headers().clone())).unwrap();
+        async { Ok::<_, Infallible>(Response::new(RequestBody::empty())) }
+    });
+    let client = Client::builder().from_env(&env)?.transport(transport).build()?;
+    drop(client.responses().stream_request(ResponsesRequest::new("m", "x")).await?);
+    Ok(heads.recv().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_environment_names_provider_and_key() {
+    let (url, headers) = called([("OPENAI_API_KEY", " sk-1 ")]).await.unwrap();
+    assert_eq!(url, "https://api.openai.com/v1/responses");
+    assert_eq!(headers["authorization"], "Bearer sk-1");
+
+    let local = ("OPENAI_BASE_URL", "http://localhost:1234/v1?tenant=a");
+    let (url, headers) = called([local, ("OPENAI_API_KEY", "")]).await.unwrap();
+    assert_eq!(url, "http://localhost:1234/v1/responses?tenant=a");
+    assert!(!headers.contains_key("authorization"));
+
+    let azure = ("OPENAI_BASE_URL", "https://x.openai.azure.com/openai/v1");
+    let (_, headers) = called([azure, ("OPENAI_API_KEY", "k-1")]).await.unwrap();
+    assert_eq!(headers["api-key"], "k-1");
+    assert!(!headers.contains_key("authorization"));
+
+    for nothing in [[("OPENAI_API_KEY", "")], [("OPENAI_BASE_URL", " ")]] {
+        let error = called(nothing).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        assert!(error.message().contains("OPENAI_API_KEY"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! What the benchmarks share: the workload and the way of measuring.
-#![allow(dead_code, reason = "each benchmark uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part of a private module")]
 
 pub mod measure;
 pub mod workload;

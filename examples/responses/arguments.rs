@@ -1,7 +1,7 @@
 //! The command line, and the environment behind it.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -69,7 +69,8 @@ impl Arguments {
                 Long("lenient") => arguments.lenient = true,
                 Long("events") => arguments.events = true,
                 Long("help") | Short('h') => {
-                    println!("{HELP}");
+                    // A reader that has seen enough is no error.
+                    let _ = writeln!(io::stdout(), "{HELP}");
                     return Ok(None);
                 }
                 Value(word) => arguments.prompt.push(word.string()?),

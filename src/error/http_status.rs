@@ -20,7 +20,7 @@ impl Error {
         let inner = &mut error.0;
         inner.status = Some(status);
         inner.facts = said::facts(&said);
-        inner.request_id = request_id_header(headers).map(Into::into);
+        inner.request_id = request_id_header(headers).map(|id| said::one_line(id).into());
         inner.cf_ray = text(headers, "cf-ray");
         inner.authorization_error = text(headers, "x-openai-authorization-error");
         if inner.facts.code.is_none() {
@@ -61,7 +61,7 @@ pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes)
     let inner = &mut error.0;
     inner.stage = Stage::Sent;
     inner.status = Some(status);
-    inner.request_id = request_id_header(headers).map(Into::into);
+    inner.request_id = request_id_header(headers).map(|id| said::one_line(id).into());
     inner.cf_ray = text(headers, "cf-ray");
     inner.body = body;
     error

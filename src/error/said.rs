@@ -123,7 +123,7 @@ pub(super) fn sentence(kind: ErrorKind, message: Option<&str>) -> String {
 }
 
 /// One printable line without credentials, cut to a bearable length.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     // Scrubbed before it is cut, so that the cut cannot hide half of a credential.
     let text = redaction::scrub(text);
     let mut line = String::with_capacity(text.len().min(MESSAGE));

@@ -31,7 +31,7 @@ pub use self::options::{
 };
 pub use self::request::ResponsesRequest;
 pub use self::responses::{Responses, ResponsesLayer};
-pub use self::stream::ResponsesFuture;
+pub use self::stream::{ResponsesFuture, StreamRequest};
 
 /// Any HTTP service an endpoint can stand on: an alias for
 /// `Service<http::Request<B>, Response = http::Response<RB>>` with boxable errors.

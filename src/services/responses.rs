@@ -45,7 +45,7 @@ use http::HeaderValue;
 use tower::{Layer, Service};
 
 use super::request::ResponsesRequest;
-use super::stream::{Opening, ResponsesFuture};
+use super::stream::{Opening, ResponsesFuture, StreamRequest};
 use super::{HttpService, encode};
 use crate::extensions::Call;
 use crate::model::ItemIds;
@@ -126,16 +126,14 @@ impl<S> Responses<S> {
     /// # Errors
     ///
     /// As [`Service::call`] has them: what could not be sent, what the server refused.
-    pub async fn stream_request(
+    pub fn stream_request(
         &self,
         request: impl Into<ResponsesRequest>,
-    ) -> Result<ResponseStream<SseSource<S::ResponseBody>>, Error>
+    ) -> StreamRequest<S, S::Future, S::ResponseBody>
     where
         S: HttpService<RequestBody> + Clone,
     {
-        let mut service = self.clone();
-        std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request.into()).await
+        StreamRequest::new(self.clone(), request.into())
     }
 
     /// The service inside.

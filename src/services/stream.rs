@@ -10,13 +10,17 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tower::Service;
 
+use super::HttpService;
 use super::meta::ResponseMeta;
 use super::options::TurnState;
+use super::request::ResponsesRequest;
+use super::responses::Responses;
 use crate::error;
 use crate::sse::{ResponseStream, SseSource, StreamSettings};
 use crate::timer::Watchdog;
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, RequestBody};
 
 /// The most of a refusal's body that is read.
 const REFUSAL_BYTES: usize = 64 * 1024;
@@ -126,6 +130,58 @@ impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
             State::Done => "Done",
         };
         f.debug_struct("ResponsesFuture").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`Responses::stream_request`].
+    ///
+    /// The future and body of `S` are parameters of their own, so that the compiler can tell that
+    /// it is [`Send`] whatever the error of `S` is: an `async fn` over a service whose error is a
+    /// [`BoxError`] could not be spawned.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct StreamRequest<S, F, RB> {
+        // Until the service is ready.
+        waiting: Option<(Responses<S>, ResponsesRequest)>,
+        #[pin]
+        call: Option<ResponsesFuture<F, RB>>,
+    }
+}
+
+impl<S, F, RB> StreamRequest<S, F, RB> {
+    pub(super) fn new(service: Responses<S>, request: ResponsesRequest) -> Self {
+        Self { waiting: Some((service, request)), call: None }
+    }
+}
+
+impl<S, F, RB> Future for StreamRequest<S, F, RB>
+where
+    S: HttpService<RequestBody, Future = F, ResponseBody = RB>,
+    F: Future<Output = Result<http::Response<RB>, S::Error>>,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Output = Result<ResponseStream<SseSource<RB>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some((service, _)) = this.waiting {
+            let ready = ready!(service.poll_ready(cx));
+            if let Some((mut service, request)) = this.waiting.take() {
+                ready?;
+                this.call.set(Some(service.call(request)));
+            }
+        }
+        match this.call.as_pin_mut() {
+            Some(call) => call.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S, F, RB> fmt::Debug for StreamRequest<S, F, RB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamRequest").field("call", &self.call).finish_non_exhaustive()
     }
 }
 

@@ -81,6 +81,7 @@ impl Core {
     #[inline]
     pub(super) fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
         let Repeated { event, sequence_number } = self.decoder.repeat(event.data_bytes())?;
+        self.watchdog.progress();
         self.events += 1;
         self.sequence_number = sequence_number.or(self.sequence_number);
         Some(event)
@@ -93,6 +94,11 @@ impl Core {
         raw: Option<&mut Option<RawJson>>,
     ) -> Message {
         let data = event.data_bytes();
+        // Some servers keep the connection alive with empty events: no more than comments.
+        if data.iter().all(u8::is_ascii_whitespace) {
+            return Message::Skipped;
+        }
+        self.watchdog.progress();
         self.events += 1;
         if self.events == 1 {
             self.watchdog.set_limit(self.settings.progress_timeout);
@@ -157,20 +163,22 @@ impl Core {
     ) -> Message {
         let data = event.data();
         let data = data.trim();
-        // Some servers keep the connection alive with empty events.
-        if data.is_empty() {
-            return Message::Skipped;
-        }
         if data.starts_with("[DONE]") {
             return Message::Last(Err(self.truncated()));
         }
-        // Some servers send an error body into the stream, without a `type`.
-        if let Some(said) = ErrorBody::parse(data.as_bytes()) {
+        // Some servers send an error body into the stream. An event that has a `type` is none: the
+        // flat form of an error body has one too, so only the member `error` tells them apart.
+        let said = ErrorBody::parse(data.as_bytes()).filter(|body| {
+            let member = |name| body.members().get(name).is_some_and(|raw| !raw.is_null());
+            member("error") || !member("type")
+        });
+        if let Some(said) = said {
             return Message::Last(Err(error::in_stream(Some(said.error()), "error")));
         }
         if self.settings.lenient {
             self.skipped += 1;
-            tracing::debug!(number = self.events, name = %event.name(), "undecodable event skipped");
+            let name = error::one_line(&event.name());
+            tracing::debug!(number = self.events, name, "undecodable event skipped");
             return match RawJson::from_text(data).and_then(UnknownObject::new) {
                 Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
                 _ => Message::Skipped,

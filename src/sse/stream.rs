@@ -210,7 +210,6 @@ impl<Src: EventSource> ResponseStream<Src> {
             }
             let message = match this.source.as_mut().poll_advance(cx) {
                 Poll::Ready(Some(Ok(()))) => {
-                    core.watchdog.progress();
                     let event = this.source.event();
                     if raw.is_none() {
                         if let Some(event) = core.repeated(&event) {
@@ -227,7 +226,11 @@ impl<Src: EventSource> ResponseStream<Src> {
                 },
             };
             match message {
-                Message::Skipped => {}
+                Message::Skipped => {
+                    if let Some(raw) = raw.as_deref_mut() {
+                        *raw = None;
+                    }
+                }
                 Message::Event(event) if core.ready.is_empty() => {
                     return Poll::Ready(Some(Ok(event)));
                 }

@@ -1,0 +1,91 @@
+//! The other examples.
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tower_openai::Client;
+use tower_openai::services::ResponsesRequest;
+use tower_openai::testing::{Script, Server};
+
+use crate::run::{example, run, run_with_input};
+
+#[tokio::test]
+async fn assemble_prints_an_answer() {
+    let ran = run(example("assemble", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("Say hello."), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn custom_layer_shows_both_levels() {
+    let ran = run(example("custom_layer", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("calling responses of Some(\"gpt-5.2\")"), "{}", ran.out);
+    assert!(ran.out.contains("x-tenant: Some(\"acme\")"), "{}", ran.out);
+    assert!(ran.out.contains("one short sentence"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn chat_answers_a_prompt_from_arguments_or_stdin() {
+    let ran = run(example("chat", &["Why", "so?"])).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("Why so?"), "{}", ran.out);
+    let ran = run_with_input(example("chat", &[]), b"from stdin\n").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("from stdin"), "{}", ran.out);
+    let ran = run_with_input(example("chat", &[]), b"").await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("Hello!"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn chat_asks_the_server_of_the_environment() {
+    let server = Server::start().await.unwrap();
+    let chat = || {
+        let mut command = example("chat", &["hi"]);
+        command.env("OPENAI_BASE_URL", server.base_url()).env("OPENAI_API_KEY", "sk-env");
+        command
+    };
+    assert_eq!(run(chat()).await.code, 0);
+    assert_eq!(server.requests()[0].header("authorization"), Some("Bearer sk-env"));
+    server.enqueue(Script::status(401));
+    let ran = run(chat()).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("chat: ") && !ran.err.contains("sk-env"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn sse_dump_reads_any_chunks() {
+    let stream = "\u{feff}id: 7\nretry: 1500\nevent: greeting\ndata: h\u{e9}\ndata: b\r\n\r\n: c\n\ndata: x\n\ndata: cut";
+    let expected = [
+        json!({"event": "greeting", "data": "h\u{e9}\nb", "id": "7", "retry": 1500}),
+        json!({"event": "message", "data": "x", "id": "7", "retry": null}),
+        json!({"final": {"last_event_id": "7", "retry_ms": 1500}}),
+    ];
+    for chunk in ["1", "3", "65536"] {
+        let ran = run_with_input(example("sse_dump", &["--chunk", chunk]), stream.as_bytes()).await;
+        assert_eq!((ran.code, ran.lines()), (0, expected.to_vec()), "{chunk}: {ran:?}");
+    }
+    for wrong in [&["--chunk", "0"][..], &["--chunk"], &["--other"]] {
+        let ran = run(example("sse_dump", wrong)).await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn serve_says_where_it_is_and_answers() {
+    let mut child = example("serve", &["--pace", "0", "--key", "sk-1"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let base_url = line.trim();
+    assert!(base_url.starts_with("http://127.0.0.1:") && base_url.ends_with("/v1"), "{line}");
+    let ask = async |key: &str| {
+        let client = Client::builder().base_url(base_url).api_key(key).build().unwrap();
+        let request = ResponsesRequest::new("gpt-5.2", "ping");
+        client.responses().stream_request(request).await?.text().collect().await
+    };
+    assert!(ask("sk-1").await.unwrap().contains("ping"));
+    assert_eq!(ask("sk-2").await.unwrap_err().kind(), tower_openai::ErrorKind::Auth);
+    child.kill().await.unwrap();
+    let ran = run(example("serve", &["--nonsense"])).await;
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+}

@@ -1,0 +1,345 @@
+//! A planted secret is printed nowhere: by no `Debug` or `Display`, in no chain of causes, in no
+//! trace of any crate in the stack. A process of its own, because it listens to all tracing.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower::{Layer, ServiceBuilder, service_fn};
+use tower_http::trace::TraceLayer;
+use tower_openai::layers::{ApiKey, AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+use tower_openai::provider::Provider;
+use tower_openai::services::{Responses, ResponsesRequest, TurnState};
+use tower_openai::sse::StreamSettings;
+use tower_openai::testing::{Event, Script, Server};
+use tower_openai::transport::HyperTransport;
+use tower_openai::{BoxError, Client, Error, RequestBody};
+
+// None of them may be looked at by their shape alone, but for the first, which a server quotes.
+const KEY: &str = "sk-planted-key-4711";
+const TOKEN: &str = "planted-token-4712";
+const COOKIE: &str = "planted-cookie-4713";
+const ACCOUNT: &str = "planted-account-4714";
+const ORGANIZATION: &str = "planted-organization-4715";
+const STATE: &str = "planted-state-4716";
+const OWN: &str = "planted-own-4717";
+
+const SECRETS: [&str; 7] = [KEY, TOKEN, COOKIE, ACCOUNT, ORGANIZATION, STATE, OWN];
+
+#[track_caller]
+fn assert_clean(what: &str, text: &str) {
+    for secret in SECRETS {
+        if let Some(at) = text.find(secret) {
+            let start = (0..=at.saturating_sub(200)).rev().find(|at| text.is_char_boundary(*at));
+            panic!("{what} shows {secret}: …{}", &text[start.unwrap_or(0)..at + secret.len()]);
+        }
+    }
+}
+
+#[track_caller]
+fn clean(value: &impl fmt::Debug) {
+    assert_clean("Debug", &format!("{value:?}"));
+    assert_clean("Debug", &format!("{value:#?}"));
+}
+
+/// The error in every form it can be printed, and itself.
+#[track_caller]
+fn clean_error(error: Error) -> Error {
+    clean(&error);
+    assert_clean("Display", &format!("{error} {error:#}"));
+    let chain: Vec<_> =
+        error.chain().map(|cause| format!("{cause} {cause:?} {cause:#?}")).collect();
+    assert_clean("the chain", &chain.join("\n"));
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        assert_clean("a source", &format!("{error} {error:?}"));
+        cause = error.source();
+    }
+    for text in [error.message(), error.code().unwrap_or(""), error.param().unwrap_or("")] {
+        assert_clean("an accessor", text);
+    }
+    let boxed = Error::from(BoxError::from(error));
+    clean(&boxed);
+    boxed
+}
+
+/// Everything that is traced, at the lowest level.
+#[derive(Clone, Default)]
+struct Trace(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Trace {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Trace {
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let trace = Self::default();
+        let writer = trace.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        (trace, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+/// A request with a secret in every place that has room for one that must not be shown.
+fn request() -> ResponsesRequest {
+    let state = TurnState::new();
+    let request = ResponsesRequest::new("gpt-5.2", "hello")
+        .turn_state(state)
+        .header("cookie", COOKIE)
+        .header("chatgpt-account-id", ACCOUNT)
+        .header("x-my-secret", OWN)
+        .header("proxy-authorization", format!("Basic {TOKEN}"))
+        .header("x-codex-installation-id", OWN);
+    clean(&request);
+    clean(request.options_ref());
+    request
+}
+
+fn provider(base_url: &str) -> Provider {
+    Provider::new("custom", base_url)
+        .and_then(|provider| provider.header("openai-organization", ORGANIZATION))
+        .and_then(|provider| provider.header("x-gateway-token", TOKEN))
+        .unwrap()
+}
+
+/// Headers of an answer that quote what a client should keep to itself.
+fn telling(script: Script) -> Script {
+    script
+        .header("set-cookie", format!("session={COOKIE}"))
+        .header("x-codex-turn-state", STATE)
+        .header("x-oai-is-update", OWN)
+        .header("x-request-id", "req_1")
+}
+
+/// Answers of every stage that quote the key back.
+fn answers() -> Vec<Script> {
+    let quote = format!("Incorrect API key provided: {KEY}. Bearer {TOKEN} is no better.");
+    let said = || json!({"message": quote, "code": KEY, "type": KEY, "param": KEY});
+    let error_event = json!({"type": "error", "error": said()});
+    let failed = json!({"type": "response.failed", "response": {"id": "r", "error": said()}});
+    let incomplete = json!({"type": "response.incomplete",
+        "response": {"id": "r", "incomplete_details": {"reason": KEY}}});
+    let wrong = json!({"type": "response.completed", "response": {"id": [KEY], "output": KEY}});
+    let broken = format!("event: {KEY}\ndata: {{\"type\":\"x\",\"{KEY}\":\n\n");
+    vec![
+        Script::status(401).json(json!({"error": said()})),
+        Script::status(400).body(quote.clone()),
+        Script::status(500).header("content-type", "text/html").body(format!("<p>{quote}</p>")),
+        Script::status(401).header("x-openai-authorization-error", KEY).json(json!({})),
+        Script::status(200).header("content-type", "application/json").body(quote.clone()),
+        Script::status(200).json(json!({"error": said()})),
+        Script::events([error_event]),
+        Script::events([failed]),
+        Script::events([incomplete]),
+        Script::events([wrong]),
+        Script::events([Event::raw(broken)]),
+        Script::events([Event::data_only(json!({"error": said()}))]),
+        Script::natural().cut_after(4),
+        Script::natural().cut_after(4).then_reset(),
+        Script::no_head(),
+        Script::no_head().then_reset(),
+        Script::raw_tcp(format!("HTTP/1.1 200 {KEY}\r\nbad header {KEY}\r\n\r\n")),
+    ]
+}
+
+/// Reads the answer of one call, printing all there is on the way.
+async fn call<S>(responses: &Responses<S>) -> Option<Error>
+where
+    S: tower::Service<Request<RequestBody>> + Clone + fmt::Debug,
+    S: tower_openai::services::HttpService<RequestBody>,
+    <S as tower_openai::services::HttpService<RequestBody>>::ResponseBody: Unpin,
+{
+    clean(responses);
+    let request = request();
+    let state = request.options_ref().turn_state.clone();
+    let result = responses.stream_request(request).await;
+    let mut stream = match result {
+        Ok(stream) => stream,
+        Err(error) => return Some(clean_error(error)),
+    };
+    clean(&stream);
+    clean(stream.meta());
+    clean(stream.meta().headers());
+    clean(&state);
+    loop {
+        match stream.next().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Some(clean_error(error)),
+            None => return None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_printed_or_traced_at_any_stage() {
+    let (trace, _guard) = Trace::start();
+    let server = Server::start().await.unwrap();
+
+    // The preset, with a key.
+    let builder = Client::builder().provider(provider(server.base_url())).api_key(KEY);
+    clean(&builder);
+    let client = builder.build().unwrap();
+    clean(&client);
+    clean(&client.http());
+
+    // The same by hand, with a bearer token and tower-http's tracing at its most talkative.
+    let bearer = Bearer::new(TOKEN).unwrap();
+    let layers = (
+        ProviderLayer::new(provider(server.base_url())),
+        AuthLayer::new(bearer.clone()),
+        AuthLayer::new(ApiKey::new(OWN).unwrap()).for_origin(server.base_url()).unwrap(),
+    );
+    clean(&bearer);
+    clean(&layers);
+    let headers = tower_http::trace::DefaultMakeSpan::new().include_headers(true);
+    let on_response = tower_http::trace::DefaultOnResponse::new().include_headers(true);
+    let stack = ServiceBuilder::new()
+        .layer(layers.0)
+        .layer(layers.1)
+        .layer(layers.2)
+        .layer(TraceLayer::new_for_http().make_span_with(headers).on_response(on_response))
+        .layer(IdleTimeoutLayer::new(std::time::Duration::from_secs(60)))
+        .service(HyperTransport::new().unwrap());
+    let by_hand = Responses::layer().layer(stack);
+
+    let preset = client.responses();
+    server.enqueue(telling(Script::natural()));
+    assert!(call(&preset).await.is_none());
+    for script in answers() {
+        let text = format!("{script:?}");
+        let script = telling(script);
+        server.enqueue(script.clone()).enqueue(script);
+        assert!(call(&preset).await.is_some(), "{text}");
+        assert!(call(&by_hand).await.is_some(), "{text}");
+    }
+    // The secrets did go out, so there was something to hide.
+    let seen = server.requests();
+    assert_eq!(seen[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+    assert_eq!(seen[0].header("openai-organization"), Some(ORGANIZATION));
+    assert_eq!(seen[0].header("cookie"), Some(COOKIE));
+    assert_eq!(seen[2].header("api-key"), Some(OWN));
+
+    let traced = trace.text();
+    assert!(traced.contains("hyper_util::client"), "the transport was listened to");
+    assert!(traced.contains("tower_http"), "the layers were listened to");
+    // What tower-http prints of the answer's head is the server's to say; ours must be marked.
+    let own: String = traced.lines().filter(|line| !line.contains("finished processing")).collect();
+    assert_clean("the trace", &own);
+}
+
+#[tokio::test]
+async fn a_signed_url_is_in_no_error_of_the_transport() {
+    let (trace, _guard) = Trace::start();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for base in [format!("http://127.0.0.1:{port}/v1"), "http://x.invalid/v1".to_owned()] {
+        let provider = Provider::new("x", &format!("{base}?sig={TOKEN}")).unwrap();
+        let client = Client::builder().provider(provider.query("key", OWN)).build().unwrap();
+        clean_error(client.responses().stream_request(request()).await.map(drop).unwrap_err());
+    }
+    assert_clean("the trace", &trace.text());
+}
+
+#[tokio::test]
+async fn http2_traces_no_secret_either() {
+    let (trace, _guard) = Trace::start();
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::natural());
+    let transport = HyperTransport::builder().http2_only().build().unwrap();
+    let client = Client::builder().provider(provider(server.base_url())).api_key(KEY);
+    let client = client.transport(transport).build().unwrap();
+    assert!(call(&client.responses()).await.is_none());
+    assert_eq!(server.requests()[0].version(), http::Version::HTTP_2);
+    let traced = trace.text();
+    assert!(traced.contains("h2::"), "HTTP/2 was listened to");
+    assert_clean("the trace", &traced);
+}
+
+/// Every header that carries a credential is marked, so that other crates hide it too.
+#[tokio::test]
+async fn secret_headers_are_marked_where_other_layers_see_them() {
+    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let note = Arc::clone(&seen);
+    let transport = service_fn(move |request: Request<RequestBody>| {
+        clean(&request);
+        *note.lock().unwrap() = request.headers().clone();
+        async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+    });
+    let client = Client::builder().provider(provider("https://gw.test/v1")).api_key(KEY);
+    let client = client.transport(transport).build().unwrap();
+    drop(client.responses().stream_request(request()).await.unwrap());
+    let seen = seen.lock().unwrap();
+    clean(&*seen);
+    for name in ["authorization", "cookie", "chatgpt-account-id", "openai-organization"] {
+        assert!(seen[name].is_sensitive(), "{name}");
+    }
+    for name in ["x-my-secret", "proxy-authorization", "x-gateway-token"] {
+        assert!(seen[name].is_sensitive(), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_without_being_shown() {
+    let bad = format!("{KEY}\n");
+    for result in [
+        Bearer::new(&bad).map(drop),
+        ApiKey::new(&bad).map(drop),
+        Client::builder().api_key(&bad).build().map(drop),
+        Client::builder().base_url(format!("https://user:{TOKEN}@x.test/v1")).build().map(drop),
+        Provider::new("x", &format!("https://x.test/v1?key={TOKEN} x")).map(drop),
+        Provider::openai().header("x-secret", &bad).map(drop),
+    ] {
+        clean_error(result.unwrap_err());
+    }
+    // A base URL or query may be signed.
+    let signed = Provider::new("x", &format!("https://x.test/v1?sig={TOKEN}")).unwrap();
+    let signed = signed.query("key", OWN);
+    clean(&signed);
+    clean(&ProviderLayer::new(signed.clone()));
+    clean(&Client::builder().provider(signed));
+    let bad = ResponsesRequest::new("m", "x").header("x-my-secret", bad.as_str());
+    clean(&bad);
+    clean(&Client::builder().base_url(format!("https://user:{TOKEN}@x.test/v1")));
+}
+
+#[tokio::test]
+async fn lenient_streams_trace_no_data_of_what_they_skip() {
+    let (trace, _guard) = Trace::start();
+    let body = format!("event: {KEY}\ndata: {{{KEY}\n\ndata: {}\n\n", completed());
+    let transport = service_fn(move |_: Request<RequestBody>| {
+        let body = body.clone();
+        async { Ok::<_, Infallible>(Response::new(Full::from(body))) }
+    });
+    let mut settings = StreamSettings::default();
+    settings.lenient = true;
+    let responses = Responses::new(transport).settings(settings);
+    let stream = responses.stream_request(ResponsesRequest::new("m", "x")).await.unwrap();
+    stream.final_response().await.unwrap();
+    let traced = trace.text();
+    assert!(traced.contains("skipped"), "{traced}");
+    assert_clean("the trace", &traced);
+}
+
+fn completed() -> Value {
+    json!({"type": "response.completed", "response": {"id": "r", "usage": {"input_tokens": KEY}}})
+}
