@@ -1,5 +1,8 @@
 //! What the benchmarks share: the workload and the way of measuring.
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+pub mod client;
 pub mod measure;
+pub mod process;
+pub mod server;
 pub mod workload;
