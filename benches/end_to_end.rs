@@ -2,7 +2,8 @@
 //! the crates that others put on it.
 //!
 //! `cargo bench --bench end_to_end`, or one part of it: `-- events`, `-- 16`, `-- 64`, `-- image`,
-//! `-- paced`.
+//! `-- paced`. For a profiler, `-- profile events` runs only this crate on one of the streams, a
+//! thousand times.
 //!
 //! The server is a process of its own on processor 0, the client has processor 1; what is reported
 //! is the client's processor time, kernel included.
@@ -21,6 +22,14 @@ use support::server::{self, Answer, IMAGES, PACED_STREAMS};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+/// The streams that come as fast as they are read.
+const FLOWING: [(&str, Answer); 4] = [
+    ("one event per chunk", Answer::EventChunks),
+    ("blocks of 16 KiB", Answer::Blocks16),
+    ("blocks of 64 KiB", Answer::Blocks64),
+    ("images of 1 MiB", Answer::Images),
+];
+
 /// Where the two drains stand among the contenders.
 const ADAPTIVE: usize = 0;
 const FIXED: usize = 1;
@@ -34,7 +43,13 @@ fn main() {
     let server = ServerProcess::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let bench = Bench { runtime: runtime.expect("a runtime"), origin: server.origin.clone() };
-    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with("--")).unwrap_or_default();
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
+    let mut wanted = args.next().unwrap_or_default();
+    if wanted == "profile" {
+        wanted = args.next().unwrap_or_default();
+        let found = FLOWING.iter().find(|(title, _)| title.contains(&wanted));
+        return bench.profile(found.expect("a stream of this name").1);
+    }
     println!(
         "CPU and wall time are ns per event: median (range) of {} rounds. The ratios are of CPU \
          time, to hyper in the same round: with its own growing read buffer, and with the 16 KiB \
@@ -43,12 +58,7 @@ fn main() {
     );
     println!("| stream | client | CPU | wall | x hyper | x hyper, 16 KiB |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    for (title, answer) in [
-        ("one event per chunk", Answer::EventChunks),
-        ("blocks of 16 KiB", Answer::Blocks16),
-        ("blocks of 64 KiB", Answer::Blocks64),
-        ("images of 1 MiB", Answer::Images),
-    ] {
+    for (title, answer) in FLOWING {
         if title.contains(&wanted) {
             print(title, &bench.flowing(answer));
         }
@@ -104,10 +114,21 @@ impl Bench {
         measure::both_clocks(units, contenders)
     }
 
+    /// Runs a future as a task: waking what `block_on` itself runs takes a system call.
+    fn run<F: Future<Output: Send> + Send + 'static>(&self, future: F) -> F::Output {
+        self.runtime.block_on(self.runtime.spawn(future)).expect("no panic")
+    }
+
+    /// The same stream again and again, with nothing else in the process.
+    fn profile(&self, answer: Answer) {
+        let expected = Expected::of(answer);
+        let client = OursStack::new(&self.origin, answer);
+        self.run(client.read_all(1000, expected));
+    }
+
     fn contender<C: Client>(&self, answer: Answer, expected: Expected) -> Contender<'_> {
         let client = C::new(&self.origin, answer);
-        let run = move || self.runtime.block_on(client.read_all(&expected));
-        Contender::new(C::NAME, run)
+        Contender::new(C::NAME, move || self.run(client.clone().read_all(1, expected)))
     }
 
     /// Many streams at once with one event at a time.
@@ -134,26 +155,7 @@ impl Bench {
     fn paced_contender<C: Client>(&self) -> (&'static str, PacedRound<'_>) {
         let expected = Expected::of(Answer::Paced);
         let client = C::new(&self.origin, Answer::Paced);
-        let round = async move || {
-            let mut streams = JoinSet::new();
-            for _ in 0..PACED_STREAMS {
-                let client = client.clone();
-                streams.spawn(async move { client.open().await });
-            }
-            let streams = streams.join_all().await;
-            let start = Reading::now();
-            let mut readers = JoinSet::new();
-            for mut stream in streams {
-                readers.spawn(async move {
-                    let (tally, polls) = counted(C::read(&mut stream, usize::MAX)).await;
-                    expected.check::<C>(tally);
-                    polls
-                });
-            }
-            let polls = readers.join_all().await.iter().sum();
-            (Reading::now() - start, polls)
-        };
-        (C::NAME, Box::new(move || self.runtime.block_on(round())))
+        (C::NAME, Box::new(move || self.run(paced_round(client.clone(), expected))))
     }
 
     /// How many connections the server has seen: few, if they were used again.
@@ -167,6 +169,26 @@ impl Bench {
         socket.read_to_string(&mut answer).expect("an answer");
         answer.lines().last().unwrap_or_default().to_owned()
     }
+}
+
+async fn paced_round<C: Client>(client: C, expected: Expected) -> (Reading, usize) {
+    let mut streams = JoinSet::new();
+    for _ in 0..PACED_STREAMS {
+        let client = client.clone();
+        streams.spawn(async move { client.open().await });
+    }
+    let streams = streams.join_all().await;
+    let start = Reading::now();
+    let mut readers = JoinSet::new();
+    for mut stream in streams {
+        readers.spawn(async move {
+            let (tally, polls) = counted(C::read(&mut stream, usize::MAX)).await;
+            expected.check::<C>(tally);
+            polls
+        });
+    }
+    let polls = readers.join_all().await.iter().sum();
+    (Reading::now() - start, polls)
 }
 
 /// A future's output, and how often it was polled.

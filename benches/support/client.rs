@@ -61,14 +61,16 @@ pub trait Client: Clone + Send + Sync + 'static {
     /// Reads until so many events, or bytes, have come or the stream ends.
     fn read(stream: &mut Self::Stream, limit: usize) -> impl Future<Output = Tally> + Send;
 
-    /// Reads all and checks that it was all.
-    fn read_all(&self, expected: &Expected) -> impl Future<Output = ()> + Send {
-        async {
-            let mut stream = self.open().await;
-            expected.check::<Self>(Self::read(&mut stream, usize::MAX).await);
-            drop(stream);
-            // The connection's task takes it back to the pool.
-            tokio::task::yield_now().await;
+    /// Reads all, one stream after the other, and checks that it was all.
+    fn read_all(self, streams: u32, expected: Expected) -> impl Future<Output = ()> + Send {
+        async move {
+            for _ in 0..streams {
+                let mut stream = self.open().await;
+                expected.check::<Self>(Self::read(&mut stream, usize::MAX).await);
+                drop(stream);
+                // Lets the connection's task give it back to the pool.
+                tokio::task::yield_now().await;
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What the benchmarks share: the workload and the way of measuring.
-#![allow(dead_code, reason = "each benchmark uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
 
 pub mod client;
 pub mod measure;

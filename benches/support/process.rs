@@ -49,7 +49,7 @@ pub fn pin(cpu: usize) -> bool {
 /// Allows as many open files as may be, and checks that `wanted` are.
 pub fn allow_files(wanted: u64) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    drop(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }));
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let allowed = getrlimit(Resource::Nofile).current.or(current).unwrap_or(u64::MAX);
     assert!(allowed >= wanted, "{wanted} open files are needed, {allowed} allowed: raise `ulimit -n`");
 }

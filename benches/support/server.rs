@@ -27,12 +27,12 @@ pub const IMAGES: usize = 8;
 /// What the server answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Answer {
-    /// One HTTP chunk per event, in writes of 64 KiB.
+    /// One HTTP chunk per event.
     EventChunks,
-    /// HTTP chunks of this many KiB, one in each write.
+    /// HTTP chunks of this many KiB.
     Blocks16,
     Blocks64,
-    /// Image events, in blocks of 16 KiB.
+    /// Image events, in HTTP chunks of 16 KiB.
     Images,
     /// One event each [`PACE`].
     Paced,
@@ -98,21 +98,19 @@ impl Answer {
         !matches!(self, Self::Idle | Self::Burst)
     }
 
-    /// The body, cut into writes.
+    /// The body, cut into writes: of 64 KiB, so that the server is not the slower of the two.
     fn writes(self) -> Vec<Bytes> {
         let events = self.events();
-        let blocks = |size: usize| -> Vec<Bytes> {
-            events.concat().as_bytes().chunks(size).map(http_chunk).collect()
-        };
-        let mut writes = match self {
+        let stream = events.concat();
+        let blocks = |size: usize| stream.as_bytes().chunks(size).map(http_chunk).collect();
+        let chunks: Vec<Bytes> = match self {
             Self::Blocks16 | Self::Images => blocks(16 << 10),
             Self::Blocks64 => blocks(64 << 10),
-            Self::Paced => events.iter().map(|event| http_chunk(event.as_bytes())).collect(),
-            Self::EventChunks | Self::Idle | Self::Burst | Self::Flood => {
-                let chunks = events.iter().map(|event| http_chunk(event.as_bytes()));
-                let stream: Vec<u8> = chunks.flatten().collect();
-                stream.chunks(64 << 10).map(Bytes::copy_from_slice).collect()
-            }
+            _ => events.iter().map(|event| http_chunk(event.as_bytes())).collect(),
+        };
+        let mut writes = match self {
+            Self::Paced => chunks,
+            _ => chunks.concat().chunks(64 << 10).map(Bytes::copy_from_slice).collect(),
         };
         if self.ends() {
             if let Some(last) = writes.last_mut() {
