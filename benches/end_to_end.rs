@@ -1,8 +1,8 @@
 //! From the socket to typed events, beside hyper's client that throws the same bytes away and beside
 //! the crates that others put on it.
 //!
-//! `cargo bench --bench end_to_end`, or one part of it: `-- events`, `-- 16`, `-- 64`, `-- image`,
-//! `-- paced`. For a profiler, `-- profile events` runs only this crate on one of the streams, a
+//! `cargo bench --bench end_to_end`, or one part of it: `-- event`, `-- 16`, `-- 64`, `-- image`,
+//! `-- paced`. For a profiler, `-- profile event tower-openai 1000` runs one client on one stream, a
 //! thousand times.
 //!
 //! The server is a process of its own on processor 0, the client has processor 1; what is reported
@@ -44,11 +44,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let bench = Bench { runtime: runtime.expect("a runtime"), origin: server.origin.clone() };
     let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
-    let mut wanted = args.next().unwrap_or_default();
+    let wanted = args.next().unwrap_or_default();
     if wanted == "profile" {
-        wanted = args.next().unwrap_or_default();
-        let found = FLOWING.iter().find(|(title, _)| title.contains(&wanted));
-        return bench.profile(found.expect("a stream of this name").1);
+        return bench.profile(&args.collect::<Vec<_>>());
     }
     println!(
         "CPU and wall time are ns per event: median (range) of {} rounds. The ratios are of CPU \
@@ -66,7 +64,9 @@ fn main() {
     if "200 paced streams".contains(&wanted) {
         let (rounds, polls) = bench.paced();
         print("200 paced streams", &rounds);
-        println!("\nPolls of the reading task per paced event:\n\n| client | polls |\n| --- | --- |");
+        println!(
+            "\nPolls of the reading task per paced event:\n\n| client | polls |\n| --- | --- |"
+        );
         for (name, polls) in polls {
             println!("| {name} | {polls:.2} |");
         }
@@ -97,21 +97,23 @@ struct Bench {
 impl Bench {
     /// One stream after the other, as fast as they come.
     fn flowing(&self, answer: Answer) -> Rounds {
-        let expected = Expected::of(answer);
-        let images = answer == Answer::Images;
+        let units = if answer == Answer::Images { IMAGES } else { Expected::of(answer).events() };
+        measure::both_clocks(units, self.contenders(answer))
+    }
+
+    fn contenders(&self, answer: Answer) -> Vec<Contender<'_>> {
         let mut contenders = vec![
-            self.contender::<Drain>(answer, expected),
-            self.contender::<DrainFixed>(answer, expected),
-            self.contender::<OursStack>(answer, expected),
-            self.contender::<OursPreset>(answer, expected),
-            self.contender::<WithSseStream>(answer, expected),
+            self.contender::<Drain>(answer),
+            self.contender::<DrainFixed>(answer),
+            self.contender::<OursStack>(answer),
+            self.contender::<OursPreset>(answer),
+            self.contender::<WithSseStream>(answer),
         ];
         // Quadratic in the length of a line: 30 ms and more for an image.
-        if !images {
-            contenders.push(self.contender::<WithEventsource>(answer, expected));
+        if answer != Answer::Images {
+            contenders.push(self.contender::<WithEventsource>(answer));
         }
-        let units = if images { IMAGES } else { expected.events() };
-        measure::both_clocks(units, contenders)
+        contenders
     }
 
     /// Runs a future as a task: waking what `block_on` itself runs takes a system call.
@@ -119,14 +121,20 @@ impl Bench {
         self.runtime.block_on(self.runtime.spawn(future)).expect("no panic")
     }
 
-    /// The same stream again and again, with nothing else in the process.
-    fn profile(&self, answer: Answer) {
-        let expected = Expected::of(answer);
-        let client = OursStack::new(&self.origin, answer);
-        self.run(client.read_all(1000, expected));
+    /// One client on one stream, again and again, with nothing else in the process.
+    fn profile(&self, args: &[String]) {
+        let [stream, client, times] = args else { panic!("profile <stream> <client> <times>") };
+        let stream = FLOWING.iter().find(|(title, _)| title.contains(stream));
+        let mut contenders = self.contenders(stream.expect("a stream of this name").1);
+        let contender = contenders.iter_mut().find(|contender| contender.name.contains(client));
+        let contender = contender.expect("a client of this name");
+        for _ in 0..times.parse().expect("a number") {
+            contender.run();
+        }
     }
 
-    fn contender<C: Client>(&self, answer: Answer, expected: Expected) -> Contender<'_> {
+    fn contender<C: Client>(&self, answer: Answer) -> Contender<'_> {
+        let expected = Expected::of(answer);
         let client = C::new(&self.origin, answer);
         Contender::new(C::NAME, move || self.run(client.clone().read_all(1, expected)))
     }

@@ -18,10 +18,10 @@ use sse_stream::SseStream;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_openai::layers::{IdleTimeout, IdleTimeoutLayer, ProviderLayer, WithProvider};
 use tower_openai::model::ResponseEvent;
+use tower_openai::provider::Provider;
 use tower_openai::services::{HttpService, Responses, ResponsesRequest};
 use tower_openai::sse::{ResponseStream, SseSource};
 use tower_openai::transport::HyperTransport;
-use tower_openai::provider::Provider;
 use tower_openai::{Client as Preset, RequestBody};
 
 use super::server::Answer;

@@ -16,6 +16,10 @@ impl<'a> Contender<'a> {
     pub fn new(name: &'static str, run: impl FnMut() + 'a) -> Self {
         Self { name, run: Box::new(run) }
     }
+
+    pub fn run(&mut self) {
+        (self.run)();
+    }
 }
 
 /// A point in time on two clocks, or the distance of two of them.
@@ -87,8 +91,13 @@ impl Rounds {
     /// Processor time as a multiple of what contender `base` took in the same round.
     pub fn ratios(&self, base: usize) -> Vec<Figure> {
         let ratio = |(sample, base): (&Sample, &Sample)| sample.cpu / base.cpu;
-        let ratios = |samples: &Vec<Sample>| samples.iter().zip(&self.samples[base]).map(ratio).collect();
-        self.names.iter().zip(&self.samples).map(|(name, samples)| figure(name, ratios(samples))).collect()
+        let ratios =
+            |samples: &Vec<Sample>| samples.iter().zip(&self.samples[base]).map(ratio).collect();
+        self.names
+            .iter()
+            .zip(&self.samples)
+            .map(|(name, samples)| figure(name, ratios(samples)))
+            .collect()
     }
 
     fn figures(&self, of: impl Fn(&Sample) -> f64) -> Vec<Figure> {
@@ -125,7 +134,7 @@ pub fn both_clocks(units: usize, mut contenders: Vec<Contender<'_>>) -> Rounds {
             let start = Instant::now();
             let mut runs = 0;
             while runs < 3 || start.elapsed() < SLICE {
-                (contender.run)();
+                contender.run();
                 runs += 1;
                 if start.elapsed() > SLICE * 10 {
                     break;
@@ -139,7 +148,7 @@ pub fn both_clocks(units: usize, mut contenders: Vec<Contender<'_>>) -> Rounds {
         let repeats = repeats[contender];
         let start = Reading::now();
         for _ in 0..repeats {
-            (contenders[contender].run)();
+            contenders[contender].run();
         }
         (Reading::now() - start).per(units * repeats as usize)
     })

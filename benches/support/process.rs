@@ -51,7 +51,10 @@ pub fn allow_files(wanted: u64) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let allowed = getrlimit(Resource::Nofile).current.or(current).unwrap_or(u64::MAX);
-    assert!(allowed >= wanted, "{wanted} open files are needed, {allowed} allowed: raise `ulimit -n`");
+    assert!(
+        allowed >= wanted,
+        "{wanted} open files are needed, {allowed} allowed: raise `ulimit -n`"
+    );
 }
 
 /// Resident memory of this process in bytes.

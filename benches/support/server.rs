@@ -186,7 +186,8 @@ async fn answer_all(
             socket.write_all((head + &body).as_bytes()).await?;
             continue;
         }
-        let found = Answer::ALL.iter().zip(answers).find(|(answer, _)| path.starts_with(answer.path()));
+        let found =
+            Answer::ALL.iter().zip(answers).find(|(answer, _)| path.starts_with(answer.path()));
         let (answer, writes) = found.expect("a path that is known");
         if *answer != Answer::Paced {
             let mut rest = writes.iter();
