@@ -16,7 +16,7 @@ use support::client::{Client, Drain, DrainFixed, Expected, OursPreset, OursStack
 use support::measure::{self, Figure};
 use support::process::{self, ServerProcess};
 use support::server::{self, Answer};
-use tokio::sync::Barrier;
+use tokio::sync::Semaphore;
 
 /// What the streams do while the memory is looked at.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ const SITUATIONS: [Situation; 3] = [
     },
 ];
 
-const CLIENTS: [(&str, fn(&str, Situation) -> usize); 4] = [
+const CLIENTS: [(&str, fn(&str, Situation)); 4] = [
     (Drain::NAME, measure_one::<Drain>),
     (DrainFixed::NAME, measure_one::<DrainFixed>),
     (OursStack::NAME, measure_one::<OursStack>),
@@ -59,8 +59,7 @@ fn main() {
         if one == "--one" {
             let number = |text: &str| text.parse::<usize>().expect("a number");
             let (_, measure) = CLIENTS[number(client)];
-            println!("{}", measure(origin, SITUATIONS[number(situation)]));
-            return;
+            return measure(origin, SITUATIONS[number(situation)]);
         }
     }
     let server = ServerProcess::start();
@@ -91,15 +90,16 @@ fn in_a_process(origin: &str, situation: usize, client: usize) -> f64 {
     bytes.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr))) / 1000.0
 }
 
-/// Bytes per stream.
-fn measure_one<C: Client>(origin: &str, situation: Situation) -> usize {
+/// Prints the bytes per stream and ends the process.
+fn measure_one<C: Client>(origin: &str, situation: Situation) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         // What is there once for all streams is not counted.
         C::new(origin, Answer::EventChunks).read_all(2, Expected::of(Answer::EventChunks)).await;
         let before = process::resident();
         open_all::<C>(origin, situation).await;
-        process::resident().saturating_sub(before) / situation.streams
+        println!("{}", process::resident().saturating_sub(before) / situation.streams);
+        std::process::exit(0);
     })
 }
 
@@ -108,14 +108,15 @@ async fn open_all<C: Client>(origin: &str, situation: Situation) {
     let Situation { answer, streams, stalls, .. } = situation;
     let client = C::new(origin, answer);
     let amount = if stalls { 1 } else { Expected::of(answer).amount::<C>() };
-    let settled = Arc::new(Barrier::new(streams + 1));
+    let settled = Arc::new(Semaphore::new(0));
     for _ in 0..streams {
         let (client, settled) = (client.clone(), Arc::clone(&settled));
         tokio::spawn(async move {
             let mut stream = client.open().await;
             drop(client);
             C::read(&mut stream, amount).await;
-            settled.wait().await;
+            // No point to wait at: who reads on does so at once.
+            settled.add_permits(1);
             drop(settled);
             if !stalls {
                 C::read(&mut stream, usize::MAX).await;
@@ -124,7 +125,7 @@ async fn open_all<C: Client>(origin: &str, situation: Situation) {
             drop(stream);
         });
     }
-    settled.wait().await;
+    drop(settled.acquire_many(streams as u32).await);
     // For a stalled stream the connection's task reads ahead as far as it may.
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
