@@ -11,7 +11,6 @@ use http::{HeaderMap, StatusCode, header, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::meta::ResponseMeta;
 use super::options::TurnState;
 use crate::error;
 use crate::sse::{ResponseStream, SseSource, StreamSettings};
@@ -143,7 +142,7 @@ fn is_stream(parts: &response::Parts) -> bool {
 fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
     let Opening { settings, turn_state } = opening;
     let source = SseSource::with_limits(body, settings.limits);
-    ResponseStream::new(source, ResponseMeta::new(parts), settings, turn_state)
+    ResponseStream::new(source, parts, settings, turn_state)
 }
 
 impl Refusal {

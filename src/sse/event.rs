@@ -61,7 +61,11 @@ impl EventDecoder {
         let learnt = Learnt { template, prototype };
         match self.templates.get_mut(self.oldest) {
             Some(place) => *place = learnt,
-            None => self.templates.push(learnt),
+            None => {
+                // Most streams need one, and a vector would start with room for four.
+                self.templates.reserve_exact(1);
+                self.templates.push(learnt);
+            }
         }
         self.oldest = (self.oldest + 1) % TEMPLATES;
         self.in_vain += 1;

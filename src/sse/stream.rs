@@ -164,16 +164,16 @@ enum Message {
 impl<Src> ResponseStream<Src> {
     pub(crate) fn new(
         source: Src,
-        meta: ResponseMeta,
+        head: http::response::Parts,
         settings: StreamSettings,
         turn_state: Option<TurnState>,
     ) -> Self {
         let first = settings.first_event_timeout.or(settings.progress_timeout);
         let core = Core {
-            ready: side_channel::in_head(meta.headers()),
-            side_channel: SideChannel::new(meta.headers(), turn_state),
+            ready: side_channel::in_head(&head.headers),
+            side_channel: SideChannel::new(&head.headers, turn_state),
             watchdog: Watchdog::new(first),
-            meta,
+            meta: ResponseMeta::new(head),
             settings,
             decoder: EventDecoder::default(),
             state: State::Reading,
