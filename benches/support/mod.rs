@@ -1,5 +1,8 @@
 //! What the benchmarks share: the workload and the way of measuring.
 #![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part of a private module")]
 
+pub mod client;
 pub mod measure;
+pub mod process;
+pub mod server;
 pub mod workload;

@@ -21,6 +21,11 @@ fn piece(n: usize) -> String {
     }
 }
 
+/// How many bytes of text the deltas of an answer have, unescaped.
+pub fn text_length(deltas: usize) -> usize {
+    (0..deltas).map(|n| piece(n).replace(r"\n", "\n").len()).sum()
+}
+
 /// What kind of deltas a stream is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Shape {
@@ -64,7 +69,12 @@ pub fn deltas(shape: Shape) -> Vec<String> {
 
 /// A whole answer: the events around the deltas too.
 pub fn answer() -> Vec<String> {
-    let text: String = (0..DELTAS).map(piece).collect();
+    answer_of(DELTAS)
+}
+
+/// An answer of so many deltas.
+pub fn answer_of(n: usize) -> Vec<String> {
+    let text: String = (0..n).map(piece).collect();
     let response = |status: &str, output: &str, usage: &str| {
         format!(
             r#"{{"id":"resp_67ccd3a9da748190baa7f1570fe91ac604becb25c45c1d41","object":"response","created_at":1741476777,"status":"{status}","error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"model":"gpt-5.2","output":[{output}],"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{{"effort":null,"summary":null}},"store":true,"temperature":1.0,"text":{{"format":{{"type":"text"}}}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":{usage},"user":null,"metadata":{{}}}}"#
@@ -79,7 +89,6 @@ pub fn answer() -> Vec<String> {
         format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":"{text}"}}"#)
     };
     let usage = r#"{"input_tokens":37,"input_tokens_details":{"cached_tokens":0},"output_tokens":2000,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":2037}"#;
-    let n = DELTAS;
     let mut events = vec![
         format!(
             r#"{{"type":"response.created","sequence_number":0,"response":{}}}"#,

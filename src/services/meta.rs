@@ -1,6 +1,7 @@
 //! The head of a response, as far as callers want it.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, response};
@@ -13,13 +14,18 @@ use crate::redaction;
 #[derive(Clone)]
 pub struct ResponseMeta {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    /// Made when it is asked for: open streams are many and a map is large, a few kilobytes for the
+    /// headers of the API.
+    map: OnceLock<Box<HeaderMap>>,
     extensions: Extensions,
 }
 
 impl ResponseMeta {
     pub(crate) fn new(parts: response::Parts) -> Self {
-        Self { status: parts.status, headers: own(&parts.headers), extensions: parts.extensions }
+        let headers = own(&parts.headers);
+        let extensions = parts.extensions;
+        Self { status: parts.status, headers, map: OnceLock::new(), extensions }
     }
 
     /// The status, a success.
@@ -29,7 +35,7 @@ impl ResponseMeta {
 
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.map.get_or_init(|| Box::new(self.headers.iter().cloned().collect()))
     }
 
     /// What layers below the endpoint left in the response's extensions.
@@ -39,22 +45,22 @@ impl ResponseMeta {
 
     /// The server's id of the request: `x-request-id`, else `x-oai-request-id`.
     pub fn request_id(&self) -> Option<&str> {
-        error::request_id_header(&self.headers)
+        error::request_id_header(self.headers())
     }
 
     /// The model that the server says it uses, from `openai-model`.
     pub fn model(&self) -> Option<&str> {
-        self.headers.get("openai-model")?.to_str().ok()
+        self.headers().get("openai-model")?.to_str().ok()
     }
 
     /// The Codex rate limits that the headers report.
     pub fn rate_limits(&self) -> Vec<RateLimitSnapshot> {
-        RateLimitSnapshot::from_headers(&self.headers)
+        RateLimitSnapshot::from_headers(self.headers())
     }
 
     /// The public API's rate limits (`x-ratelimit-*`), if the headers report any.
     pub fn public_rate_limits(&self) -> Option<PublicRateLimits> {
-        PublicRateLimits::from_headers(&self.headers)
+        PublicRateLimits::from_headers(self.headers())
     }
 }
 
@@ -62,7 +68,7 @@ impl fmt::Debug for ResponseMeta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseMeta")
             .field("status", &self.status)
-            .field("headers", &redaction::Headers(&self.headers))
+            .field("headers", &redaction::Headers(self.headers()))
             .finish_non_exhaustive()
     }
 }
@@ -71,14 +77,13 @@ impl fmt::Debug for ResponseMeta {
 ///
 /// A transport's header values are slices of its read buffer; kept for the life of a stream they
 /// would keep that buffer too, 16 KiB or more for each open stream.
-fn own(headers: &HeaderMap) -> HeaderMap {
+fn own(headers: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     let mut values = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
     for value in headers.values() {
         values.extend_from_slice(value.as_bytes());
     }
     let mut values: Bytes = values.freeze();
-    let mut owned = HeaderMap::with_capacity(headers.keys_len());
-    for (name, value) in headers {
+    let copies = headers.iter().map(|(name, value)| {
         let mut copy = match HeaderValue::from_maybe_shared(values.split_to(value.len())) {
             Ok(copy) => copy,
             // It was a header value before.
@@ -86,9 +91,9 @@ fn own(headers: &HeaderMap) -> HeaderMap {
         };
         copy.set_sensitive(value.is_sensitive() || redaction::is_sensitive_header(name));
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or(name.clone());
-        owned.append(name, copy);
-    }
-    owned
+        (name, copy)
+    });
+    copies.collect()
 }
 
 #[cfg(test)]
@@ -106,10 +111,12 @@ mod tests {
         put("set-cookie", buffer.slice(7..15));
         put("x-other", buffer.slice(17..));
         put("x-other", Bytes::new());
-        let copy = own(&headers);
-        assert_eq!(copy, headers);
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.headers = headers.clone();
+        let meta = ResponseMeta::new(parts);
+        assert_eq!(*meta.headers(), headers);
         drop(headers);
         assert!(buffer.is_unique());
-        assert!(copy["set-cookie"].is_sensitive());
+        assert!(meta.headers()["set-cookie"].is_sensitive());
     }
 }

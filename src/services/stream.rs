@@ -13,7 +13,6 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use super::HttpService;
-use super::meta::ResponseMeta;
 use super::options::TurnState;
 use super::request::ResponsesRequest;
 use super::responses::Responses;
@@ -199,7 +198,7 @@ fn is_stream(parts: &response::Parts) -> bool {
 fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
     let Opening { settings, turn_state } = opening;
     let source = SseSource::with_limits(body, settings.limits);
-    ResponseStream::new(source, ResponseMeta::new(parts), settings, turn_state)
+    ResponseStream::new(source, parts, settings, turn_state)
 }
 
 impl Refusal {

@@ -61,7 +61,11 @@ impl EventDecoder {
         let Some(template) = template else { return };
         match self.templates.get_mut(self.oldest) {
             Some(place) => *place = (template, prototype),
-            None => self.templates.push((template, prototype)),
+            None => {
+                // Most streams need one, and a vector would start with room for four.
+                self.templates.reserve_exact(1);
+                self.templates.push((template, prototype));
+            }
         }
         self.oldest = (self.oldest + 1) % TEMPLATES;
     }

@@ -11,6 +11,8 @@ use super::event::{EventDecoder, Repeated};
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
 use super::source::EventSource;
+use http::response;
+
 use crate::error::{self, Error, ErrorKind, Progress};
 use crate::model::{ApiError, ErrorBody, RawJson, RawObject, ResponseEvent, UnknownObject};
 use crate::services::{ResponseMeta, TurnState};
@@ -56,16 +58,16 @@ pub(super) enum Message {
 
 impl Core {
     pub(super) fn new(
-        meta: ResponseMeta,
+        head: response::Parts,
         settings: StreamSettings,
         turn_state: Option<TurnState>,
     ) -> Self {
         let first = settings.first_event_timeout.or(settings.progress_timeout);
         Self {
-            ready: side_channel::in_head(meta.headers()),
-            side_channel: SideChannel::new(meta.headers(), turn_state),
+            ready: side_channel::in_head(&head.headers),
+            side_channel: SideChannel::new(&head.headers, turn_state),
             watchdog: Watchdog::new(first),
-            meta,
+            meta: ResponseMeta::new(head),
             settings,
             decoder: EventDecoder::default(),
             state: State::Reading,

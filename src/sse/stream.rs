@@ -86,18 +86,18 @@ impl<B> ResponseStream<SseSource<B>> {
     pub fn from_response(response: http::Response<B>, settings: StreamSettings) -> Self {
         let (parts, body) = response.into_parts();
         let source = SseSource::with_limits(body, settings.limits);
-        Self::new(source, ResponseMeta::new(parts), settings, None)
+        Self::new(source, parts, settings, None)
     }
 }
 
 impl<Src> ResponseStream<Src> {
     pub(crate) fn new(
         source: Src,
-        meta: ResponseMeta,
+        head: http::response::Parts,
         settings: StreamSettings,
         turn_state: Option<TurnState>,
     ) -> Self {
-        Self { source, core: Core::new(meta, settings, turn_state) }
+        Self { source, core: Core::new(head, settings, turn_state) }
     }
 
     /// The head of the response: status, headers, request id, rate limits.

@@ -6,10 +6,14 @@ use std::time::Duration;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+#[cfg(feature = "ring")]
+use tower::util::MapResponse;
 
 use super::HyperTransport;
 use super::connect::LimitConnect;
 use super::hyper::Connector;
+#[cfg(feature = "ring")]
+use super::io::Io;
 #[cfg(feature = "ring")]
 use super::tls::{self, Roots};
 use crate::Error;
@@ -217,15 +221,12 @@ impl HyperTransportBuilder {
     }
 
     #[cfg(feature = "ring")]
-    pub(super) fn https(
-        &self,
-        config: rustls::ClientConfig,
-    ) -> hyper_rustls::HttpsConnector<HttpConnector> {
+    pub(super) fn https(&self, config: rustls::ClientConfig) -> Connector {
         let mut tcp = self.tcp();
         tcp.enforce_http(false);
         let builder =
             hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
-        match self.versions {
+        let connector = match self.versions {
             Versions::Http1 => builder.enable_http1().wrap_connector(tcp),
             #[cfg(feature = "http2")]
             Versions::Http2 => builder.enable_http2().wrap_connector(tcp),
@@ -233,7 +234,8 @@ impl HyperTransportBuilder {
             Versions::Negotiated => builder.enable_http1().enable_http2().wrap_connector(tcp),
             #[cfg(not(feature = "http2"))]
             Versions::Negotiated => builder.enable_http1().wrap_connector(tcp),
-        }
+        };
+        MapResponse::new(connector, Io::from)
     }
 
     /// The pooled client over a connector.

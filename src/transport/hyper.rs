@@ -11,6 +11,10 @@ use http::Uri;
 use http::uri::Scheme;
 use http_body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy;
+#[cfg(feature = "ring")]
+use hyper_util::rt::TokioIo;
+#[cfg(feature = "ring")]
+use tokio::net::TcpStream;
 use tower::Service;
 
 use super::builder::HyperTransportBuilder;
@@ -20,7 +24,10 @@ use super::host;
 use crate::{Error, ErrorKind, RequestBody, Stage};
 
 #[cfg(feature = "ring")]
-pub(super) type Connector = hyper_rustls::HttpsConnector<legacy::connect::HttpConnector>;
+pub(super) type Connector = tower::util::MapResponse<
+    hyper_rustls::HttpsConnector<legacy::connect::HttpConnector>,
+    fn(hyper_rustls::MaybeHttpsStream<TokioIo<TcpStream>>) -> super::io::Io,
+>;
 #[cfg(not(feature = "ring"))]
 pub(super) type Connector = legacy::connect::HttpConnector;
 

@@ -50,6 +50,8 @@ pub mod decompression;
 mod error;
 mod hyper;
 #[cfg(feature = "ring")]
+mod io;
+#[cfg(feature = "ring")]
 mod tls;
 
 pub use self::builder::HyperTransportBuilder;
