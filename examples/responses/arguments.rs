@@ -1,7 +1,7 @@
 //! The command line, and the environment behind it.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Duration;
 
 use lexopt::prelude::*;
@@ -69,7 +69,8 @@ impl Arguments {
                 Long("lenient") => arguments.lenient = true,
                 Long("events") => arguments.events = true,
                 Long("help") | Short('h') => {
-                    println!("{HELP}");
+                    // A reader that has seen enough is no error.
+                    let _ = writeln!(io::stdout(), "{HELP}");
                     return Ok(None);
                 }
                 Value(word) => arguments.prompt.push(word.string()?),
@@ -115,9 +116,9 @@ impl Arguments {
 }
 
 fn header(text: &str) -> Result<(String, String), BoxError> {
-    let (name, value) = text.split_once(':').ok_or_else(|| {
-        format!("--header takes 'Name: value', and {:?} has no colon", text.split(' ').next())
-    })?;
+    // Not quoted: without its name nobody can tell whether it is a secret.
+    let (name, value) =
+        text.split_once(':').ok_or("--header takes 'Name: value', and one has no colon")?;
     let (name, value) = (name.trim(), value.trim());
     http::HeaderName::try_from(name)
         .map_err(|_| format!("--header: {name:?} is no header name"))?;
