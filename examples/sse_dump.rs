@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn chunk_size(mut args: impl Iterator<Item = String>) -> Result<usize, String> {
+fn chunk_size(mut args: impl Iterator<Item = String>) -> Result<u64, String> {
     let mut chunk = 65_536;
     while let Some(flag) = args.next() {
         if flag != "--chunk" {
@@ -64,12 +64,12 @@ struct Final<'a> {
     retry_ms: Option<u128>,
 }
 
-fn dump(chunk: usize, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+fn dump(chunk: u64, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut decoder = Decoder::new();
-    let mut buffer = vec![0; chunk];
     loop {
-        let length = fill(&mut input, &mut buffer)?;
-        decoder.push(Bytes::copy_from_slice(&buffer[..length]));
+        let mut bytes = Vec::new();
+        let length = input.by_ref().take(chunk).read_to_end(&mut bytes)?;
+        decoder.push(Bytes::from(bytes));
         while let Some(event) = decoder.next_event().map_err(io::Error::other)? {
             let line = Line {
                 event: event.name(),
@@ -79,7 +79,7 @@ fn dump(chunk: usize, mut input: impl Read, mut output: impl Write) -> io::Resul
             };
             writeln!(output, "{}", serde_json::to_string(&line)?)?;
         }
-        if length < chunk {
+        if (length as u64) < chunk {
             break;
         }
     }
@@ -89,18 +89,4 @@ fn dump(chunk: usize, mut input: impl Read, mut output: impl Write) -> io::Resul
     };
     writeln!(output, "{{\"final\":{}}}", serde_json::to_string(&end)?)?;
     output.flush()
-}
-
-/// Reads until the buffer is full or the input ends.
-fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match input.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }

@@ -116,9 +116,9 @@ impl Arguments {
 }
 
 fn header(text: &str) -> Result<(String, String), BoxError> {
-    let (name, value) = text.split_once(':').ok_or_else(|| {
-        format!("--header takes 'Name: value', and {:?} has no colon", text.split(' ').next())
-    })?;
+    // Not quoted: without its name nobody can tell whether it is a secret.
+    let (name, value) =
+        text.split_once(':').ok_or("--header takes 'Name: value', and one has no colon")?;
     let (name, value) = (name.trim(), value.trim());
     http::HeaderName::try_from(name)
         .map_err(|_| format!("--header: {name:?} is no header name"))?;

@@ -14,6 +14,7 @@ impl Error {
         let kind = kind(status, &said, &body);
         let message = match said.message.as_deref().map(str::trim) {
             Some(message) if !message.is_empty() => said::one_line(message),
+            _ if said.code.is_some() => said::sentence(kind, None),
             _ => unsaid(kind, status, headers, &body),
         };
         let mut error = Self::new(kind, message).with_stage(Stage::Sent);

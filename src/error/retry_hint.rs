@@ -11,8 +11,9 @@ use http::{HeaderMap, HeaderName, header};
 pub(crate) fn in_headers(headers: &HeaderMap) -> Option<Duration> {
     const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    if let Some(milliseconds) = text(RETRY_AFTER_MS).and_then(|text| text.parse::<f64>().ok()) {
-        return from_seconds(milliseconds / 1e3);
+    let milliseconds = text(RETRY_AFTER_MS).and_then(|text| text.parse::<f64>().ok());
+    if let Some(wait) = milliseconds.and_then(|milliseconds| from_seconds(milliseconds / 1e3)) {
+        return Some(wait);
     }
     let value = text(header::RETRY_AFTER)?;
     if let Ok(seconds) = value.parse::<f64>() {
@@ -116,7 +117,9 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "2")]), Some(2.0));
         assert_eq!(wait(&[("retry-after", " 0.5 ")]), Some(0.5));
         assert_eq!(wait(&[("retry-after", "9"), ("retry-after-ms", "1500")]), Some(1.5));
-        assert_eq!(wait(&[("retry-after", "9"), ("retry-after-ms", "soon")]), Some(9.0));
+        for bad in ["soon", "-1", "inf", "nan", "1e300", ""] {
+            assert_eq!(wait(&[("retry-after", "9"), ("retry-after-ms", bad)]), Some(9.0), "{bad}");
+        }
         for bad in ["-1", "inf", "nan", "1e300", "soon", ""] {
             assert_eq!(wait(&[("retry-after", bad)]), None, "{bad}");
         }

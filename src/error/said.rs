@@ -35,6 +35,11 @@ pub(super) fn kind_of(name: &str) -> Option<ErrorKind> {
         | "image_file_not_found" => ErrorKind::InvalidRequest,
         "server_is_overloaded" | "slow_down" => ErrorKind::Overloaded,
         "rate_limit_exceeded" => ErrorKind::RateLimited,
+        "invalid_api_key" | "authentication_error" => ErrorKind::Auth,
+        "permission_error" => ErrorKind::Permission,
+        "not_found_error" => ErrorKind::NotFound,
+        "rate_limit_error" | "requests" | "tokens" => ErrorKind::RateLimited,
+        "invalid_request_error" => ErrorKind::InvalidRequest,
         "server_error" => ErrorKind::Server,
         "vector_store_timeout" => ErrorKind::Timeout,
         _ => return None,
@@ -130,7 +135,9 @@ pub(crate) fn one_line(text: &str) -> String {
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         if line.len() + word.len() > MESSAGE {
             let room = MESSAGE.saturating_sub(line.len() + 1);
-            line.push(' ');
+            if !line.is_empty() {
+                line.push(' ');
+            }
             line.extend(word.char_indices().take_while(|(at, _)| *at < room).map(|(_, c)| c));
             line.push_str("...");
             break;
@@ -148,10 +155,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_type_speaks_where_the_code_is_unknown() {
+        for (code, kind, expected, retryable) in [
+            ("unsupported_value", "invalid_request_error", ErrorKind::InvalidRequest, false),
+            ("invalid_api_key", "invalid_request_error", ErrorKind::Auth, false),
+            ("unheard_of", "requests", ErrorKind::RateLimited, true),
+            ("context_length_exceeded", "server_error", ErrorKind::ContextWindow, false),
+            ("unheard_of", "unheard_of", ErrorKind::Server, true),
+        ] {
+            let json = serde_json::json!({"code": code, "type": kind, "message": "m"});
+            let said: ApiError = serde_json::from_value(json).unwrap();
+            let error = in_stream(Some(&said), "error");
+            assert_eq!(
+                (error.kind(), error.is_retryable()),
+                (expected, retryable),
+                "{code} {kind}"
+            );
+        }
+    }
+
+    #[test]
     fn a_message_becomes_one_bounded_line() {
         assert_eq!(one_line(" a\n\n b\t\u{1b}[31mc "), "a b [31mc");
         assert!(one_line(&"word ".repeat(10_000)).len() < MESSAGE + 10);
         assert!(one_line(&"\u{20ac}".repeat(10_000)).len() < MESSAGE + 10);
+        assert!(one_line(&"x".repeat(10_000)).starts_with('x'));
         let cut = format!("{} sk-abcdefghijklmnopqrstuvwxyz", "x ".repeat(MESSAGE / 2 - 5));
         assert!(!one_line(&cut).contains("sk-abc"));
     }

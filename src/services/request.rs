@@ -114,11 +114,12 @@ impl ResponsesRequest {
                 request.extra.set_raw(name, raw);
                 return;
             }
-            // Overrides a field by its wire name: from here on the payload is plain JSON.
-            match RawJson::from_value(request).and_then(|raw| raw.parse()) {
-                Ok(object) => self.payload = Payload::Json(object),
-                Err(error) => return self.fail(format!("the request: {error}")),
+            // Overrides a field by its wire name.
+            match overridden(request, name, raw) {
+                Ok(payload) => self.payload = payload,
+                Err(error) => self.fail(format!("the request: {error}")),
             }
+            return;
         }
         if let Payload::Json(object) = &mut self.payload {
             object.set_raw(name, raw);
@@ -310,6 +311,25 @@ impl ResponsesRequest {
     }
 }
 
+/// The request with one field replaced by its wire name: typed still where the types say the same
+/// as the JSON, so that the rules for typed requests hold on; else plain JSON.
+fn overridden(
+    request: &ResponsesApiRequest,
+    name: &str,
+    value: RawJson,
+) -> Result<Payload, serde_json::Error> {
+    let members = |request: &ResponsesApiRequest| RawJson::from_value(request)?.parse();
+    let mut object: RawObject = members(request)?;
+    object.set_raw(name, value);
+    let typed = RawJson::from_value(&object)?.parse::<ResponsesApiRequest>();
+    Ok(match typed {
+        Ok(typed) if members(&typed).is_ok_and(|same| same == object) => {
+            Payload::Typed(Box::new(typed))
+        }
+        _ => Payload::Json(object),
+    })
+}
+
 impl From<ResponsesApiRequest> for ResponsesRequest {
     fn from(request: ResponsesApiRequest) -> Self {
         Self { payload: Payload::Typed(Box::new(request)), options: ResponsesOptions::default() }
@@ -364,6 +384,24 @@ mod tests {
         let body = sent(ResponsesRequest::new("m", "hi").set("input", "plain").instructions("i"));
         assert_eq!(body["input"], "plain");
         assert_eq!(body["instructions"], "i");
+    }
+
+    #[test]
+    fn a_field_set_by_name_leaves_the_request_typed() {
+        let item = json!({"type": "message", "id": "msg_1", "role": "user", "content": []});
+        let item: ResponseItem = serde_json::from_value(item).unwrap();
+        let request = ResponsesRequest::new("m", item)
+            .store(false)
+            .set("metadata", &json!({"a": "b"}))
+            .set("service_tier", "flex")
+            .push("more");
+        assert!(request.payload().is_some_and(|payload| payload.metadata.is_some()));
+        let (body, _) = request.encode(ItemIds::WhenStored).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["metadata"], json!({"a": "b"}));
+        assert_eq!(body["service_tier"], "flex");
+        assert_eq!(body["input"][0].get("id"), None);
+        assert_eq!(body["input"].as_array().map(Vec::len), Some(2));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Core {
                 self.response_id = Some(Arc::clone(id));
             }
         }
+        self.side_channel.note(&event);
         if !keep_raw {
             self.side_channel.listen(&event, &mut self.ready);
         }

@@ -49,14 +49,17 @@ impl SideChannel {
         Self { model: None, safety, turn_state }
     }
 
-    /// Adds what `event` says beside the answer, to be handed out before the event itself.
-    pub(super) fn listen(&mut self, event: &ResponseEvent, said: &mut VecDeque<ResponseEvent>) {
-        if let ResponseEvent::Metadata(metadata) = event {
-            let note = metadata.header(TURN_STATE.as_str());
-            if let (Some(state), Some(note)) = (&self.turn_state, note) {
+    /// Keeps the note on the turn, if `event` brings one.
+    pub(super) fn note(&self, event: &ResponseEvent) {
+        if let (ResponseEvent::Metadata(metadata), Some(state)) = (event, &self.turn_state) {
+            if let Some(note) = metadata.header(TURN_STATE.as_str()) {
                 state.capture(&note);
             }
         }
+    }
+
+    /// Adds what `event` says beside the answer, to be handed out before the event itself.
+    pub(super) fn listen(&mut self, event: &ResponseEvent, said: &mut VecDeque<ResponseEvent>) {
         if let Some(model) = event.server_model() {
             if self.model.as_ref() != Some(&model) {
                 self.model = Some(model.clone());

@@ -61,7 +61,7 @@ async fn sse_dump_reads_any_chunks() {
         json!({"event": "message", "data": "x", "id": "7", "retry": null}),
         json!({"final": {"last_event_id": "7", "retry_ms": 1500}}),
     ];
-    for chunk in ["1", "3", "65536"] {
+    for chunk in ["1", "3", "65536", "18446744073709551615"] {
         let ran = run_with_input(example("sse_dump", &["--chunk", chunk]), stream.as_bytes()).await;
         assert_eq!((ran.code, ran.lines()), (0, expected.to_vec()), "{chunk}: {ran:?}");
     }

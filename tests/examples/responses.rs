@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use tower_openai::testing::{Script, Server};
 
-use crate::run::{Ran, example, run, run_with_input};
+use crate::run::{Ran, end, example, run, run_with_input};
 
 async fn asked(server: &Server, arguments: &[&str]) -> Ran {
     let base_url = server.base_url().to_owned();
@@ -53,6 +53,14 @@ async fn help_names_every_flag() {
             assert!(ran.out.contains(flag), "{flag} in {}", ran.out);
         }
     }
+}
+
+#[tokio::test]
+async fn help_for_nobody_is_no_failure() {
+    let mut child = example("responses", &["--help"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let ran = end(child).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
 
 #[tokio::test]

@@ -155,6 +155,17 @@ async fn turn_state_may_come_in_metadata() {
 }
 
 #[tokio::test]
+async fn turn_state_in_metadata_reaches_readers_of_raw_events_too() {
+    let state = TurnState::new();
+    let metadata = json!({"type": "response.metadata", "headers": {"x-codex-turn-state": "late"}});
+    let answer = response(200, &[], http_body_util::Full::from(sse(&[metadata, completed()])));
+    let request = request().turn_state(state.clone());
+    let mut events = call(StreamSettings::default(), request, answer).await.unwrap().into_raw();
+    while events.try_next().await.unwrap().is_some() {}
+    assert_eq!(state.get(), Some("late"));
+}
+
+#[tokio::test]
 async fn turn_state_is_there_before_the_first_event_is_read() {
     let state = TurnState::new();
     let answer = response(
