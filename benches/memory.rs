@@ -44,7 +44,10 @@ const SITUATIONS: [Situation; 3] = [
     },
 ];
 
-const CLIENTS: [(&str, fn(&str, Situation)); 4] = [
+/// Measures one client, given the server's origin.
+type Measure = fn(&str, Situation);
+
+const CLIENTS: [(&str, Measure); 4] = [
     (Drain::NAME, measure_one::<Drain>),
     (DrainFixed::NAME, measure_one::<DrainFixed>),
     (OursStack::NAME, measure_one::<OursStack>),

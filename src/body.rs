@@ -32,8 +32,18 @@ type Opener = Arc<dyn Fn() -> OpenBody + Send + Sync>;
 pub struct RequestBody(Kind);
 
 enum Kind {
-    Bytes { bytes: Bytes, sent: bool },
-    Source { open: Opener, len: Option<u64>, reading: Option<OpenBody> },
+    Bytes {
+        bytes: Bytes,
+        sent: bool,
+    },
+    /// Boxed, for hyper keeps room for many requests per connection.
+    Source(Box<Source>),
+}
+
+struct Source {
+    open: Opener,
+    len: Option<u64>,
+    reading: Option<OpenBody>,
 }
 
 impl Default for Kind {
@@ -46,9 +56,11 @@ impl Clone for Kind {
     fn clone(&self) -> Self {
         match self {
             Kind::Bytes { bytes, .. } => Kind::Bytes { bytes: bytes.clone(), sent: false },
-            Kind::Source { open, len, .. } => {
-                Kind::Source { open: Arc::clone(open), len: *len, reading: None }
-            }
+            Kind::Source(source) => Kind::Source(Box::new(Source {
+                open: Arc::clone(&source.open),
+                len: source.len,
+                reading: None,
+            })),
         }
     }
 }
@@ -70,14 +82,14 @@ impl RequestBody {
         B::Error: Into<BoxError>,
     {
         let open: Opener = Arc::new(move || Box::pin(Erased { inner: open() }));
-        Self(Kind::Source { open, len, reading: None })
+        Self(Kind::Source(Box::new(Source { open, len, reading: None })))
     }
 
     /// The whole body, if it is held as bytes; `None` for a replayable source.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
             Kind::Bytes { bytes, .. } => Some(bytes),
-            Kind::Source { .. } => None,
+            Kind::Source(_) => None,
         }
     }
 }
@@ -94,7 +106,7 @@ impl fmt::Debug for RequestBody {
         let mut out = f.debug_struct("RequestBody");
         match &self.0 {
             Kind::Bytes { bytes, .. } => out.field("bytes", &bytes.len()),
-            Kind::Source { len, .. } => out.field("source", len),
+            Kind::Source(source) => out.field("source", &source.len),
         };
         out.finish()
     }
@@ -116,7 +128,8 @@ impl Body for RequestBody {
                 *sent = true;
                 Poll::Ready(Some(Ok(Frame::data(bytes.clone()))))
             }
-            Kind::Source { open, reading, .. } => {
+            Kind::Source(source) => {
+                let Source { open, reading, .. } = &mut **source;
                 reading.get_or_insert_with(|| open()).as_mut().poll_frame(cx)
             }
         }
@@ -125,9 +138,10 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Bytes { bytes, sent } => *sent || bytes.is_empty(),
-            Kind::Source { reading, len, .. } => {
-                reading.as_ref().map_or(*len == Some(0), |body| body.is_end_stream())
-            }
+            Kind::Source(source) => match &source.reading {
+                Some(body) => body.is_end_stream(),
+                None => source.len == Some(0),
+            },
         }
     }
 
@@ -135,9 +149,11 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Bytes { sent: true, .. } => SizeHint::with_exact(0),
             Kind::Bytes { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Source { reading: Some(body), .. } => body.size_hint(),
-            Kind::Source { len: Some(len), .. } => SizeHint::with_exact(*len),
-            Kind::Source { .. } => SizeHint::new(),
+            Kind::Source(source) => match (&source.reading, source.len) {
+                (Some(body), _) => body.size_hint(),
+                (None, Some(len)) => SizeHint::with_exact(len),
+                (None, None) => SizeHint::new(),
+            },
         }
     }
 }

@@ -73,7 +73,7 @@ impl Answer {
         match self {
             Self::EventChunks | Self::Blocks16 | Self::Blocks64 => workload::DELTAS,
             Self::Images => 0,
-            Self::Paced => 200,
+            Self::Paced => 120,
             Self::Idle => 2,
             Self::Burst => 996,
             Self::Flood => 20_000,

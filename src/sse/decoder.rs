@@ -217,6 +217,17 @@ impl Decoder {
         }
     }
 
+    /// The event has been read: frees the chunk if it was the last one in it.
+    #[inline]
+    pub(crate) fn done_with_event(&mut self) {
+        if self.handed_out && self.pos >= self.chunk.len() {
+            self.handed_out = false;
+            self.clear_event();
+            self.chunk = Bytes::new();
+            self.pos = 0;
+        }
+    }
+
     /// The id of the last event that had one, for `last-event-id` on a reconnection.
     pub fn last_event_id(&self) -> &str {
         &self.last_event_id
@@ -492,6 +503,19 @@ mod tests {
         decoder.push(chunk.clone());
         assert_eq!(events(&mut decoder).len(), 1);
         assert!(chunk.is_unique(), "the transport may use its buffer again");
+    }
+
+    #[test]
+    fn a_chunk_goes_with_its_last_event() {
+        let chunk = Bytes::from("data: 1\n\ndata: 2\n\n".to_owned());
+        let mut decoder = Decoder::new();
+        decoder.push(chunk.clone());
+        for last in [false, true] {
+            assert!(decoder.next_event().unwrap().is_some());
+            decoder.done_with_event();
+            assert_eq!(chunk.is_unique(), last);
+        }
+        assert!(decoder.next_event().unwrap().is_none());
     }
 
     #[test]

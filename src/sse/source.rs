@@ -188,6 +188,8 @@ mod sealed {
         ) -> Poll<Option<Result<(), BoxError>>>;
         /// The event that was found.
         fn event(&self) -> SseEvent<'_>;
+        /// The event has been read; what holds it may go.
+        fn done_with_event(self: Pin<&mut Self>);
         /// Reads to the end without looking, at most `limit` bytes.
         fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()>;
         /// Lets go of the connection.
@@ -208,6 +210,10 @@ mod sealed {
 
         fn event(&self) -> SseEvent<'_> {
             SseSource::event(self)
+        }
+
+        fn done_with_event(self: Pin<&mut Self>) {
+            self.project().decoder.done_with_event();
         }
 
         fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()> {

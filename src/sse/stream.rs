@@ -211,12 +211,14 @@ impl<Src: EventSource> ResponseStream<Src> {
             let message = match this.source.as_mut().poll_advance(cx) {
                 Poll::Ready(Some(Ok(()))) => {
                     let event = this.source.event();
-                    if raw.is_none() {
-                        if let Some(event) = core.repeated(&event) {
-                            return Poll::Ready(Some(Ok(event)));
-                        }
-                    }
-                    core.message(&event, raw.as_deref_mut())
+                    let repeated = if raw.is_none() { core.repeated(&event) } else { None };
+                    let message = match repeated {
+                        Some(event) => Message::Event(event),
+                        None => core.message(&event, raw.as_deref_mut()),
+                    };
+                    // A reader that is busy elsewhere must not keep the transport's buffer.
+                    this.source.as_mut().done_with_event();
+                    message
                 }
                 Poll::Ready(Some(Err(error))) => Message::Last(Err(Error::from(error))),
                 Poll::Ready(None) => Message::Last(Err(core.truncated())),
