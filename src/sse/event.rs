@@ -28,15 +28,20 @@ pub(super) struct EventDecoder {
 }
 
 impl EventDecoder {
-    /// Decodes a delta that repeats an earlier one; `None` leaves it to [`parse`](Self::parse).
+    /// Decodes a delta that repeats an earlier one, and puts its number there; `None` leaves it to
+    /// [`parse`](Self::parse).
     #[inline]
-    pub(super) fn repeat(&mut self, data: &[u8]) -> Option<Repeated> {
+    pub(super) fn repeat(
+        &mut self,
+        data: &[u8],
+        sequence_number: &mut Option<u64>,
+    ) -> Option<ResponseEvent> {
         for (template, prototype) in &self.templates {
             if let Some(filled) = template.fill(data) {
-                let sequence_number = filled.sequence_number;
-                let event = prototype.event(delta(filled)?, sequence_number);
+                let delta = delta(filled)?;
                 self.in_vain = 0;
-                return Some(Repeated { event, sequence_number });
+                *sequence_number = filled.sequence_number.or(*sequence_number);
+                return Some(prototype.event(delta, filled.sequence_number));
             }
         }
         None
@@ -71,12 +76,6 @@ impl EventDecoder {
     }
 }
 
-/// A delta that was read by its difference from an earlier one.
-pub(super) struct Repeated {
-    pub(super) event: ResponseEvent,
-    pub(super) sequence_number: Option<u64>,
-}
-
 /// The delta between its quotes as text, if it is text.
 #[inline]
 fn delta(filled: Filled<'_>) -> Option<String> {
@@ -89,9 +88,14 @@ fn delta(filled: Filled<'_>) -> Option<String> {
 /// What the constant bytes of a template say: a delta event without its delta.
 #[derive(Debug)]
 enum Prototype {
-    Text(fn(TextDelta) -> ResponseEvent, TextDelta),
-    Summary(SummaryTextDelta),
-    Call(fn(CallDelta) -> ResponseEvent, CallDelta),
+    OutputText(TextDelta),
+    Refusal(TextDelta),
+    ReasoningText(TextDelta),
+    SummaryText(SummaryTextDelta),
+    Arguments(CallDelta),
+    Input(CallDelta),
+    McpArguments(CallDelta),
+    Code(CallDelta),
 }
 
 impl Prototype {
@@ -101,42 +105,63 @@ impl Prototype {
         let quiet = |extra: &Extra| {
             ["error", "headers", "safety_buffering"].iter().all(|name| extra.get(name).is_none())
         };
-        let text = |make: fn(TextDelta) -> E, event: &TextDelta| {
+        let text = |event: &TextDelta| {
             let plain = quiet(&event.extra) && event.logprobs.iter().all(Vec::is_empty);
-            plain.then(|| Self::Text(make, TextDelta { delta: String::new(), ..event.clone() }))
+            plain.then(|| TextDelta { delta: String::new(), ..event.clone() })
         };
-        let call = |make: fn(CallDelta) -> E, event: &CallDelta| {
-            quiet(&event.extra)
-                .then(|| Self::Call(make, CallDelta { delta: String::new(), ..event.clone() }))
+        let call = |event: &CallDelta| {
+            quiet(&event.extra).then(|| CallDelta { delta: String::new(), ..event.clone() })
         };
-        match event {
-            E::OutputTextDelta(event) => text(E::OutputTextDelta, event),
-            E::RefusalDelta(event) => text(E::RefusalDelta, event),
-            E::ReasoningTextDelta(event) => text(E::ReasoningTextDelta, event),
+        Some(match event {
+            E::OutputTextDelta(event) => Self::OutputText(text(event)?),
+            E::RefusalDelta(event) => Self::Refusal(text(event)?),
+            E::ReasoningTextDelta(event) => Self::ReasoningText(text(event)?),
             E::ReasoningSummaryTextDelta(event) if quiet(&event.extra) => {
-                Some(Self::Summary(SummaryTextDelta { delta: String::new(), ..event.clone() }))
+                Self::SummaryText(SummaryTextDelta { delta: String::new(), ..event.clone() })
             }
-            E::FunctionCallArgumentsDelta(event) => call(E::FunctionCallArgumentsDelta, event),
-            E::CustomToolCallInputDelta(event) => call(E::CustomToolCallInputDelta, event),
-            E::McpCallArgumentsDelta(event) => call(E::McpCallArgumentsDelta, event),
-            E::CodeInterpreterCallCodeDelta(event) => call(E::CodeInterpreterCallCodeDelta, event),
-            _ => None,
-        }
+            E::FunctionCallArgumentsDelta(event) => Self::Arguments(call(event)?),
+            E::CustomToolCallInputDelta(event) => Self::Input(call(event)?),
+            E::McpCallArgumentsDelta(event) => Self::McpArguments(call(event)?),
+            E::CodeInterpreterCallCodeDelta(event) => Self::Code(call(event)?),
+            _ => return None,
+        })
     }
 
+    /// The event with this delta. Written out, not cloned and filled in: moving an event costs as
+    /// much as reading its numbers.
     #[inline]
     fn event(&self, delta: String, sequence_number: Option<u64>) -> ResponseEvent {
+        use ResponseEvent as E;
+        macro_rules! text {
+            ($like:ident) => {
+                TextDelta {
+                    item_id: $like.item_id.clone(),
+                    output_index: $like.output_index,
+                    content_index: $like.content_index,
+                    delta,
+                    logprobs: $like.logprobs.as_ref().map(|_none| Vec::new()),
+                    sequence_number,
+                    extra: $like.extra.clone(),
+                }
+            };
+        }
+        macro_rules! call {
+            ($like:ident) => {
+                CallDelta {
+                    item_id: $like.item_id.clone(),
+                    call_id: $like.call_id.clone(),
+                    output_index: $like.output_index,
+                    delta,
+                    sequence_number,
+                    extra: $like.extra.clone(),
+                }
+            };
+        }
         match self {
-            Self::Text(make, like) => make(TextDelta {
-                item_id: like.item_id.clone(),
-                output_index: like.output_index,
-                content_index: like.content_index,
-                delta,
-                logprobs: like.logprobs.as_ref().map(|_none| Vec::new()),
-                sequence_number,
-                extra: like.extra.clone(),
-            }),
-            Self::Summary(like) => ResponseEvent::ReasoningSummaryTextDelta(SummaryTextDelta {
+            Self::OutputText(like) => E::OutputTextDelta(text!(like)),
+            Self::Refusal(like) => E::RefusalDelta(text!(like)),
+            Self::ReasoningText(like) => E::ReasoningTextDelta(text!(like)),
+            Self::SummaryText(like) => E::ReasoningSummaryTextDelta(SummaryTextDelta {
                 item_id: like.item_id.clone(),
                 output_index: like.output_index,
                 summary_index: like.summary_index,
@@ -144,14 +169,10 @@ impl Prototype {
                 sequence_number,
                 extra: like.extra.clone(),
             }),
-            Self::Call(make, like) => make(CallDelta {
-                item_id: like.item_id.clone(),
-                call_id: like.call_id.clone(),
-                output_index: like.output_index,
-                delta,
-                sequence_number,
-                extra: like.extra.clone(),
-            }),
+            Self::Arguments(like) => E::FunctionCallArgumentsDelta(call!(like)),
+            Self::Input(like) => E::CustomToolCallInputDelta(call!(like)),
+            Self::McpArguments(like) => E::McpCallArgumentsDelta(call!(like)),
+            Self::Code(like) => E::CodeInterpreterCallCodeDelta(call!(like)),
         }
     }
 }
@@ -162,8 +183,8 @@ mod tests {
 
     impl EventDecoder {
         fn decode(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
-            match self.repeat(data) {
-                Some(repeated) => Ok(repeated.event),
+            match self.repeat(data, &mut None) {
+                Some(event) => Ok(event),
                 None => self.parse(data),
             }
         }

@@ -7,7 +7,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use super::decoder::SseEvent;
-use super::event::{EventDecoder, Repeated};
+use super::event::EventDecoder;
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
 use super::source::EventSource;
@@ -82,10 +82,9 @@ impl Core {
     /// The next event of a run of deltas, which nearly all events are.
     #[inline]
     pub(super) fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
-        let Repeated { event, sequence_number } = self.decoder.repeat(event.data_bytes())?;
+        let event = self.decoder.repeat(event.data_bytes(), &mut self.sequence_number)?;
         self.watchdog.progress();
         self.events += 1;
-        self.sequence_number = sequence_number.or(self.sequence_number);
         Some(event)
     }
 

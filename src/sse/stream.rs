@@ -211,11 +211,13 @@ impl<Src: EventSource> ResponseStream<Src> {
             let message = match this.source.as_mut().poll_advance(cx) {
                 Poll::Ready(Some(Ok(()))) => {
                     let event = this.source.event();
-                    let repeated = if raw.is_none() { core.repeated(&event) } else { None };
-                    let message = match repeated {
-                        Some(event) => Message::Event(event),
-                        None => core.message(&event, raw.as_deref_mut()),
-                    };
+                    if raw.is_none() {
+                        if let Some(event) = core.repeated(&event) {
+                            this.source.as_mut().done_with_event();
+                            return Poll::Ready(Some(Ok(event)));
+                        }
+                    }
+                    let message = core.message(&event, raw.as_deref_mut());
                     // A reader that is busy elsewhere must not keep the transport's buffer.
                     this.source.as_mut().done_with_event();
                     message
