@@ -39,7 +39,9 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::BoxError;
+use crate::extensions::SentCredential;
 use crate::model::{RateLimitSnapshot, Response};
+use crate::redaction;
 use crate::sse::ResponseAccumulator;
 
 pub use self::chain::Chain;
@@ -159,6 +161,38 @@ impl Error {
         inner.sequence_number = inner.sequence_number.or(progress.sequence_number);
         inner.request_id = inner.request_id.take().or(progress.request_id.as_deref().map(line));
         inner.handed_out = progress.handed_out;
+        self
+    }
+
+    /// Takes the credentials that the call was sent with out of whatever the server quotes.
+    pub(crate) fn without_sent(mut self, extensions: &http::Extensions) -> Self {
+        let Some(sent) = extensions.get::<SentCredential>() else { return self };
+        let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
+        let causes = causes.join(": ");
+        let known = |text: &str| redaction::scrub_known(text, sent.secrets());
+        let inner = &mut *self.0;
+        let facts = &mut inner.facts;
+        let lines = [
+            &mut facts.code,
+            &mut facts.error_type,
+            &mut facts.param,
+            &mut facts.plan_type,
+            &mut inner.request_id,
+            &mut inner.cf_ray,
+            &mut inner.authorization_error,
+        ];
+        for line in lines.into_iter().flatten().chain([&mut inner.message]) {
+            if let Some(scrubbed) = known(line) {
+                *line = scrubbed.into();
+            }
+        }
+        if let Some(scrubbed) = inner.response_id.as_deref().and_then(known) {
+            inner.response_id = Some(scrubbed.into());
+        }
+        // A parser's words may quote what it read. The source is text then.
+        if let Some(scrubbed) = known(&causes) {
+            inner.source = Some(scrubbed.into());
+        }
         self
     }
 
