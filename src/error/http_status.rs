@@ -29,12 +29,13 @@ impl Error {
         }
         inner.retry_after = retry_hint::in_headers(headers)
             .or_else(|| said.message.as_deref().and_then(retry_hint::in_text));
+        inner.retryable = by_status_alone(kind, &said);
         if !said::is_final(kind) {
-            inner.retryable = match text(headers, "x-should-retry").as_deref() {
-                Some("true") => Some(true),
-                Some("false") => Some(false),
-                _ => None,
-            };
+            match text(headers, "x-should-retry").as_deref() {
+                Some("true") => inner.retryable = Some(true),
+                Some("false") => inner.retryable = Some(false),
+                _ => {}
+            }
         }
         inner.rate_limits = rate_limits(kind, headers);
         inner.body = body;
@@ -90,7 +91,14 @@ fn code_in_header(headers: &HeaderMap) -> Option<Box<str>> {
     Some(said::one_line(body.error().code()?).into())
 }
 
-fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
+/// An overload that only the status tells passes; one that the server names by its code does not
+/// pass soon.
+pub(super) fn by_status_alone(kind: ErrorKind, said: &ApiError) -> Option<bool> {
+    let alone = kind == ErrorKind::Overloaded && said::kind_of_error(said) != Some(kind);
+    alone.then_some(true)
+}
+
+pub(super) fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
     const BAD_IMAGE: &[u8] = b"The image data you provided does not represent a valid image";
     if let Some(kind) = said::kind_of_error(said) {
         // A code that names a failure of the server's says less than the status does.
@@ -181,7 +189,7 @@ mod tests {
             (502, ErrorKind::Server, true),
             (503, ErrorKind::Server, true),
             (504, ErrorKind::Server, true),
-            (529, ErrorKind::Overloaded, false),
+            (529, ErrorKind::Overloaded, true),
             (302, ErrorKind::Protocol, false),
         ];
         for (status, kind, retryable) in cases {
@@ -212,6 +220,12 @@ mod tests {
             let error = error(status, &[], &coded(code));
             assert_eq!((error.kind(), error.code()), (kind, Some(code)), "{status}");
         }
+        for status in [503, 529] {
+            for code in ["server_is_overloaded", "slow_down"] {
+                assert!(!error(status, &[], &coded(code)).is_retryable(), "{status} {code}");
+            }
+        }
+        assert!(error(529, &[], &coded("anything")).is_retryable());
         // The same names as a type, as the usage errors have them.
         let body =
             r#"{"error":{"type":"usage_limit_reached","plan_type":"plus","resets_at":1704069000}}"#;
