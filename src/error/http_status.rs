@@ -48,7 +48,7 @@ pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes)
     let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
     let mut error = match said {
         // A failure that came under the wrong status.
-        Some(said) => said::in_stream(Some(&said), "error"),
+        Some(said) => said::in_stream(Some(&said), "error", None),
         None => {
             let content_type = text(headers, "content-type").unwrap_or_else(|| "none".into());
             let message = format!(
