@@ -26,6 +26,7 @@
 
 mod causes;
 mod chain;
+mod cut;
 mod http_status;
 mod kind;
 pub(crate) mod retry_hint;

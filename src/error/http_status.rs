@@ -4,13 +4,14 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Error, ErrorKind, Stage, retry_hint, said};
+use super::{Error, ErrorKind, Stage, cut, retry_hint, said};
 use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
 
 impl Error {
     /// The error of an answer with this head and this (possibly cut) body.
     pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
-        let said = ErrorBody::parse(&body).map(ErrorBody::into_error).unwrap_or_default();
+        let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
+        let said = said.or_else(|| cut::read(&body)).unwrap_or_default();
         let kind = kind(status, &said, &body);
         let message = match said.message.as_deref().map(str::trim) {
             Some(message) if !message.is_empty() => said::one_line(message),
@@ -143,6 +144,9 @@ fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8])
         _ if html => format!("the server answered {reason} with a page in place of an API error"),
         _ if status.is_redirection() => {
             format!("the server answered {reason}, which is not followed")
+        }
+        json if cut::read(json.as_bytes()).is_some() => {
+            format!("the server answered {reason} with an API error that is cut short")
         }
         body => said::one_line(body),
     }
