@@ -14,6 +14,7 @@ impl Error {
         let said = said.or_else(|| cut::read(&body)).unwrap_or_default();
         let kind = kind(status, &said, &body);
         let message = match said.message.as_deref().map(str::trim) {
+            _ if status.is_redirection() => unsaid(kind, status, headers, &body),
             Some(message) if !message.is_empty() => said::one_line(message),
             _ if said.code.is_some() => said::sentence(kind, None),
             _ => unsaid(kind, status, headers, &body),
@@ -136,15 +137,17 @@ fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8])
         return said::sentence(kind, None);
     }
     let reason = status.canonical_reason().unwrap_or("an unknown status");
+    if status.is_redirection() {
+        return format!(
+            "the server answered {reason}: redirects are not followed, so check the base URL"
+        );
+    }
     let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let html = content_type.is_some_and(|value| value.contains("html"))
         || body.trim_start().starts_with('<');
     match body.trim() {
         "" => format!("the server answered {reason} without a body"),
         _ if html => format!("the server answered {reason} with a page in place of an API error"),
-        _ if status.is_redirection() => {
-            format!("the server answered {reason}, which is not followed")
-        }
         json if cut::read(json.as_bytes()).is_some() => {
             format!("the server answered {reason} with an API error that is cut short")
         }
@@ -290,6 +293,22 @@ mod tests {
         assert!(!error(500, &[("x-should-retry", "false")], "").is_retryable());
         let quota = error(429, &[("x-should-retry", "true")], &coded("insufficient_quota"));
         assert!(!quota.is_retryable(), "the code forbids it");
+    }
+
+    #[test]
+    fn redirects_say_what_to_do_whatever_the_body() {
+        let html = [("content-type", "text/html")];
+        for (headers, body) in [
+            (&[][..], ""),
+            (&html[..], "<html>Moved</html>"),
+            (&[][..], r#"{"message":"Moved Permanently"}"#),
+            (&[][..], "Moved"),
+        ] {
+            let error = error(301, headers, body);
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            assert!(error.message().contains("redirects are not followed"), "{error}");
+            assert!(error.message().contains("base URL"), "{error}");
+        }
     }
 
     #[test]
