@@ -21,11 +21,15 @@
 //! ```
 //!
 //! `Display` is one line about this call and never repeats its causes; [`Error::chain`] walks them.
-//! Neither it nor `Debug` shows a credential: header values are left out, and what looks like a key
-//! in a server's message is replaced.
+//! Neither it nor `Debug` of an [`Error`] shows a credential that this crate knows or can tell by its
+//! looks: header values are left out, and the credential that was sent and what looks like a key
+//! are replaced in the words of the server and of the causes. The causes themselves, which
+//! [`source`](std::error::Error::source) and the chain hand out, are printed by their own types:
+//! what a layer or a transport from elsewhere shows is not scrubbed.
 
 mod causes;
 mod chain;
+mod cut;
 mod http_status;
 mod kind;
 pub(crate) mod retry_hint;
@@ -39,7 +43,9 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::BoxError;
+use crate::extensions::SentCredential;
 use crate::model::{RateLimitSnapshot, Response};
+use crate::redaction;
 use crate::sse::ResponseAccumulator;
 
 pub use self::chain::Chain;
@@ -162,6 +168,38 @@ impl Error {
         self
     }
 
+    /// Takes the credentials that the call was sent with out of whatever the server quotes.
+    pub(crate) fn without_sent(mut self, extensions: &http::Extensions) -> Self {
+        let Some(sent) = extensions.get::<SentCredential>() else { return self };
+        let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
+        let causes = causes.join(": ");
+        let known = |text: &str| redaction::scrub_known(text, sent.secrets());
+        let inner = &mut *self.0;
+        let facts = &mut inner.facts;
+        let lines = [
+            &mut facts.code,
+            &mut facts.error_type,
+            &mut facts.param,
+            &mut facts.plan_type,
+            &mut inner.request_id,
+            &mut inner.cf_ray,
+            &mut inner.authorization_error,
+        ];
+        for line in lines.into_iter().flatten().chain([&mut inner.message]) {
+            if let Some(scrubbed) = known(line) {
+                *line = scrubbed.into();
+            }
+        }
+        if let Some(scrubbed) = inner.response_id.as_deref().and_then(known) {
+            inner.response_id = Some(scrubbed.into());
+        }
+        // A parser's words may quote what it read. The source is text then.
+        if let Some(scrubbed) = known(&causes) {
+            inner.source = Some(scrubbed.into());
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -213,6 +251,8 @@ impl Error {
     }
 
     /// How long the server asks to wait: from `retry-after-ms`, `retry-after`, or the message.
+    ///
+    /// It is what the server says, days and centuries included: bound it before you sleep on it.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -314,7 +354,11 @@ impl fmt::Debug for Error {
         optional(&mut out, "retry_after", &inner.retry_after);
         optional(&mut out, "response_id", &inner.response_id);
         optional(&mut out, "sequence_number", &inner.sequence_number);
-        optional(&mut out, "source", &inner.source);
+        // Not by its own `Debug`: a type from elsewhere may show what is secret.
+        let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
+        if !causes.is_empty() {
+            out.field("source", &redaction::scrub(&causes.join(": ")));
+        }
         out.finish_non_exhaustive()
     }
 }
@@ -377,6 +421,25 @@ mod tests {
         let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
         assert_eq!(chain.len(), 2);
         assert_eq!(chain[1], "the cause");
+    }
+
+    #[test]
+    fn debug_does_not_show_what_a_foreign_cause_lets_out() {
+        #[derive(Debug)]
+        struct Telling(#[expect(dead_code, reason = "its `Debug` shows it")] &'static str);
+
+        impl fmt::Display for Telling {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("refused sk-planted-key-1")
+            }
+        }
+
+        impl std::error::Error for Telling {}
+
+        let error = Error::new(ErrorKind::Transport, "reset").with_source(Telling("hidden-2"));
+        let text = format!("{error:?} {error:#?}");
+        assert!(text.contains("refused [redacted]"), "{text}");
+        assert!(!text.contains("planted") && !text.contains("hidden"), "{text}");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
 //! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
+//! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,7 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
+use http::{Extensions, HeaderValue, Uri};
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///
@@ -152,6 +153,37 @@ impl StreamIdleTimeout {
     /// The limit; `None` is off.
     pub const fn limit(self) -> Option<Duration> {
         self.0
+    }
+}
+
+/// On a response: the credentials that its request carried, so that an error can leave them out
+/// when the server quotes them.
+#[derive(Clone)]
+pub(crate) struct SentCredential {
+    value: HeaderValue,
+    /// Of another `AuthLayer` further inside.
+    other: Option<Arc<SentCredential>>,
+}
+
+impl SentCredential {
+    /// Notes `value` beside what is there already.
+    pub(crate) fn note(value: HeaderValue, extensions: &mut Extensions) {
+        let other = extensions.remove::<Self>().map(Arc::new);
+        extensions.insert(Self { value, other });
+    }
+
+    /// The secrets, without the word `Bearer`.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(Some(self), |one| one.other.as_deref()).filter_map(|one| {
+            let value = one.value.to_str().ok()?;
+            Some(value.strip_prefix("Bearer ").unwrap_or(value))
+        })
+    }
+}
+
+impl fmt::Debug for SentCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentCredential").finish_non_exhaustive()
     }
 }
 

@@ -1,13 +1,16 @@
 //! What must not be printed, in one place.
 //!
 //! [`is_sensitive_header`] says which header values are secret, [`Headers`] prints a map without
-//! them, and [`scrub`] takes credentials out of text a server sent, which likes to quote them
+//! them, [`scrub_known`] takes the secrets of one call out of text, and [`scrub`] takes credentials out of text a server sent, which likes to quote them
 //! ("Incorrect API key provided: sk-…").
 
 use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
+
+/// A shorter secret is a word that text may hold by chance.
+const SHORTEST_SECRET: usize = 8;
 
 const PLACEHOLDER: &str = "[redacted]";
 
@@ -64,6 +67,32 @@ impl fmt::Debug for Shown<'_> {
             Shown::Value(value) => value.fmt(f),
         }
     }
+}
+
+/// `text` without these secrets, whatever they look like; `None` if there is none of them in it.
+///
+/// Of text that was cut (it ends in `...`) the beginning of a secret at the cut goes too.
+pub(crate) fn scrub_known<'a>(
+    text: &str,
+    secrets: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let mut scrubbed: Option<String> = None;
+    for secret in secrets.filter(|secret| secret.len() >= SHORTEST_SECRET) {
+        let text = scrubbed.as_deref().unwrap_or(text);
+        let cut = text.strip_suffix("...").and_then(|head| {
+            let part = (SHORTEST_SECRET / 2..secret.len())
+                .rev()
+                .find_map(|length| secret.get(..length).filter(|part| head.ends_with(part)))?;
+            head.strip_suffix(part)
+        });
+        if let Some(head) = cut {
+            let head = head.replace(secret, PLACEHOLDER);
+            scrubbed = Some(format!("{head}{PLACEHOLDER}..."));
+        } else if text.contains(secret) {
+            scrubbed = Some(text.replace(secret, PLACEHOLDER));
+        }
+    }
+    scrubbed
 }
 
 /// `text` with everything that looks like a credential replaced: `sk-…`, `sess-…` and `ek_…` keys,
@@ -218,6 +247,20 @@ mod tests {
             let scrubbed = scrub(text);
             assert!(scrubbed.ends_with(expected), "{text} -> {scrubbed}");
         }
+    }
+
+    #[test]
+    fn known_secrets_are_replaced_whatever_they_look_like() {
+        let secrets = ["0123456789abcdef", "short", "another one"];
+        let scrubbed = |text| scrub_known(text, secrets.into_iter());
+        for (text, expected) in [
+            ("key 0123456789abcdef, 0123456789abcdef", "key [redacted], [redacted]"),
+            ("0123456789abcdef or another one.", "[redacted] or [redacted]."),
+            ("cut at 01234567...", "cut at [redacted]..."),
+        ] {
+            assert_eq!(scrubbed(text).as_deref(), Some(expected));
+        }
+        assert_eq!(scrubbed("short and 01234567"), None);
     }
 
     #[test]

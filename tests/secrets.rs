@@ -248,6 +248,50 @@ async fn no_secret_is_printed_or_traced_at_any_stage() {
     assert_clean("the trace", &own);
 }
 
+/// Keys of other servers look like nothing in particular.
+#[tokio::test]
+async fn a_key_without_a_shape_is_not_shown_when_the_server_quotes_it() {
+    const HEX: &str = "0123456789abcdef0123456789abcdef";
+    let server = Server::start().await.unwrap();
+    let provider = || Provider::new("custom", server.base_url()).unwrap();
+    let bearer = Client::builder().provider(provider()).api_key(HEX).build().unwrap();
+    let stack = ServiceBuilder::new()
+        .layer(ProviderLayer::new(provider()))
+        .layer(AuthLayer::new(Bearer::new(TOKEN).unwrap()))
+        .layer(AuthLayer::new(ApiKey::new(HEX).unwrap()))
+        .service(HyperTransport::new().unwrap());
+    let by_hand = Responses::layer().layer(stack);
+
+    let quote = format!("Access denied for key {HEX}, Bearer {HEX}.");
+    let long = format!("{} {HEX} and more of it", "x".repeat(980));
+    let said = || json!({"message": quote, "code": HEX, "type": HEX, "param": HEX});
+    let failed = json!({"type": "response.failed", "response": {"id": HEX, "error": said()}});
+    let wrong = json!({"type": "response.completed", "response": {"id": {}, "output": HEX}});
+    for script in [
+        Script::status(401).header("x-request-id", HEX).json(json!({"error": said()})),
+        Script::status(401).header("x-openai-authorization-error", HEX).body(quote.clone()),
+        Script::status(400).json(json!({"error": {"message": long}})),
+        Script::status(200).json(json!({"error": said()})),
+        Script::events([json!({"type": "error", "error": said()})]),
+        Script::events([failed]),
+        Script::events([wrong]),
+    ] {
+        server.enqueue(script.clone()).enqueue(script);
+        let preset = bearer.responses();
+        let errors = [call(&preset).await.unwrap(), call(&by_hand).await.unwrap()];
+        for error in errors {
+            let mut text = format!("{error} {error:?} {error:#?}");
+            for cause in error.chain() {
+                text.push_str(&format!("{cause} {cause:?}"));
+            }
+            for accessor in [error.error_type(), error.request_id(), error.authorization_error()] {
+                text.push_str(accessor.unwrap_or_default());
+            }
+            assert!(!text.contains("0123456789"), "{text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_signed_url_is_in_no_error_of_the_transport() {
     let (trace, _guard) = Trace::start();

@@ -313,6 +313,22 @@ async fn a_body_cut_short_is_an_error_of_the_stream() {
 }
 
 #[tokio::test]
+async fn a_body_with_broken_framing_breaks_the_protocol() {
+    for rest in ["zz\r\nhello\r\n", "5\r\nhello!\r\n", "5;\n\n", "fffffffffffffffff\r\n"] {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let server = Server::answering(format!("{head}{rest}")).await;
+        let mut body = server.get("http", transport()).await.unwrap().into_body();
+        let error = loop {
+            match body.frame().await.unwrap() {
+                Ok(_) => {}
+                error => break error,
+            }
+        };
+        assert_error(error, ErrorKind::Protocol, Stage::Streaming);
+    }
+}
+
+#[tokio::test]
 async fn frames_come_out_while_the_body_is_open() {
     let go = Arc::new(tokio::sync::Notify::new());
     let gone = Arc::clone(&go);

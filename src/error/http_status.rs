@@ -4,15 +4,17 @@ use base64::Engine as _;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Error, ErrorKind, Stage, retry_hint, said};
+use super::{Error, ErrorKind, Stage, cut, retry_hint, said};
 use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
 
 impl Error {
     /// The error of an answer with this head and this (possibly cut) body.
     pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
-        let said = ErrorBody::parse(&body).map(ErrorBody::into_error).unwrap_or_default();
+        let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
+        let said = said.or_else(|| cut::read(&body)).unwrap_or_default();
         let kind = kind(status, &said, &body);
         let message = match said.message.as_deref().map(str::trim) {
+            _ if status.is_redirection() => unsaid(kind, status, headers, &body),
             Some(message) if !message.is_empty() => said::one_line(message),
             _ if said.code.is_some() => said::sentence(kind, None),
             _ => unsaid(kind, status, headers, &body),
@@ -29,12 +31,13 @@ impl Error {
         }
         inner.retry_after = retry_hint::in_headers(headers)
             .or_else(|| said.message.as_deref().and_then(retry_hint::in_text));
+        inner.retryable = by_status_alone(kind, &said);
         if !said::is_final(kind) {
-            inner.retryable = match text(headers, "x-should-retry").as_deref() {
-                Some("true") => Some(true),
-                Some("false") => Some(false),
-                _ => None,
-            };
+            match text(headers, "x-should-retry").as_deref() {
+                Some("true") => inner.retryable = Some(true),
+                Some("false") => inner.retryable = Some(false),
+                _ => {}
+            }
         }
         inner.rate_limits = rate_limits(kind, headers);
         inner.body = body;
@@ -47,7 +50,7 @@ pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes)
     let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
     let mut error = match said {
         // A failure that came under the wrong status.
-        Some(said) => said::in_stream(Some(&said), "error"),
+        Some(said) => said::in_stream(Some(&said), "error", None),
         None => {
             let content_type = text(headers, "content-type").unwrap_or_else(|| "none".into());
             let message = format!(
@@ -90,7 +93,14 @@ fn code_in_header(headers: &HeaderMap) -> Option<Box<str>> {
     Some(said::one_line(body.error().code()?).into())
 }
 
-fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
+/// An overload that only the status tells passes; one that the server names by its code does not
+/// pass soon.
+pub(super) fn by_status_alone(kind: ErrorKind, said: &ApiError) -> Option<bool> {
+    let alone = kind == ErrorKind::Overloaded && said::kind_of_error(said) != Some(kind);
+    alone.then_some(true)
+}
+
+pub(super) fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
     const BAD_IMAGE: &[u8] = b"The image data you provided does not represent a valid image";
     if let Some(kind) = said::kind_of_error(said) {
         // A code that names a failure of the server's says less than the status does.
@@ -127,14 +137,19 @@ fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8])
         return said::sentence(kind, None);
     }
     let reason = status.canonical_reason().unwrap_or("an unknown status");
+    if status.is_redirection() {
+        return format!(
+            "the server answered {reason}: redirects are not followed, so check the base URL"
+        );
+    }
     let content_type = headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let html = content_type.is_some_and(|value| value.contains("html"))
         || body.trim_start().starts_with('<');
     match body.trim() {
         "" => format!("the server answered {reason} without a body"),
         _ if html => format!("the server answered {reason} with a page in place of an API error"),
-        _ if status.is_redirection() => {
-            format!("the server answered {reason}, which is not followed")
+        json if cut::read(json.as_bytes()).is_some() => {
+            format!("the server answered {reason} with an API error that is cut short")
         }
         body => said::one_line(body),
     }
@@ -181,7 +196,7 @@ mod tests {
             (502, ErrorKind::Server, true),
             (503, ErrorKind::Server, true),
             (504, ErrorKind::Server, true),
-            (529, ErrorKind::Overloaded, false),
+            (529, ErrorKind::Overloaded, true),
             (302, ErrorKind::Protocol, false),
         ];
         for (status, kind, retryable) in cases {
@@ -212,6 +227,12 @@ mod tests {
             let error = error(status, &[], &coded(code));
             assert_eq!((error.kind(), error.code()), (kind, Some(code)), "{status}");
         }
+        for status in [503, 529] {
+            for code in ["server_is_overloaded", "slow_down"] {
+                assert!(!error(status, &[], &coded(code)).is_retryable(), "{status} {code}");
+            }
+        }
+        assert!(error(529, &[], &coded("anything")).is_retryable());
         // The same names as a type, as the usage errors have them.
         let body =
             r#"{"error":{"type":"usage_limit_reached","plan_type":"plus","resets_at":1704069000}}"#;
@@ -272,6 +293,22 @@ mod tests {
         assert!(!error(500, &[("x-should-retry", "false")], "").is_retryable());
         let quota = error(429, &[("x-should-retry", "true")], &coded("insufficient_quota"));
         assert!(!quota.is_retryable(), "the code forbids it");
+    }
+
+    #[test]
+    fn redirects_say_what_to_do_whatever_the_body() {
+        let html = [("content-type", "text/html")];
+        for (headers, body) in [
+            (&[][..], ""),
+            (&html[..], "<html>Moved</html>"),
+            (&[][..], r#"{"message":"Moved Permanently"}"#),
+            (&[][..], "Moved"),
+        ] {
+            let error = error(301, headers, body);
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            assert!(error.message().contains("redirects are not followed"), "{error}");
+            assert!(error.message().contains("base URL"), "{error}");
+        }
     }
 
     #[test]

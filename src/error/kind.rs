@@ -26,7 +26,8 @@ pub enum ErrorKind {
     UsageNotIncluded,
     /// Too many requests or tokens for now.
     RateLimited,
-    /// The server asks for less traffic.
+    /// The server asks for less traffic. Worth another try only if the status alone says so (529),
+    /// not the codes `server_is_overloaded` and `slow_down`.
     Overloaded,
     /// The request or its answer breaks a usage policy.
     Policy,

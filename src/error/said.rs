@@ -1,8 +1,9 @@
 //! What the API's own error object means: the same table for HTTP bodies and for stream events.
 
+use http::StatusCode;
 use serde::de::IgnoredAny;
 
-use super::{Error, ErrorKind, Facts, retry_hint};
+use super::{Error, ErrorKind, Facts, http_status, retry_hint};
 use crate::model::{ApiError, IncompleteReason, Response};
 use crate::redaction;
 
@@ -66,15 +67,26 @@ pub(super) fn kind_of_error(error: &ApiError) -> Option<ErrorKind> {
 /// The error of a `response.failed`, or of an `error` event.
 ///
 /// An unknown code is taken for a failure of the server, which another try may get past.
-pub(crate) fn in_stream(error: Option<&ApiError>, event: &str) -> Error {
+/// `status` is the one that some servers put into the event: it speaks where the code does not.
+pub(crate) fn in_stream(
+    error: Option<&ApiError>,
+    event: &str,
+    status: Option<StatusCode>,
+) -> Error {
     let Some(said) = error else {
         return Error::new(
             ErrorKind::Server,
             format!("the server sent `{event}` without an error"),
         );
     };
-    let kind = kind_of_error(said).unwrap_or(ErrorKind::Server);
+    let status = status.filter(|status| status.is_client_error() || status.is_server_error());
+    let kind = match status {
+        Some(status) => http_status::kind(status, said, &[]),
+        None => kind_of_error(said).unwrap_or(ErrorKind::Server),
+    };
     let mut error = Error::new(kind, sentence(kind, said.message.as_deref()));
+    error.0.status = status;
+    error.0.retryable = http_status::by_status_alone(kind, said);
     error.0.facts = facts(said);
     if kind == ErrorKind::RateLimited {
         error.0.retry_after = said.message.as_deref().and_then(retry_hint::in_text);
@@ -165,7 +177,7 @@ mod tests {
         ] {
             let json = serde_json::json!({"code": code, "type": kind, "message": "m"});
             let said: ApiError = serde_json::from_value(json).unwrap();
-            let error = in_stream(Some(&said), "error");
+            let error = in_stream(Some(&said), "error", None);
             assert_eq!(
                 (error.kind(), error.is_retryable()),
                 (expected, retryable),

@@ -41,12 +41,15 @@
 //! # }
 //! ```
 //!
+//! The response carries a private note of the credential, so that the endpoint's errors leave it
+//! out when the server quotes it.
+//!
 //! **Errors:** those of the service inside, and the refusal above.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{Request, Response};
@@ -56,7 +59,7 @@ use tower::{Layer, Service};
 use self::sealed::HeaderCredential;
 use super::refusal::CallOrRefusal;
 use crate::env::{EnvSource, ProcessEnv};
-use crate::extensions::Origin;
+use crate::extensions::{Origin, SentCredential};
 use crate::provider::BaseUrl;
 use crate::{BoxError, Error};
 
@@ -144,14 +147,17 @@ impl<S, C> Auth<S, C> {
 }
 
 impl<S, C: HeaderCredential> Auth<S, C> {
-    fn authorize<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
-        if self.trusts(request)? {
-            let (name, value) = self.credential.header();
-            request.headers_mut().try_insert(name, value.clone()).map_err(|error| {
-                Error::build("the request has too many headers").with_source(error)
-            })?;
+    /// Adds the credential if it may go there, and says which.
+    fn authorize<B>(&self, request: &mut Request<B>) -> Result<Option<HeaderValue>, Error> {
+        if !self.trusts(request)? {
+            return Ok(None);
         }
-        Ok(())
+        let (name, value) = self.credential.header();
+        request
+            .headers_mut()
+            .try_insert(name, value.clone())
+            .map_err(|error| Error::build("the request has too many headers").with_source(error))?;
+        Ok(Some(value.clone()))
     }
 }
 
@@ -170,11 +176,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        AuthFuture {
-            state: match self.authorize(&mut request) {
-                Ok(()) => CallOrRefusal::call(self.inner.call(request)),
-                Err(error) => CallOrRefusal::refusal(error),
-            },
+        match self.authorize(&mut request) {
+            Ok(sent) => AuthFuture { state: CallOrRefusal::call(self.inner.call(request)), sent },
+            Err(error) => AuthFuture { state: CallOrRefusal::refusal(error), sent: None },
         }
     }
 }
@@ -186,6 +190,8 @@ pin_project! {
     pub struct AuthFuture<F> {
         #[pin]
         state: CallOrRefusal<F>,
+        // Marked sensitive, so `Debug` does not show it.
+        sent: Option<HeaderValue>,
     }
 }
 
@@ -197,7 +203,12 @@ where
     type Output = Result<Response<RB>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().state.poll(cx)
+        let this = self.project();
+        let mut response = ready!(this.state.poll(cx))?;
+        if let Some(sent) = this.sent.take() {
+            SentCredential::note(sent, response.extensions_mut());
+        }
+        Poll::Ready(Ok(response))
     }
 }
 

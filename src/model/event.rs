@@ -36,7 +36,8 @@ mod tests;
 pub use self::call::*;
 pub use self::codex::*;
 pub use self::delta::*;
-pub use self::error::*;
+pub use self::error::ErrorEvent;
+pub(crate) use self::error::status_in;
 pub use self::lifecycle::*;
 pub use self::part::*;
 

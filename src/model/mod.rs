@@ -45,6 +45,7 @@ pub(crate) mod wire;
 
 pub use self::content::*;
 pub use self::error_body::*;
+pub(crate) use self::event::status_in;
 pub use self::event::*;
 pub use self::extra::Extra;
 pub use self::input::{Input, ItemIds};

@@ -11,7 +11,8 @@ use crate::{Error, RequestBody};
 ///
 /// # Errors
 ///
-/// An option that no header can hold, or compression of a body that is said to be encoded already.
+/// An option that no header can hold, or compression: nothing in this version does it, and a body
+/// that is said to be encoded already must not be compressed at all.
 pub(super) fn json_request(
     path: &'static str,
     accept: HeaderValue,
@@ -24,6 +25,12 @@ pub(super) fn json_request(
         return Err(Error::build(
             "compression is asked for, but the header `content-encoding` says that the body is \
              encoded already: leave one of them out",
+        ));
+    }
+    if options.compression != Compression::None {
+        return Err(Error::build(
+            "compression is asked for, but this version has no `CompressionLayer` to do it: leave \
+             the option `compression` out",
         ));
     }
     headers.insert(header::ACCEPT, accept);

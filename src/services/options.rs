@@ -32,8 +32,8 @@ pub struct ResponsesOptions {
     pub session_source: SessionSource,
     /// Headers of the caller's, for this call.
     pub extra_headers: HeaderMap,
-    /// Whether the body is to be compressed. A `CompressionLayer` in the stack does it; without one
-    /// the body goes as it is.
+    /// Whether the body is to be compressed. This version has no `CompressionLayer`, so anything but
+    /// [`Compression::None`] is refused when the request is sent.
     pub compression: Compression,
     /// The turn that this call belongs to.
     pub turn_state: Option<TurnState>,
@@ -144,11 +144,10 @@ pub struct SessionHeaders {
 }
 
 impl SessionHeaders {
-    /// `session_id` and `x-client-request-id`, both from the conversation: the first Codex
-    /// spelling, and the default.
-    pub const CONVERSATION: Self = Self::custom("session_id", "thread_id", false);
-    /// `session_id` and `thread_id`.
-    pub const UNDERSCORE: Self = Self::CONVERSATION;
+    /// `session_id` and `thread_id`: the older spelling, and the default. The first Codex clients
+    /// give a [conversation](ResponsesOptions::conversation_id) instead of the two, which goes as
+    /// `session_id` and as `x-client-request-id`.
+    pub const UNDERSCORE: Self = Self::custom("session_id", "thread_id", false);
     /// `session-id` and `thread-id`, the thread as `x-client-request-id` too: the newest spelling.
     pub const HYPHEN: Self = Self::custom("session-id", "thread-id", true);
 
@@ -168,7 +167,7 @@ impl SessionHeaders {
 
 impl Default for SessionHeaders {
     fn default() -> Self {
-        Self::CONVERSATION
+        Self::UNDERSCORE
     }
 }
 
@@ -230,7 +229,7 @@ pub enum Compression {
     /// Sent as it is.
     #[default]
     None,
-    /// Zstandard.
+    /// Zstandard. Refused for now: this version has no layer that does it.
     Zstd,
 }
 

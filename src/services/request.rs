@@ -1,5 +1,6 @@
 //! The request of the Responses endpoint: a payload and what is said beside it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use serde::Serialize;
 
 use super::options::{Compression, ResponsesOptions, SessionHeaders, SessionSource, TurnState};
 use crate::Error;
+use crate::error;
 use crate::model::{
-    Include, Input, ItemIds, RawJson, RawObject, Reasoning, ResponseItem, ResponsesApiRequest,
-    TextControls, Tool, ToolChoice,
+    Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
+    Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool, ToolChoice,
+    Truncation,
 };
 
 /// A request to create a response, streamed.
@@ -193,6 +196,32 @@ impl ResponsesRequest {
         temperature(f64), temperature => Some(temperature);
         /// The share of probability that is sampled from.
         top_p(f64), top_p => Some(top_p);
+        /// How many of the likeliest tokens to report at each place.
+        top_logprobs(u64), count => Some(count);
+        /// The most calls of the server's own tools.
+        max_tool_calls(u64), calls => Some(calls);
+        /// What happens to input that does not fit the model's context.
+        truncation(Truncation), rule => Some(rule);
+        /// Whether the server works on when the connection is gone; needs `store`.
+        background(bool), background => Some(background);
+        /// The stored conversation; excludes `previous_response_id`.
+        conversation(impl Into<Conversation>), conversation => Some(conversation.into());
+        /// A stored prompt.
+        prompt(Prompt), prompt => Some(prompt);
+        /// How long the prompt cache lasts.
+        prompt_cache_retention(PromptCacheRetention), rule => Some(rule);
+        /// How the request is scheduled.
+        service_tier(ServiceTier), tier => Some(tier);
+        /// The application's own data, kept with the response.
+        metadata(impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>),
+            pairs => Some(texts(pairs));
+        /// The client's own data (Codex).
+        client_metadata(impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>),
+            pairs => Some(texts(pairs));
+        /// A stable id of the person, for abuse detection.
+        safety_identifier(impl Into<String>), id => Some(id.into());
+        /// Older form of `safety_identifier` and `prompt_cache_key`.
+        user(impl Into<String>), user => Some(user.into());
     }
 
     /// The options, to read.
@@ -231,17 +260,21 @@ impl ResponsesRequest {
     /// request is sent.
     pub fn header<K, V>(mut self, name: K, value: V) -> Self
     where
-        K: TryInto<HeaderName>,
+        K: AsRef<str>,
         V: TryInto<HeaderValue>,
     {
-        match (name.try_into(), value.try_into()) {
+        let name = name.as_ref();
+        match (HeaderName::try_from(name), value.try_into()) {
             (Ok(name), Ok(value)) => {
                 self.options.extra_headers.append(name, value);
             }
             (Ok(name), Err(_)) => self.fail(format!(
                 "the header `{name}`: its value has characters that a header may not have"
             )),
-            (Err(_), _) => self.fail("a header's name is not one that HTTP allows".to_owned()),
+            (Err(_), _) => self.fail(format!(
+                "the header `{}`: its name is not one that HTTP allows",
+                error::one_line(name)
+            )),
         }
         self
     }
@@ -263,7 +296,8 @@ impl ResponsesRequest {
         session_headers(SessionHeaders), names => names;
         /// Where the call comes from.
         session_source(SessionSource), source => source;
-        /// Whether a `CompressionLayer` is to compress the body.
+        /// Whether the body is to be compressed. [`Compression::Zstd`] is refused for now: this version has no
+        /// layer that compresses.
         compression(Compression), compression => compression;
         /// The turn that this call belongs to.
         turn_state(TurnState), state => Some(state);
@@ -309,6 +343,12 @@ impl ResponsesRequest {
             Payload::Wrong(_) => None,
         }
     }
+}
+
+fn texts(
+    pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// The request with one field replaced by its wire name: typed still where the types say the same
@@ -380,6 +420,34 @@ mod tests {
     }
 
     #[test]
+    fn the_rarer_members_have_setters_too() {
+        let own = ResponsesRequest::from_body(&json!({"model": "m"})).unwrap();
+        for request in [ResponsesRequest::new("m", "hi"), own] {
+            let body = sent(
+                request
+                    .top_logprobs(3)
+                    .max_tool_calls(4)
+                    .truncation(Truncation::Auto)
+                    .background(true)
+                    .conversation("conv_1")
+                    .prompt_cache_retention("24h".into())
+                    .service_tier(ServiceTier::Flex)
+                    .metadata([("a", "b")])
+                    .client_metadata([("c", "d")])
+                    .safety_identifier("person")
+                    .user("user"),
+            );
+            let expected = json!({"top_logprobs": 3, "max_tool_calls": 4, "truncation": "auto",
+                "background": true, "conversation": "conv_1", "prompt_cache_retention": "24h",
+                "service_tier": "flex", "metadata": {"a": "b"}, "client_metadata": {"c": "d"},
+                "safety_identifier": "person", "user": "user"});
+            for (name, value) in expected.as_object().unwrap() {
+                assert_eq!(body[name], *value, "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn a_known_member_can_be_overridden_by_name() {
         let body = sent(ResponsesRequest::new("m", "hi").set("input", "plain").instructions("i"));
         assert_eq!(body["input"], "plain");
@@ -412,7 +480,7 @@ mod tests {
             error.to_string()
         };
         let request = || ResponsesRequest::new("m", "hi");
-        assert!(problem(request().header("bad name", "x")).contains("name"));
+        assert!(problem(request().header("bad name", "x")).contains("`bad name`"));
         assert!(problem(request().header("x-good", "a\nb")).contains("x-good"));
         let own = ResponsesRequest::from_body(&json!({})).unwrap();
         assert!(problem(own.push("more")).contains("push"));

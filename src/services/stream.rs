@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header, response};
+use http::{Extensions, HeaderMap, StatusCode, header, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -59,6 +59,7 @@ pin_project! {
 struct Refusal {
     status: StatusCode,
     headers: HeaderMap,
+    extensions: Extensions,
     body: BytesMut,
     watchdog: Watchdog,
 }
@@ -206,6 +207,7 @@ impl Refusal {
         Self {
             status: parts.status,
             headers: parts.headers,
+            extensions: parts.extensions,
             body: BytesMut::new(),
             watchdog: Watchdog::new(Some(REFUSAL_TIME)),
         }
@@ -242,9 +244,10 @@ impl Refusal {
         } else {
             Error::from_response(self.status, &self.headers, body)
         };
-        Poll::Ready(match cause {
+        let error = match cause {
             Some(cause) => error.with_source(cause),
             None => error,
-        })
+        };
+        Poll::Ready(error.without_sent(&self.extensions))
     }
 }

@@ -1,5 +1,6 @@
 //! The events of a stream, put together to the response they tell of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
@@ -31,8 +32,12 @@ use crate::model::{
 pub struct ResponseAccumulator {
     /// Its `output` stands for the items once they are asked for.
     response: Response,
-    /// The places of the items in `response.output`, which a server need not count up by one.
-    indexes: Vec<u32>,
+    /// Where in `response.output` the item of an index is: a server need not count up by one.
+    places: HashMap<u32, usize>,
+    /// The index of the last item, and the item looked for last with its place: events come in runs
+    /// of one item.
+    last_index: Option<u32>,
+    recent: Option<(u32, usize)>,
 }
 
 impl ResponseAccumulator {
@@ -58,10 +63,11 @@ impl ResponseAccumulator {
         }
         match event {
             ResponseEvent::OutputItemAdded(event) | ResponseEvent::OutputItemDone(event) => {
-                let place = self.place(event.output_index, event.item.id());
-                match place {
+                match self.place(event.output_index, event.item.id()) {
                     Some(place) => *place = event.item.clone(),
-                    None => self.append(event.output_index, event.item.clone()),
+                    None => {
+                        self.append(event.output_index, event.item.clone());
+                    }
                 }
             }
             ResponseEvent::ContentPartAdded(event) | ResponseEvent::ContentPartDone(event) => {
@@ -133,24 +139,43 @@ impl ResponseAccumulator {
             self.response.output = output;
         } else {
             // A snapshot lists its items without gaps.
-            self.indexes = (0..).take(self.response.output.len()).collect();
+            self.places = (0..).zip(0..self.response.output.len()).collect();
+            self.last_index = (0..).take(self.response.output.len()).last();
+            self.recent = None;
         }
     }
 
-    /// The item at an index, or with an id if there is no index.
-    fn place(&mut self, index: Option<u32>, id: Option<&str>) -> Option<&mut ResponseItem> {
-        let position = match (index, id) {
-            (Some(index), _) => self.indexes.iter().rposition(|known| *known == index),
+    /// Where the item at an index is, or the one with an id if there is no index.
+    fn position(&mut self, index: Option<u32>, id: Option<&str>) -> Option<usize> {
+        match (index, id) {
+            (Some(index), _) => {
+                if let Some((_, place)) = self.recent.filter(|(recent, _)| *recent == index) {
+                    return Some(place);
+                }
+                let place = *self.places.get(&index)?;
+                self.recent = Some((index, place));
+                Some(place)
+            }
             (None, Some(id)) => self.response.output.iter().rposition(|i| i.id() == Some(id)),
             (None, None) => self.response.output.len().checked_sub(1),
-        };
-        self.response.output.get_mut(position?)
+        }
     }
 
-    fn append(&mut self, index: Option<u32>, item: ResponseItem) {
-        let next = self.indexes.last().map_or(0, |last| last.saturating_add(1));
-        self.indexes.push(index.unwrap_or(next));
+    fn place(&mut self, index: Option<u32>, id: Option<&str>) -> Option<&mut ResponseItem> {
+        let position = self.position(index, id)?;
+        self.response.output.get_mut(position)
+    }
+
+    /// Adds an item and says where it is.
+    fn append(&mut self, index: Option<u32>, item: ResponseItem) -> usize {
+        let next = self.last_index.map_or(0, |last| last.saturating_add(1));
+        let index = index.unwrap_or(next);
+        let place = self.response.output.len();
+        self.places.insert(index, place);
+        self.last_index = Some(index);
+        self.recent = Some((index, place));
         self.response.output.push(item);
+        place
     }
 
     /// The item that a delta belongs to. One that was never announced is begun with `new`.
@@ -159,10 +184,11 @@ impl ResponseAccumulator {
         of: Of<'_>,
         new: impl FnOnce() -> ResponseItem,
     ) -> Option<&mut ResponseItem> {
-        if self.place(of.index, of.item).is_none() {
-            self.append(of.index, new());
-        }
-        self.place(of.index, of.item)
+        let position = match self.position(of.index, of.item) {
+            Some(position) => position,
+            None => self.append(of.index, new()),
+        };
+        self.response.output.get_mut(position)
     }
 
     /// A part of a message or of reasoning; one that was never announced is begun with `new`.
@@ -298,6 +324,30 @@ mod tests {
         ]);
         assert_eq!(output[0]["summary"][0]["text"], "Thinking");
         assert_eq!(output[1]["arguments"], "{\"a\":1}");
+    }
+
+    /// With a search from end to end for each event this would take minutes.
+    #[test]
+    fn many_items_that_grow_by_turns_are_found_again() {
+        const ITEMS: u32 = 30_000;
+        let mut response = ResponseAccumulator::new();
+        let mut push = |index: u32, delta: &str| {
+            let event = json!({"type": "response.output_text.delta", "output_index": index,
+                "content_index": 0, "delta": delta});
+            response.push(&serde_json::from_value(event).unwrap());
+        };
+        // Not counted up by one, and not in order.
+        for index in (0..ITEMS).rev() {
+            push(index * 7, "a");
+        }
+        for index in 0..ITEMS {
+            push(index * 7, "b");
+            push((ITEMS - 1 - index) * 7, "c");
+        }
+        let response = response.into_response();
+        assert_eq!(response.output.len(), ITEMS as usize);
+        let text = response.output_text();
+        assert_eq!(text.matches("abc").count() + text.matches("acb").count(), ITEMS as usize);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_core::Stream;
+use futures_core::{FusedStream, Stream};
 use serde::de::DeserializeOwned;
 
 use super::source::EventSource;
@@ -111,6 +111,13 @@ impl<Src: EventSource> Stream for RawEvents<Src> {
             (Some(Err(error)), None) => Some(Err(error)),
             (None, _) => None,
         })
+    }
+}
+
+impl<Src: EventSource> FusedStream for RawEvents<Src> {
+    fn is_terminated(&self) -> bool {
+        // An error may still follow the event that told of it.
+        self.next.is_none() && self.stream.is_terminated()
     }
 }
 

@@ -14,7 +14,9 @@ use super::source::EventSource;
 use http::response;
 
 use crate::error::{self, Error, ErrorKind, Progress};
-use crate::model::{ApiError, ErrorBody, RawJson, RawObject, ResponseEvent, UnknownObject};
+use crate::model::{
+    ApiError, ErrorBody, RawJson, RawObject, ResponseEvent, UnknownObject, status_in,
+};
 use crate::services::{ResponseMeta, TurnState};
 use crate::timer::Watchdog;
 
@@ -136,19 +138,20 @@ impl Core {
                 Message::Last(Ok(event))
             }
             ResponseEvent::Failed(event) => {
-                let error = error::in_stream(event.response.error.as_ref(), "response.failed");
+                let error =
+                    error::in_stream(event.response.error.as_ref(), "response.failed", None);
                 Message::Last(Err(error.with_response(event.response)))
             }
             ResponseEvent::Incomplete(event) => {
                 Message::Last(Err(error::incomplete(event.response)))
             }
             ResponseEvent::Error(event) => {
-                Message::Last(Err(error::in_stream(Some(event.error()), "error")))
+                Message::Last(Err(error::in_stream(Some(event.error()), "error", event.status())))
             }
             event => {
                 // The official clients take any event with an `error` for a failure.
                 if let Some(said) = error_in(&event) {
-                    return Message::Last(Err(error::in_stream(Some(&said), event.kind())));
+                    return Message::Last(Err(error::in_stream(Some(&said), event.kind(), None)));
                 }
                 self.handed_out |= is_content(&event);
                 Message::Event(event)
@@ -175,7 +178,8 @@ impl Core {
             member("error") || !member("type")
         });
         if let Some(said) = said {
-            return Message::Last(Err(error::in_stream(Some(said.error()), "error")));
+            let status = said.members().get("status").and_then(status_in);
+            return Message::Last(Err(error::in_stream(Some(said.error()), "error", status)));
         }
         if self.settings.lenient {
             self.skipped += 1;

@@ -245,7 +245,9 @@ impl<Src: EventSource> ResponseStream<Src> {
                         Ok(event) => core.ready.push_back(event),
                         Err(error) => {
                             core.ready.clear();
-                            return Poll::Ready(Some(Err(error.in_stream(core.progress()))));
+                            let error = error.in_stream(core.progress());
+                            let error = error.without_sent(core.meta.extensions());
+                            return Poll::Ready(Some(Err(error)));
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_core::Stream;
+use futures_core::{FusedStream, Stream};
 
 use super::source::EventSource;
 use super::stream::ResponseStream;
@@ -90,6 +90,12 @@ impl<Src: EventSource> Stream for TextStream<Src> {
                 None => None,
             });
         }
+    }
+}
+
+impl<Src: EventSource> FusedStream for TextStream<Src> {
+    fn is_terminated(&self) -> bool {
+        self.stream.is_terminated()
     }
 }
 

@@ -102,8 +102,11 @@ pub(crate) fn classify(err: &(dyn StdError + 'static)) -> Option<(ErrorKind, Sta
             }
         } else if let Some(found) = of_http2(cause) {
             return Some(found);
-        } else if known.is_none() {
-            known = cause.downcast_ref().and_then(of_io);
+        } else if let Some(found) = cause.downcast_ref().and_then(of_io) {
+            // hyper tells of broken framing in a body by such an error alone.
+            if known.is_none() || found.0 == ErrorKind::Protocol {
+                known = Some(found);
+            }
         }
     }
     known
@@ -162,6 +165,7 @@ fn of_io(err: &io::Error) -> Option<(ErrorKind, Stage)> {
         Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof => {
             Some((ErrorKind::Transport, Stage::Unknown))
         }
+        Io::InvalidData | Io::InvalidInput => Some((ErrorKind::Protocol, Stage::Unknown)),
         _ => None,
     }
 }

@@ -176,9 +176,8 @@ async fn headers_of_options_replace_extra_headers_and_extra_headers_replace_defa
 }
 
 #[tokio::test]
-async fn session_headers_have_three_spellings_and_the_callers() {
+async fn session_headers_have_two_spellings_and_the_callers() {
     for (names, session, thread) in [
-        (SessionHeaders::CONVERSATION, "session_id", "thread_id"),
         (SessionHeaders::UNDERSCORE, "session_id", "thread_id"),
         (SessionHeaders::HYPHEN, "session-id", "thread-id"),
         (

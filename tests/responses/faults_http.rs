@@ -152,3 +152,17 @@ async fn a_body_that_breaks_does_not_hide_the_status() {
     assert_eq!(error.retry_after().unwrap().as_secs(), 7);
     assert_eq!(error.chain().last().unwrap().to_string(), "connection reset");
 }
+
+#[tokio::test]
+async fn a_long_api_error_that_is_cut_keeps_its_code_and_shows_no_broken_json() {
+    let long = "too long ".repeat(20_000);
+    let error = json!({"error": {"code": "context_length_exceeded", "message": long}});
+    let error = refused(400, &[], error.to_string()).await;
+    assert_eq!(error.kind(), ErrorKind::ContextWindow);
+    assert_eq!(error.code(), Some("context_length_exceeded"));
+    assert!(error.message().starts_with("too long too long"), "{error}");
+    let input = json!({"input": long, "error": {"message": "m"}});
+    let error = refused(400, &[], input.to_string()).await;
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert!(!error.message().contains('{'), "{error}");
+}

@@ -324,3 +324,31 @@ async fn an_empty_item_list_at_the_end_keeps_the_finished_items() {
     let response = stream(&[], body).await.final_response().await.unwrap();
     assert_eq!(response.output_text(), "Hello");
 }
+
+#[tokio::test]
+async fn an_error_event_may_carry_the_status_it_stands_for() {
+    let said = |code: &str| json!({"message": "m", "code": code});
+    for (status, code, kind, retryable) in [
+        (429, "unheard_of", ErrorKind::RateLimited, true),
+        (429, "insufficient_quota", ErrorKind::Quota, false),
+        (400, "unheard_of", ErrorKind::InvalidRequest, false),
+        (401, "unheard_of", ErrorKind::Auth, false),
+        (529, "unheard_of", ErrorKind::Overloaded, true),
+        (503, "slow_down", ErrorKind::Overloaded, false),
+    ] {
+        for event in [
+            json!({"type": "error", "status": status, "error": said(code)}),
+            json!({"type": "error", "status": status, "code": code, "message": "m"}),
+            json!({"status": status, "error": said(code)}),
+        ] {
+            let error = error_of(sse(&[created(), event.clone()])).await;
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{event}");
+            assert_eq!(error.status().map(|found| found.as_u16()), Some(status), "{event}");
+        }
+    }
+    for odd in [json!(200), json!(99999), json!("429"), json!(null)] {
+        let event = json!({"type": "error", "status": odd, "error": said("unheard_of")});
+        let error = error_of(sse(&[event])).await;
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Server, None), "{odd}");
+    }
+}

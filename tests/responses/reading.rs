@@ -235,3 +235,18 @@ async fn usage_of_another_shape_does_not_fail_the_response() {
     let kept: Value = end.response.extra.get("usage").unwrap().parse().unwrap();
     assert_eq!(kept["input_tokens"], "many");
 }
+
+#[tokio::test]
+async fn texts_and_raw_events_tell_that_they_are_over() {
+    let mut pieces = stream(&[], sse(&[delta("a"), completed()])).await.text();
+    assert!(!pieces.is_terminated());
+    assert_eq!(pieces.next().await.unwrap().unwrap(), "a");
+    assert!(pieces.next().await.is_none());
+    assert!(pieces.is_terminated());
+    let end = failed(json!({"code": "insufficient_quota", "message": "m"}));
+    let mut events = stream(&[], sse(&[end])).await.into_raw();
+    assert!(events.next().await.unwrap().is_ok());
+    assert!(!events.is_terminated(), "the error is still to come");
+    assert!(events.next().await.unwrap().is_err());
+    assert!(events.is_terminated());
+}

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 
+use http::StatusCode;
 use serde::de::{self, MapAccess};
 use serde::ser::SerializeMap;
 
 use super::Payload;
 use crate::model::wire::{self, IdCache, Omit, WireStruct};
-use crate::model::{ApiError, ErrorBody, Extra};
+use crate::model::{ApiError, ErrorBody, Extra, RawJson};
 
 /// The stream failed (`error`).
 ///
@@ -68,6 +69,12 @@ impl ErrorEvent {
         self.error.kind.as_deref()
     }
 
+    /// The HTTP status that the failure stands for, where the server tells it (`status`).
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.members.get("status").and_then(status_in)
+    }
+
     /// Position in the stream.
     #[must_use]
     pub fn sequence_number(&self) -> Option<u64> {
@@ -81,6 +88,11 @@ impl ErrorEvent {
             members,
         }
     }
+}
+
+/// A status among the members of an error: a number.
+pub(crate) fn status_in(raw: &RawJson) -> Option<StatusCode> {
+    StatusCode::from_u16(raw.parse().ok()?).ok()
 }
 
 impl From<ErrorBody> for ErrorEvent {
