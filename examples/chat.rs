@@ -20,6 +20,16 @@ use tower_openai::{BoxError, Client, Error};
 
 const MODEL: &str = "gpt-5.2";
 
+const USAGE: &str = "\
+usage: chat [PROMPT...]
+
+Answers PROMPT, or what stands on stdin. On a terminal and without PROMPT it is
+a conversation; an empty line ends it.
+
+OPENAI_API_KEY or OPENAI_BASE_URL choose the API; without them an embedded
+server answers.
+";
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match chat().await {
@@ -41,6 +51,9 @@ async fn main() -> ExitCode {
 }
 
 async fn chat() -> Result<(), BoxError> {
+    if std::env::args().nth(1).is_some_and(|first| first == "--help" || first == "-h") {
+        return Ok(show(USAGE)?);
+    }
     // Held to the end: dropping the embedded server stops it.
     let (client, _server) = connect().await?;
     let prompt = std::env::args().skip(1).collect::<Vec<_>>().join(" ");

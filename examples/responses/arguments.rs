@@ -21,6 +21,7 @@ usage: responses [OPTIONS] [PROMPT...]
   --api-key KEY             the key                          [env: OPENAI_API_KEY]
   --model M                 the model                        [default: gpt-5.2]
   --body FILE|-             the request's JSON, sent as it is with \"stream\": true;
+                            (of a repeated key the last one counts);
                             --model and PROMPT replace its model and input
   --header 'K: V'           a further header; may be repeated
   --progress-timeout-ms N   the longest wait between two events; 0 is off

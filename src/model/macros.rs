@@ -8,6 +8,37 @@
 //!   an object of their `type` is read as unknown.
 //! - `open_enum!`: a string with known values, with an `Other` arm.
 
+use std::fmt;
+
+/// A field as `Debug` shows it: of opaque text the length only.
+pub(crate) struct Shown<'a, T>(pub(crate) &'static str, pub(crate) &'a T);
+
+impl<T: fmt::Debug> fmt::Debug for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, value) = self;
+        let is_base64 = |text: &str| {
+            let sign = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+            text.len() > 64 && text.as_bytes().iter().all(sign)
+        };
+        let is_opaque: &dyn Fn(&str) -> bool = match *name {
+            "encrypted_content" | "file_data" | "partial_image_b64" => &|_| true,
+            "image_url" => &|text| text.starts_with("data:"),
+            // Of an image; the results of other calls are for people.
+            "result" => &is_base64,
+            _ => return value.fmt(f),
+        };
+        // A text or an optional text; of other types the name says nothing.
+        let text = format!("{value:?}");
+        let rest = text.strip_prefix("Some(").unwrap_or(&text).strip_prefix('"');
+        match rest.and_then(|rest| rest.rsplit_once('"')) {
+            Some((text, _)) if is_opaque(text) => {
+                write!(f, "[{} bytes]", text.len())
+            }
+            _ => value.fmt(f),
+        }
+    }
+}
+
 macro_rules! wire_struct {
     (
         $(#[$meta:meta])*
@@ -16,7 +47,7 @@ macro_rules! wire_struct {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, PartialEq)]
         #[non_exhaustive]
         $vis struct $name {
             $($(#[$field_meta])* pub $field: $ty,)*
@@ -103,6 +134,15 @@ macro_rules! wire_struct {
                         }
                     )*
                     wire::write_extra::<Self, M>(map, &self.extra, omit)
+                }
+            }
+
+            impl std::fmt::Debug for $name {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.debug_struct(stringify!($name))
+                        $(.field(stringify!($field), &macros::Shown(stringify!($field), &self.$field)))*
+                        .field("extra", &self.extra)
+                        .finish()
                 }
             }
 

@@ -13,6 +13,11 @@
 //! - **Errors name the place.** A known object with a bad body is refused with the type and the member
 //!   in the message.
 //!
+//! `Debug` shows what the types hold, prompts and the outputs of tools included: they are the
+//! caller's own data, and secrets among them are the caller's to keep out of logs. Reasoning that
+//! the server has encrypted, and the data of images and files, show as their length. Credentials
+//! have no place in these types.
+//!
 //! ```
 //! use tower_openai::model::ResponseItem;
 //!

@@ -25,6 +25,8 @@ const RAW_TOKEN: &str = "$serde_json::private::RawValue";
 /// anything else (a `serde_json::Value`, or serde's own buffer inside an untagged enum) works too
 /// and keeps the value, not its spelling.
 ///
+/// It is one value, so it cannot be written as a `#[serde(flatten)]` field: use [`RawObject`] there.
+///
 /// ```
 /// use tower_openai::model::RawJson;
 ///
@@ -398,6 +400,23 @@ mod tests {
     fn the_last_of_equal_names_stays() {
         let object: RawObject = serde_json::from_str(r#"{"a":1,"b":2,"a":3,"c":4}"#).unwrap();
         assert_eq!(serde_json::to_string(&object).unwrap(), r#"{"b":2,"a":3,"c":4}"#);
+    }
+
+    #[test]
+    fn an_object_can_be_flattened_and_a_raw_value_cannot() {
+        #[derive(Serialize, Deserialize)]
+        struct Around<T> {
+            a: u8,
+            #[serde(flatten)]
+            rest: T,
+        }
+
+        let text = r#"{"a":1,"b":{"c":2}}"#;
+        let object: Around<RawObject> = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&object).unwrap(), text);
+        let raw: Around<RawJson> = serde_json::from_str(text).unwrap();
+        assert_eq!(raw.rest.as_str(), r#"{"b":{"c":2}}"#);
+        assert_ne!(serde_json::to_string(&raw).unwrap_or_default(), text);
     }
 
     #[test]

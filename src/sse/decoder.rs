@@ -167,7 +167,8 @@ impl Decoder {
     /// Feeds the next bytes of the stream.
     ///
     /// Best called when [`next_event`](Self::next_event) has said that there is none: what is left
-    /// of an earlier chunk is otherwise joined with this one by a copy.
+    /// of an earlier chunk is otherwise joined with this one by a copy. The limits are about lines
+    /// and events as they are read: what is pushed and not read is kept, however much it is.
     pub fn push(&mut self, chunk: Bytes) {
         self.chunk = match self.chunk.get(self.pos..) {
             None | Some([]) => chunk,
@@ -301,6 +302,7 @@ impl Decoder {
         if self.id_changed {
             self.id_changed = false;
             self.last_event_id = text(&self.id).into_owned();
+            clear(&mut self.id);
         }
         if matches!(self.data, Value::Absent) {
             self.clear_event();
@@ -395,6 +397,9 @@ impl Decoder {
 
     fn clear_event(&mut self) {
         self.name = Value::Absent;
+        if self.name_buffer.capacity() > KEEP {
+            self.name_buffer = Vec::new();
+        }
         self.retry = None;
         if matches!(self.data, Value::Buffer(_)) {
             clear(&mut self.data_buffer);
@@ -568,5 +573,17 @@ mod tests {
         decoder.push("\n\n".into());
         assert_eq!(events(&mut decoder)[0].1.len(), 1 << 20);
         assert!(decoder.line.capacity() + decoder.data_buffer.capacity() <= 2 * KEEP);
+        // The same of a large name and a large id.
+        for field in ["event: ", "id: "] {
+            decoder.push(field.into());
+            assert!(decoder.next_event().unwrap().is_none());
+            decoder.push(Bytes::from(vec![b'x'; 16 * 1024]));
+            assert!(decoder.next_event().unwrap().is_none());
+            decoder.push("\ndata: 1\n\n".into());
+            assert_eq!(events(&mut decoder).len(), 1, "{field}");
+        }
+        assert_eq!(decoder.last_event_id().len(), 16 * 1024);
+        let kept = [&decoder.name_buffer, &decoder.id, &decoder.line].map(Vec::capacity);
+        assert!(kept.iter().all(|kept| *kept <= KEEP), "{kept:?}");
     }
 }

@@ -38,6 +38,15 @@ async fn chat_answers_a_prompt_from_arguments_or_stdin() {
 }
 
 #[tokio::test]
+async fn chat_says_how_it_is_used() {
+    for flag in ["--help", "-h"] {
+        let ran = run(example("chat", &[flag])).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert!(ran.out.starts_with("usage: chat"), "{}", ran.out);
+    }
+}
+
+#[tokio::test]
 async fn chat_asks_the_server_of_the_environment() {
     let server = Server::start().await.unwrap();
     let chat = || {

@@ -258,3 +258,25 @@ fn very_many_members_take_linear_time() {
         assert_eq!(serde_json::to_string(&thing).unwrap().len(), text.len());
     }
 }
+
+#[test]
+fn opaque_text_shows_as_its_length() {
+    let shown = |item: serde_json::Value| {
+        let item: crate::model::ResponseItem = serde_json::from_value(item).unwrap();
+        format!("{item:?} {item:#?}")
+    };
+    let content =
+        |part: serde_json::Value| json!({"type": "message", "role": "user", "content": [part]});
+    for item in [
+        json!({"type": "reasoning", "summary": [], "encrypted_content": "OPAQUE="}),
+        json!({"type": "image_generation_call", "id": "i", "status": "completed",
+            "result": "OPAQUE".repeat(20)}),
+        content(json!({"type": "input_image", "image_url": "data:image/png;base64,OPAQUE="})),
+        content(json!({"type": "input_file", "file_data": "OPAQUE="})),
+    ] {
+        let text = shown(item);
+        assert!(!text.contains("OPAQUE") && text.contains(" bytes]"), "{text}");
+    }
+    let url = shown(content(json!({"type": "input_image", "image_url": "https://x.test/1"})));
+    assert!(url.contains("https://x.test/1"), "{url}");
+}
