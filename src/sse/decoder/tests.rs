@@ -1,0 +1,109 @@
+use super::*;
+
+fn events(decoder: &mut Decoder) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    while let Some(event) = decoder.next_event().unwrap() {
+        out.push((event.name().into_owned(), event.data().into_owned()));
+    }
+    out
+}
+
+#[test]
+fn an_event_inside_one_chunk_is_not_copied() {
+    let chunk = Bytes::from_static(b"event: a\ndata: one\n\ndata: two\n\n");
+    let inside = chunk.as_ptr_range();
+    let mut decoder = Decoder::new();
+    decoder.push(chunk);
+    let mut seen = 0;
+    while let Some(event) = decoder.next_event().unwrap() {
+        assert!(inside.contains(&event.data_bytes().as_ptr()));
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn a_chunk_is_let_go_when_it_is_read() {
+    let chunk = Bytes::from("data: one\n\ndata: tw".to_owned());
+    let mut decoder = Decoder::new();
+    decoder.push(chunk.clone());
+    assert_eq!(events(&mut decoder).len(), 1);
+    assert!(chunk.is_unique(), "the transport may use its buffer again");
+}
+
+#[test]
+fn a_chunk_goes_with_its_last_event() {
+    let chunk = Bytes::from("data: 1\n\ndata: 2\n\n".to_owned());
+    let mut decoder = Decoder::new();
+    decoder.push(chunk.clone());
+    for last in [false, true] {
+        assert!(decoder.next_event().unwrap().is_some());
+        decoder.done_with_event();
+        assert_eq!(chunk.is_unique(), last);
+    }
+    assert!(decoder.next_event().unwrap().is_none());
+}
+
+#[test]
+fn pushing_early_loses_nothing() {
+    let mut decoder = Decoder::new();
+    for piece in ["event: n\nda", "ta: 1\n\ndata: 2\n", "data: 3\n\n", "data: 4\n\n"] {
+        decoder.push(Bytes::from_static(piece.as_bytes()));
+    }
+    let found: Vec<_> = events(&mut decoder).into_iter().map(|(_, data)| data).collect();
+    assert_eq!(found, ["1", "2\n3", "4"]);
+}
+
+#[test]
+fn limits_are_errors_that_stay() {
+    let mut decoder = Decoder::with_limits(Limits::uniform(16));
+    decoder.push("data: 0123456789abcdef".into());
+    let error = decoder.next_event().unwrap_err();
+    assert_eq!(error.limit(), 16);
+    assert_eq!(decoder.next_event().unwrap_err(), error);
+
+    let mut decoder = Decoder::with_limits(Limits { line: 16, event: 20 });
+    for _ in 0..2 {
+        decoder.push("data: 012345678\n".into());
+        assert!(decoder.next_event().unwrap().is_none());
+    }
+    decoder.push("data: 012345678\n".into());
+    assert!(decoder.next_event().unwrap_err().to_string().contains("event"));
+}
+
+#[test]
+fn comments_without_an_end_do_not_pile_up() {
+    let mut decoder = Decoder::with_limits(Limits::uniform(64));
+    for _ in 0..1000 {
+        decoder.push(": still here\n".into());
+        assert!(decoder.next_event().unwrap().is_none());
+    }
+    decoder.push("data: x\n\n".into());
+    assert_eq!(events(&mut decoder).len(), 1);
+}
+
+#[test]
+fn buffers_shrink_after_a_large_event() {
+    let mut decoder = Decoder::new();
+    decoder.push("data: ".into());
+    assert!(decoder.next_event().unwrap().is_none());
+    for _ in 0..64 {
+        decoder.push(Bytes::from(vec![b'x'; 16 * 1024]));
+        assert!(decoder.next_event().unwrap().is_none());
+    }
+    decoder.push("\n\n".into());
+    assert_eq!(events(&mut decoder)[0].1.len(), 1 << 20);
+    assert!(decoder.line.capacity() + decoder.data_buffer.capacity() <= 2 * KEEP);
+    // The same of a large name and a large id.
+    for field in ["event: ", "id: "] {
+        decoder.push(field.into());
+        assert!(decoder.next_event().unwrap().is_none());
+        decoder.push(Bytes::from(vec![b'x'; 16 * 1024]));
+        assert!(decoder.next_event().unwrap().is_none());
+        decoder.push("\ndata: 1\n\n".into());
+        assert_eq!(events(&mut decoder).len(), 1, "{field}");
+    }
+    assert_eq!(decoder.last_event_id().len(), 16 * 1024);
+    let kept = [&decoder.name_buffer, &decoder.id, &decoder.line].map(Vec::capacity);
+    assert!(kept.iter().all(|kept| *kept <= KEEP), "{kept:?}");
+}
