@@ -83,12 +83,12 @@ mod clock {
         }
 
         fn poll_limit(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<Elapsed> {
-            let look = (limit / LOOKS).max(Duration::from_millis(1));
+            let look = || (limit / LOOKS).max(Duration::from_millis(1));
             let timer = match &mut self.timer {
                 Some(timer) => timer,
                 None => {
                     self.progressed = false;
-                    self.timer.insert(Box::pin(Timer::new(Instant::now(), look.min(limit))))
+                    self.timer.insert(Box::pin(Timer::new(Instant::now(), look().min(limit))))
                 }
             };
             loop {
@@ -99,7 +99,7 @@ mod clock {
                     *self = Self::new(None);
                     return Poll::Ready(Elapsed { limit, waited });
                 }
-                timer.as_mut().look_at(now + look.min(limit - waited));
+                timer.as_mut().look_at(now + look().min(limit - waited));
             }
         }
     }

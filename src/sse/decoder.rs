@@ -203,6 +203,9 @@ impl Decoder {
             self.handed_out = false;
             self.clear_event();
         }
+        if self.chunk.is_empty() {
+            return Ok(false);
+        }
         let result = self.read_lines();
         self.failed = result.err();
         result
