@@ -22,13 +22,23 @@ use support::server::{self, Answer, IMAGES, PACED_STREAMS};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-/// The streams that come as fast as they are read.
-const FLOWING: [(&str, Answer); 4] = [
-    ("one event per chunk", Answer::EventChunks),
-    ("blocks of 16 KiB", Answer::Blocks16),
-    ("blocks of 64 KiB", Answer::Blocks64),
-    ("images of 1 MiB", Answer::Images),
+/// The streams that come as fast as they are read, and who reads them.
+const FLOWING: [(&str, Answer, Reader); 5] = [
+    ("one event per chunk", Answer::EventChunks, Reader::Task),
+    ("one event per chunk, read in `block_on`", Answer::EventChunks, Reader::Main),
+    ("blocks of 16 KiB", Answer::Blocks16, Reader::Task),
+    ("blocks of 64 KiB", Answer::Blocks64, Reader::Task),
+    ("images of 1 MiB", Answer::Images, Reader::Task),
 ];
+
+#[derive(Clone, Copy)]
+enum Reader {
+    /// A task, as in a server.
+    Task,
+    /// The future that `block_on` runs, as in a program's `main`: waking it takes a system call,
+    /// and hyper wakes the reader once per chunk.
+    Main,
+}
 
 /// Where the two drains stand among the contenders.
 const ADAPTIVE: usize = 0;
@@ -56,9 +66,9 @@ fn main() {
     );
     println!("| stream | client | CPU | wall | x hyper | x hyper, 16 KiB |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    for (title, answer) in FLOWING {
+    for (title, answer, reader) in FLOWING {
         if title.contains(&wanted) {
-            print(title, &bench.flowing(answer));
+            print(title, &bench.flowing(answer, reader));
         }
     }
     if "200 paced streams".contains(&wanted) {
@@ -96,36 +106,42 @@ struct Bench {
 
 impl Bench {
     /// One stream after the other, as fast as they come.
-    fn flowing(&self, answer: Answer) -> Rounds {
+    fn flowing(&self, answer: Answer, reader: Reader) -> Rounds {
         let units = if answer == Answer::Images { IMAGES } else { Expected::of(answer).events() };
-        measure::both_clocks(units, self.contenders(answer))
+        measure::both_clocks(units, self.contenders(answer, reader))
     }
 
-    fn contenders(&self, answer: Answer) -> Vec<Contender<'_>> {
+    fn contenders(&self, answer: Answer, reader: Reader) -> Vec<Contender<'_>> {
         let mut contenders = vec![
-            self.contender::<Drain>(answer),
-            self.contender::<DrainFixed>(answer),
-            self.contender::<OursStack>(answer),
-            self.contender::<OursPreset>(answer),
-            self.contender::<WithSseStream>(answer),
+            self.contender::<Drain>(answer, reader),
+            self.contender::<DrainFixed>(answer, reader),
+            self.contender::<OursStack>(answer, reader),
+            self.contender::<OursPreset>(answer, reader),
+            self.contender::<WithSseStream>(answer, reader),
         ];
         // Quadratic in the length of a line: 30 ms and more for an image.
         if answer != Answer::Images {
-            contenders.push(self.contender::<WithEventsource>(answer));
+            contenders.push(self.contender::<WithEventsource>(answer, reader));
         }
         contenders
     }
 
-    /// Runs a future as a task: waking what `block_on` itself runs takes a system call.
-    fn run<F: Future<Output: Send> + Send + 'static>(&self, future: F) -> F::Output {
-        self.runtime.block_on(self.runtime.spawn(future)).expect("no panic")
+    fn run<F>(&self, reader: Reader, future: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        match reader {
+            Reader::Task => self.runtime.block_on(self.runtime.spawn(future)).expect("no panic"),
+            Reader::Main => self.runtime.block_on(future),
+        }
     }
 
     /// One client on one stream, again and again, with nothing else in the process.
     fn profile(&self, args: &[String]) {
         let [stream, client, times] = args else { panic!("profile <stream> <client> <times>") };
-        let stream = FLOWING.iter().find(|(title, _)| title.contains(stream));
-        let mut contenders = self.contenders(stream.expect("a stream of this name").1);
+        let stream = FLOWING.iter().find(|(title, ..)| title.contains(stream));
+        let (_, answer, reader) = *stream.expect("a stream of this name");
+        let mut contenders = self.contenders(answer, reader);
         let contender = contenders.iter_mut().find(|contender| contender.name.contains(client));
         let contender = contender.expect("a client of this name");
         for _ in 0..times.parse().expect("a number") {
@@ -133,10 +149,10 @@ impl Bench {
         }
     }
 
-    fn contender<C: Client>(&self, answer: Answer) -> Contender<'_> {
+    fn contender<C: Client>(&self, answer: Answer, reader: Reader) -> Contender<'_> {
         let expected = Expected::of(answer);
         let client = C::new(&self.origin, answer);
-        Contender::new(C::NAME, move || self.run(client.clone().read_all(1, expected)))
+        Contender::new(C::NAME, move || self.run(reader, client.clone().read_all(1, expected)))
     }
 
     /// Many streams at once with one event at a time.
@@ -163,7 +179,7 @@ impl Bench {
     fn paced_contender<C: Client>(&self) -> (&'static str, PacedRound<'_>) {
         let expected = Expected::of(Answer::Paced);
         let client = C::new(&self.origin, Answer::Paced);
-        (C::NAME, Box::new(move || self.run(paced_round(client.clone(), expected))))
+        (C::NAME, Box::new(move || self.run(Reader::Task, paced_round(client.clone(), expected))))
     }
 
     /// How many connections the server has seen: few, if they were used again.
