@@ -9,6 +9,10 @@
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
 //! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
+//! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
+//! | `Deadline` | request | `TotalTimeoutLayer` | `RetryLayer`, which never waits past it | no deadline |
+//! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
 //! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
 //! ```
@@ -24,10 +28,14 @@
 //! [`AuthLayer`]: crate::layers::AuthLayer
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Extensions, HeaderValue, Uri};
+use http::{Extensions, HeaderValue, StatusCode, Uri};
+
+use crate::ErrorKind;
+use crate::sse::StreamObserver;
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///
@@ -153,6 +161,109 @@ impl StreamIdleTimeout {
     /// The limit; `None` is off.
     pub const fn limit(self) -> Option<Duration> {
         self.0
+    }
+}
+
+/// On a request: which attempt of its call it is, counted from 1.
+///
+/// Absent, it is the first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(NonZeroU32);
+
+impl Attempt {
+    /// The first attempt.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// The attempt that a request with these extensions is.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or(Self::FIRST)
+    }
+
+    /// Its number, from 1.
+    pub const fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The attempt after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// On a request: when its whole call must be over, retries and body included.
+///
+/// Absent, there is no such moment.
+#[cfg(feature = "timeout")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(tokio::time::Instant);
+
+#[cfg(feature = "timeout")]
+impl Deadline {
+    /// At `instant`.
+    pub const fn at(instant: tokio::time::Instant) -> Self {
+        Self(instant)
+    }
+
+    /// The moment.
+    pub const fn instant(self) -> tokio::time::Instant {
+        self.0
+    }
+}
+
+/// Why a call is tried once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetryReason {
+    /// The answer's status.
+    Status(StatusCode),
+    /// There was no answer, for an error of this kind.
+    Error(ErrorKind),
+}
+
+impl fmt::Display for RetryReason {
+    /// `status 503`, `connect`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {}", status.as_u16()),
+            Self::Error(kind) => kind.fmt(f),
+        }
+    }
+}
+
+/// On a request: the call that telemetry watches, for those who know what it cannot see.
+#[derive(Clone)]
+pub(crate) struct WatchedCall(pub(crate) Arc<dyn CallWatcher>);
+
+/// What layers inside telemetry report to it.
+pub(crate) trait CallWatcher: Send + Sync {
+    /// `failed` has failed; another attempt follows after `delay`.
+    fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason);
+}
+
+/// On a response: who hears of its events and its end.
+///
+/// Absent, nobody does.
+#[derive(Clone)]
+pub struct StreamObservers(Arc<[Arc<dyn StreamObserver>]>);
+
+impl StreamObservers {
+    /// Adds an observer behind those that are there already.
+    pub fn add(extensions: &mut Extensions, observer: Arc<dyn StreamObserver>) {
+        let others = extensions.remove::<Self>();
+        let others = others.iter().flat_map(|others| others.0.iter().cloned());
+        let all = others.chain([observer]).collect();
+        extensions.insert(Self(all));
+    }
+
+    pub(crate) fn all(&self) -> Arc<[Arc<dyn StreamObserver>]> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamObservers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StreamObservers").field(&self.0.len()).finish()
     }
 }
 

@@ -17,7 +17,7 @@ use super::options::TurnState;
 use super::request::ResponsesRequest;
 use super::responses::Responses;
 use crate::error;
-use crate::sse::{ResponseStream, SseSource, StreamSettings};
+use crate::sse::{Audience, ResponseStream, SseSource, StreamEnd, StreamSettings};
 use crate::timer::Watchdog;
 use crate::{BoxError, Error, RequestBody};
 
@@ -60,6 +60,7 @@ struct Refusal {
     status: StatusCode,
     headers: HeaderMap,
     extensions: Extensions,
+    audience: Audience,
     body: BytesMut,
     watchdog: Watchdog,
 }
@@ -111,6 +112,7 @@ where
                 }
                 StateProj::Collecting { body, refusal } => {
                     let error = ready!(refusal.poll_read(body, cx));
+                    refusal.audience.end(StreamEnd::Error(&error));
                     state.set(State::Done);
                     return Poll::Ready(Err(error));
                 }
@@ -207,6 +209,7 @@ impl Refusal {
         Self {
             status: parts.status,
             headers: parts.headers,
+            audience: Audience::open(&parts.extensions),
             extensions: parts.extensions,
             body: BytesMut::new(),
             watchdog: Watchdog::new(Some(REFUSAL_TIME)),

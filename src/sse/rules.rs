@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::decoder::SseEvent;
 use super::event::EventDecoder;
+use super::observer::Audience;
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
 use super::source::EventSource;
@@ -39,6 +40,7 @@ pub(super) struct Core {
     pub(super) sequence_number: Option<u64>,
     /// Content has been handed out.
     handed_out: bool,
+    pub(super) audience: Audience,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +71,7 @@ impl Core {
             ready: side_channel::in_head(&head.headers),
             side_channel: SideChannel::new(&head.headers, turn_state),
             watchdog: Watchdog::new(first),
+            audience: Audience::open(&head.extensions),
             meta: ResponseMeta::new(head),
             settings,
             decoder: EventDecoder::default(),

@@ -183,7 +183,18 @@ impl<Src: EventSource> ResponseStream<Src> {
 
     /// Polls for the next event. With `raw`, the data of the event goes there too, and what is said
     /// beside the answer is left out.
+    #[inline]
     pub(super) fn poll_event(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        raw: Option<&mut Option<RawJson>>,
+    ) -> Poll<Option<Result<ResponseEvent, Error>>> {
+        let polled = self.as_mut().poll_unobserved(cx, raw);
+        self.project().core.audience.tell(&polled);
+        polled
+    }
+
+    fn poll_unobserved(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut raw: Option<&mut Option<RawJson>>,
