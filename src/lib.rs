@@ -93,7 +93,8 @@
 //! ```
 //!
 //! A limit of tower's, such as this `concurrency_limit`, ends when the response's head has come; the
-//! stream that follows is bounded by [`StreamTimeouts`](extensions::StreamTimeouts). The order of the layers and the reasons for it are told
+//! stream that follows is bounded by [`InFlightLimitLayer`](layers::InFlightLimitLayer), and in time
+//! by [`StreamTimeouts`](extensions::StreamTimeouts). The order of the layers and the reasons for it are told
 //! in [`layers`]; what layers tell each other, in [`extensions`].
 //!
 //! # Just parse SSE

@@ -44,6 +44,7 @@ pub mod auth;
 pub mod head_timeout;
 #[cfg(feature = "timeout")]
 pub mod idle_timeout;
+pub mod in_flight;
 pub mod provider;
 mod refusal;
 #[cfg(feature = "timeout")]
@@ -54,6 +55,7 @@ pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
 pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
 #[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
+pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
 #[cfg(feature = "timeout")]
 pub use self::total_timeout::{
