@@ -45,7 +45,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder};
 
 use crate::env::{EnvSource, ProcessEnv};
-use crate::layers::{ApiKey, AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+use crate::extensions::StreamTimeouts;
+use crate::layers::{
+    ApiKey, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer, ProviderLayer, TotalTimeoutLayer,
+};
 use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::services::Responses;
@@ -136,13 +139,13 @@ type Wrap = Box<dyn FnOnce(BoxHttpService) -> BoxHttpService + Send>;
 /// Settings of a [`Client`].
 ///
 /// Without a provider it is OpenAI's API, without a credential its requests are anonymous. The
-/// default limits: 10 s to connect, 300 s between bytes, 300 s between events.
+/// default limits: 10 s to connect, 60 s for a response head, 300 s between bytes, 300 s between
+/// events.
 #[derive(Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
     credential: Option<Setting<Credential>>,
-    idle_timeout: Option<Duration>,
     stream: StreamSettings,
     item_ids: Option<ItemIds>,
     transport: Option<Assemble>,
@@ -221,16 +224,27 @@ impl ClientBuilder {
         Ok(self)
     }
 
-    /// The longest silence of a response body in bytes, heartbeats included; 300 s by default, zero
-    /// is off.
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.idle_timeout = Some(limit);
+    /// How long calls may wait, on each of the
+    /// [clocks](StreamTimeouts#which-clock-is-which). Limits that are unset stay as they are. An
+    /// endpoint or a request can have its own.
+    ///
+    /// Default: 60 s for a head, 300 s between bytes, 300 s between events; the first event and the
+    /// whole call have no limit.
+    pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
+        self.stream.timeouts = timeouts.or(self.stream.timeouts);
         self
     }
 
-    /// How response streams behave: event timeouts, limits, leniency.
+    /// The longest silence of a response body in bytes, heartbeats included,
+    /// [`StreamTimeouts::idle`]; 300 s by default, zero is off.
+    pub fn idle_timeout(self, limit: Duration) -> Self {
+        self.timeouts(StreamTimeouts::new().idle(limit))
+    }
+
+    /// How response streams behave: limits, leniency, timeouts. Timeouts that are unset stay as they
+    /// are.
     pub fn stream_settings(mut self, settings: StreamSettings) -> Self {
-        self.stream = settings;
+        self.stream = settings.after(self.stream);
         self
     }
 
@@ -323,8 +337,7 @@ impl ClientBuilder {
             true => ItemIds::WhenStored,
             false => ItemIds::Keep,
         });
-        let idle_timeout = self.idle_timeout.unwrap_or(IDLE_TIMEOUT);
-        let preset = Preset { provider, credential, idle_timeout };
+        let preset = Preset { provider, credential, timeouts: self.stream.timeouts };
         let stack = match (self.transport, self.hyper_only) {
             (None, _) => preset.assemble(self.hyper.build()?),
             (Some(assemble), None) => assemble(preset),
@@ -345,7 +358,6 @@ impl fmt::Debug for ClientBuilder {
         f.debug_struct("ClientBuilder")
             .field("provider", &self.provider)
             .field("credential", &self.credential)
-            .field("idle_timeout", &self.idle_timeout)
             .field("stream", &self.stream)
             .field("hyper", &self.hyper)
             .field("layers", &self.layers.len())
@@ -353,13 +365,14 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What the layers of the preset need.
 struct Preset {
     provider: Provider,
     credential: Option<Credential>,
-    idle_timeout: Duration,
+    timeouts: StreamTimeouts,
 }
 
 impl Preset {
@@ -379,9 +392,17 @@ impl Preset {
         let stack = ServiceBuilder::new();
         #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
         let stack = stack.layer(crate::transport::decompression::DecompressionLayer::new());
-        let inner = stack.layer(IdleTimeoutLayer::new(self.idle_timeout)).service(transport);
+        let head = self.timeouts.head_or(Some(HEAD_TIMEOUT)).unwrap_or_default();
+        let idle = self.timeouts.idle_or(Some(IDLE_TIMEOUT)).unwrap_or_default();
+        let total = self.timeouts.total_or(None).unwrap_or_default();
+        let inner = stack
+            .layer(HeadTimeoutLayer::new(head))
+            .layer(IdleTimeoutLayer::new(idle))
+            .service(transport);
 
-        let stack = ServiceBuilder::new().layer(ProviderLayer::new(self.provider));
+        let stack = ServiceBuilder::new()
+            .layer(ProviderLayer::new(self.provider))
+            .layer(TotalTimeoutLayer::new(total));
         match self.credential {
             Some(Credential::Key(token, _) | Credential::Bearer(token)) => {
                 erase(stack.layer(AuthLayer::new(token)).service(inner))

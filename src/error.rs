@@ -168,6 +168,12 @@ impl Error {
         self
     }
 
+    /// Says how many events the stream had given before this error.
+    pub(crate) fn after_events(mut self, events: u64) -> Self {
+        self.0.message = format!("{}; events so far: {events}", self.0.message).into();
+        self
+    }
+
     /// Takes the credentials that the call was sent with out of whatever the server quotes.
     pub(crate) fn without_sent(mut self, extensions: &http::Extensions) -> Self {
         let Some(sent) = extensions.get::<SentCredential>() else { return self };

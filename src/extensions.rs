@@ -8,24 +8,26 @@
 //! |---|---|---|---|---|
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
-//! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
+//! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
-//! | `Deadline` | request | `TotalTimeoutLayer` | `RetryLayer`, which never waits past it | no deadline |
+//! | `Deadline` | request | `TotalTimeoutLayer`, or the caller | `RetryLayer`, which never waits past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
 //! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
 //! ```
 //! use std::time::Duration;
-//! use tower_openai::extensions::StreamIdleTimeout;
+//! use tower_openai::extensions::StreamTimeouts;
 //!
 //! // This one answer may be silent for 20 minutes.
 //! let mut request = http::Request::new(());
-//! request.extensions_mut().insert(StreamIdleTimeout::new(Duration::from_secs(20 * 60)));
+//! request.extensions_mut().insert(StreamTimeouts::new().idle(Duration::from_secs(20 * 60)));
 //! ```
 //!
 //! [`ProviderLayer`]: crate::layers::ProviderLayer
 //! [`AuthLayer`]: crate::layers::AuthLayer
+
+mod timeouts;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -36,6 +38,8 @@ use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
 use crate::sse::StreamObserver;
+
+pub use self::timeouts::StreamTimeouts;
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///
@@ -137,30 +141,6 @@ impl Call {
     /// Whether the answer is a stream.
     pub fn is_streaming(&self) -> bool {
         self.0.streaming
-    }
-}
-
-/// Per request: how long the response body may be silent, in place of the limit of
-/// `IdleTimeoutLayer`.
-///
-/// Absent, the layer's own limit holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamIdleTimeout(Option<Duration>);
-
-impl StreamIdleTimeout {
-    /// Silence of `limit` ends the body with an error; zero is off.
-    pub const fn new(limit: Duration) -> Self {
-        Self(if limit.is_zero() { None } else { Some(limit) })
-    }
-
-    /// No limit.
-    pub const fn disabled() -> Self {
-        Self(None)
-    }
-
-    /// The limit; `None` is off.
-    pub const fn limit(self) -> Option<Duration> {
-        self.0
     }
 }
 
@@ -336,12 +316,5 @@ mod tests {
         assert_eq!(shown("http://[::1]:8080/a").as_deref(), Some("http://[::1]:8080"));
         assert_eq!(shown("/relative"), None);
         assert_eq!(shown("ftp://x.test/"), None);
-    }
-
-    #[test]
-    fn a_zero_idle_limit_is_off() {
-        assert_eq!(StreamIdleTimeout::new(Duration::ZERO), StreamIdleTimeout::disabled());
-        let limit = Duration::from_millis(1);
-        assert_eq!(StreamIdleTimeout::new(limit).limit(), Some(limit));
     }
 }

@@ -93,8 +93,8 @@
 //! ```
 //!
 //! A limit of tower's, such as this `concurrency_limit`, ends when the response's head has come; the
-//! stream that follows is bounded by `IdleTimeoutLayer` and by
-//! [`StreamSettings`](sse::StreamSettings). The order of the layers and the reasons for it are told
+//! stream that follows is bounded by [`InFlightLimitLayer`](layers::InFlightLimitLayer), and in time
+//! by [`StreamTimeouts`](extensions::StreamTimeouts). The order of the layers and the reasons for it are told
 //! in [`layers`]; what layers tell each other, in [`extensions`].
 //!
 //! # Just parse SSE
@@ -151,7 +151,7 @@
 //! | `gzip` | yes | responses in gzip |
 //! | `br` | | responses in Brotli |
 //! | `zstd` | | responses in Zstandard |
-//! | `timeout` | with `client` | `IdleTimeoutLayer` and the clocks of streams, on tokio's timer |
+//! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them |
 //!

@@ -7,6 +7,8 @@
 //! pending, so a consumer that comes late never trips it.
 //!
 //! Without the feature `timeout` the same type exists and never fires, so that owners need no `cfg`.
+//!
+//! [`Alarm`] is the other kind of deadline, one that progress does not move.
 
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ pub(crate) struct Elapsed {
     pub(crate) waited: Duration,
 }
 
+#[cfg(feature = "timeout")]
+pub(crate) use self::clock::Alarm;
 pub(crate) use self::clock::Watchdog;
 
 #[cfg(feature = "timeout")]
@@ -101,6 +105,46 @@ mod clock {
                 }
                 timer.as_mut().look_at(now + look().min(limit - waited));
             }
+        }
+    }
+
+    /// How often [`Alarm::has_passed`] is asked before it reads the clock.
+    const QUESTIONS: u8 = 16;
+
+    /// A moment after which its owner must not go on, whatever progress there is.
+    ///
+    /// Polling it needs a runtime, as with [`Watchdog`]; asking it does not.
+    #[derive(Debug)]
+    pub(crate) struct Alarm {
+        at: Instant,
+        questions: u8,
+        /// Made at the first pending poll; boxed so that the owner stays `Unpin` and small.
+        timer: Option<Pin<Box<Timer>>>,
+    }
+
+    impl Alarm {
+        pub(crate) fn new(at: Instant) -> Self {
+            Self { at, questions: 0, timer: None }
+        }
+
+        /// Whether the moment has passed, for an owner whose source is not pending.
+        ///
+        /// A timer that runs knows at once. Without one the clock is read, which costs as much as
+        /// a small frame: every sixteenth time.
+        #[inline]
+        pub(crate) fn has_passed(&mut self) -> bool {
+            if self.timer.as_ref().is_some_and(|timer| timer.sleep.is_elapsed()) {
+                return true;
+            }
+            self.questions = (self.questions + 1) % QUESTIONS;
+            self.questions == 0 && Instant::now() >= self.at
+        }
+
+        /// Ready when the moment has come; to be called when the source is pending.
+        #[inline]
+        pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            let timer = || Box::pin(Timer::new(self.at, Duration::ZERO));
+            self.timer.get_or_insert_with(timer).as_mut().poll_look(cx)
         }
     }
 
@@ -307,6 +351,27 @@ mod tests {
         let start = Instant::now();
         poll_fn(|cx| dog.poll_expired(cx)).await;
         assert_eq!(start.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_goes_off_at_its_moment_whatever_else_happens() {
+        let mut alarm = Alarm::new(Instant::now() + LIMIT);
+        assert_pending!(spawn(poll_fn(|cx| alarm.poll(cx))).poll());
+        advance(LIMIT - TICK).await;
+        assert!(!alarm.has_passed());
+        assert_pending!(spawn(poll_fn(|cx| alarm.poll(cx))).poll());
+        let start = Instant::now();
+        poll_fn(|cx| alarm.poll(cx)).await;
+        assert_eq!(start.elapsed(), TICK);
+        assert!(alarm.has_passed(), "the timer knows");
+        assert_ready!(spawn(poll_fn(|cx| alarm.poll(cx))).poll());
+    }
+
+    #[test]
+    fn an_alarm_without_a_timer_reads_the_clock_now_and_then() {
+        let mut alarm = Alarm::new(Instant::now());
+        let asked = (1..).find(|_| alarm.has_passed());
+        assert_eq!(asked, Some(16));
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, advance, sleep};
 use tokio_test::{assert_pending, task::spawn};
 use tower::{Layer, ServiceExt, service_fn};
-use tower_openai::extensions::StreamIdleTimeout;
+use tower_openai::extensions::StreamTimeouts;
 use tower_openai::layers::{IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -67,10 +67,7 @@ async fn a_stalled_body_fails_at_the_limit_once_and_is_dropped() {
     let error = idle_error(&mut body).await;
     assert_eq!(start.elapsed().as_secs(), 5);
     assert_eq!((error.limit(), error.bytes(), error.frames()), (LIMIT, 5, 2));
-    assert_eq!(
-        error.to_string(),
-        "the response body was silent for 5s, its idle limit, after 5 bytes in 2 frames"
-    );
+    assert_eq!(error.to_string(), "no byte within 5s, the idle limit, after 5 bytes in 2 frames");
     assert!(feed.is_closed(), "the body inside is dropped, which closes the connection");
     assert!(body.is_end_stream());
     assert_eq!(body.size_hint().exact(), Some(0));
@@ -152,7 +149,7 @@ async fn off_means_off() {
 }
 
 /// Seconds until the body of a silent response fails; `None` if it is still silent after a day.
-async fn silence(layer: IdleTimeoutLayer, limit: Option<StreamIdleTimeout>) -> Option<u64> {
+async fn silence(layer: IdleTimeoutLayer, limit: Option<StreamTimeouts>) -> Option<u64> {
     let mut feeds = Vec::new();
     let (feed, body) = fed();
     feeds.push(feed);
@@ -183,11 +180,11 @@ async fn silence(layer: IdleTimeoutLayer, limit: Option<StreamIdleTimeout>) -> O
 #[tokio::test(start_paused = true)]
 async fn a_request_can_bring_its_own_limit() {
     let (layer, off) = (IdleTimeoutLayer::new(LIMIT), IdleTimeoutLayer::disabled());
-    let own = |seconds| Some(StreamIdleTimeout::new(Duration::from_secs(seconds)));
+    let own = |seconds| Some(StreamTimeouts::new().idle(Duration::from_secs(seconds)));
     assert_eq!(silence(layer, None).await, Some(5));
     assert_eq!(silence(layer, own(2)).await, Some(2));
     assert_eq!(silence(layer, own(1200)).await, Some(1200));
-    assert_eq!(silence(layer, Some(StreamIdleTimeout::disabled())).await, None);
+    assert_eq!(silence(layer, own(0)).await, None);
     assert_eq!(silence(off, None).await, None);
     assert_eq!(silence(off, own(7)).await, Some(7));
     assert_eq!(silence(IdleTimeoutLayer::new(Duration::ZERO), None).await, None);

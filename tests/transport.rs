@@ -135,7 +135,42 @@ async fn a_silent_tls_peer_runs_into_the_connect_limit() {
     let transport = HyperTransport::builder().connect_timeout(limit).build().unwrap();
     let result = server.get("https", transport).await;
     let message = assert_error(result, ErrorKind::Connect, Stage::NotSent);
-    assert_eq!(message, format!("no connection to {} within 200ms", server.addr));
+    assert_eq!(
+        message,
+        format!("no connection to {} within 200ms, the connect limit", server.addr)
+    );
+}
+
+/// A listener that takes no more connections: the system drops what asks for one. What it holds
+/// keeps it full.
+#[cfg(target_os = "linux")]
+async fn blackhole() -> (TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    let wait = Duration::from_millis(200);
+    while let Ok(connected) = tokio::time::timeout(wait, TcpStream::connect(addr)).await {
+        held.push(connected.unwrap());
+        assert!(held.len() < 100, "the backlog does not fill");
+    }
+    (listener, held)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn row_2_a_blackhole_runs_into_the_connect_limit() {
+    let (listener, _held) = blackhole().await;
+    let addr = listener.local_addr().unwrap();
+    let limit = Duration::from_millis(300);
+    let transport = HyperTransport::builder().connect_timeout(limit).build().unwrap();
+    let started = tokio::time::Instant::now();
+    let result = send(transport, &format!("http://{addr}/")).await;
+    let message = assert_error(result, ErrorKind::Connect, Stage::NotSent);
+    assert_eq!(message, format!("no connection to {addr} within 300ms, the connect limit"));
+    let took = started.elapsed();
+    assert!((limit..limit * 3).contains(&took), "{took:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 use serde_json::value::RawValue;
 use tower_openai::BoxError;
 use tower_openai::env::{EnvSource, ProcessEnv};
+use tower_openai::extensions::StreamTimeouts;
 use tower_openai::services::ResponsesRequest;
 
 const MODEL: &str = "gpt-5.2";
@@ -24,7 +25,10 @@ usage: responses [OPTIONS] [PROMPT...]
                             (of a repeated key the last one counts);
                             --model and PROMPT replace its model and input
   --header 'K: V'           a further header; may be repeated
+  --head-timeout-ms N       the longest wait for the response's head; 0 is off
+  --idle-timeout-ms N       the longest wait between two bytes; 0 is off
   --progress-timeout-ms N   the longest wait between two events; 0 is off
+  --total-timeout-ms N      the longest that the whole call may take; 0 is off
   --lenient                 skip events that cannot be decoded
   --events                  one JSON object per event and line in place of the text
   -h, --help                this text
@@ -39,7 +43,7 @@ exit code: 0 completed, 1 failed, 2 wrong usage";
 pub(crate) struct Arguments {
     pub(crate) base_url: Option<String>,
     pub(crate) api_key: Option<String>,
-    pub(crate) progress_timeout: Option<Duration>,
+    pub(crate) timeouts: StreamTimeouts,
     pub(crate) lenient: bool,
     pub(crate) events: bool,
     model: Option<String>,
@@ -60,12 +64,17 @@ impl Arguments {
                 Long("model") => arguments.model = Some(parser.value()?.string()?),
                 Long("body") => arguments.body = Some(parser.value()?),
                 Long("header") => arguments.headers.push(header(&parser.value()?.string()?)?),
+                Long("head-timeout-ms") => {
+                    arguments.timeout(&mut parser, "head", StreamTimeouts::head)?;
+                }
+                Long("idle-timeout-ms") => {
+                    arguments.timeout(&mut parser, "idle", StreamTimeouts::idle)?;
+                }
                 Long("progress-timeout-ms") => {
-                    let value = parser.value()?.string()?;
-                    let milliseconds = value.parse().map_err(|_| {
-                        format!("--progress-timeout-ms takes whole milliseconds, not {value:?}")
-                    })?;
-                    arguments.progress_timeout = Some(Duration::from_millis(milliseconds));
+                    arguments.timeout(&mut parser, "progress", StreamTimeouts::progress)?;
+                }
+                Long("total-timeout-ms") => {
+                    arguments.timeout(&mut parser, "total", StreamTimeouts::total)?;
                 }
                 Long("lenient") => arguments.lenient = true,
                 Long("events") => arguments.events = true,
@@ -85,6 +94,21 @@ impl Arguments {
             arguments.api_key = ProcessEnv.non_blank("OPENAI_API_KEY")?;
         }
         Ok(Some(arguments))
+    }
+
+    /// Sets the limit of the clock whose flag was read last.
+    fn timeout(
+        &mut self,
+        parser: &mut lexopt::Parser,
+        clock: &str,
+        set: fn(StreamTimeouts, Duration) -> StreamTimeouts,
+    ) -> Result<(), BoxError> {
+        let value = parser.value()?.string()?;
+        let milliseconds = value
+            .parse()
+            .map_err(|_| format!("--{clock}-timeout-ms takes whole milliseconds, not {value:?}"))?;
+        self.timeouts = set(self.timeouts, Duration::from_millis(milliseconds));
+        Ok(())
     }
 
     /// The request that is asked for; reads the body or the prompt where they are.

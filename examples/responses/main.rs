@@ -82,12 +82,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let request = arguments.request().map_err(Failure::Usage)?;
     let mut settings = StreamSettings::default();
     settings.lenient = arguments.lenient;
-    if let Some(limit) = arguments.progress_timeout {
-        settings.progress_timeout = (!limit.is_zero()).then_some(limit);
-    }
     // Held to the end: dropping the embedded server stops it.
     let mut embedded = None;
-    let mut builder = Client::builder().stream_settings(settings);
+    let mut builder = Client::builder().stream_settings(settings).timeouts(arguments.timeouts);
     builder = match (&arguments.base_url, &arguments.api_key) {
         (Some(base_url), _) => builder.base_url(base_url),
         (None, Some(_)) => builder,

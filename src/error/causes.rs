@@ -87,6 +87,16 @@ fn of_layer(cause: &Cause) -> Option<(ErrorKind, Stage)> {
         return Some((ErrorKind::IdleTimeout, Stage::Streaming));
     }
     #[cfg(feature = "timeout")]
+    if cause.is::<crate::layers::HeadTimeoutError>() {
+        // Connecting counts: the request may not have gone out, and may as well have.
+        return Some((ErrorKind::HeadTimeout, Stage::Unknown));
+    }
+    #[cfg(feature = "timeout")]
+    if let Some(total) = cause.downcast_ref::<crate::layers::TotalTimeoutError>() {
+        let stage = if total.has_head() { Stage::Streaming } else { Stage::Unknown };
+        return Some((ErrorKind::TotalTimeout, stage));
+    }
+    #[cfg(feature = "timeout")]
     if cause.is::<tower::timeout::error::Elapsed>() {
         return Some((ErrorKind::Timeout, Stage::Unknown));
     }

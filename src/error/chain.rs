@@ -4,7 +4,7 @@ use std::error::Error;
 
 /// The causes of an error, outermost first.
 ///
-/// A cause that only repeats the line before it is left out.
+/// A cause that only repeats the line before it, or its beginning, is left out.
 #[derive(Clone, Debug)]
 pub struct Chain<'a> {
     next: Option<&'a (dyn Error + 'static)>,
@@ -29,7 +29,7 @@ impl<'a> Iterator for Chain<'a> {
                 Some(own) => own.message().to_owned(),
                 None => current.to_string(),
             };
-            if line != self.last {
+            if !self.last.starts_with(&line) || self.last.is_empty() {
                 self.last = line;
                 return Some(current);
             }

@@ -12,7 +12,8 @@
 //! the connection or resets the stream, and ends.
 //!
 //! **Place:** just above the transport, below decompression, where every byte is seen. A request
-//! can bring its own limit, [`StreamIdleTimeout`].
+//! or an endpoint can have its own limit, [`StreamTimeouts::idle`]; that type's page tells all the
+//! [clocks](StreamTimeouts#which-clock-is-which) apart.
 //!
 //! ```
 //! use std::time::Duration;
@@ -64,26 +65,26 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::BoxError;
-use crate::extensions::StreamIdleTimeout;
+use crate::extensions::StreamTimeouts;
 use crate::timer::Watchdog;
 
 /// Limits how long a response body may be silent; see the [module](self).
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct IdleTimeoutLayer {
-    limit: StreamIdleTimeout,
+    limit: Option<Duration>,
 }
 
 impl IdleTimeoutLayer {
     /// Bodies may be silent for `limit`; zero is off.
     pub const fn new(limit: Duration) -> Self {
-        Self { limit: StreamIdleTimeout::new(limit) }
+        Self { limit: Some(limit) }
     }
 
     /// No limit, but the same types: for stacks that decide when they run. A request can still
     /// bring its own limit.
     pub const fn disabled() -> Self {
-        Self { limit: StreamIdleTimeout::disabled() }
+        Self { limit: None }
     }
 }
 
@@ -99,7 +100,7 @@ impl<S> Layer<S> for IdleTimeoutLayer {
 #[derive(Clone, Copy, Debug)]
 pub struct IdleTimeout<S> {
     inner: S,
-    limit: StreamIdleTimeout,
+    limit: Option<Duration>,
 }
 
 impl IdleTimeout<()> {
@@ -112,7 +113,7 @@ impl IdleTimeout<()> {
 impl<S> IdleTimeout<S> {
     /// `inner` with response bodies that may be silent for `limit`; zero is off.
     pub const fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit: StreamIdleTimeout::new(limit) }
+        Self { inner, limit: Some(limit) }
     }
 
     inner_accessors!();
@@ -131,7 +132,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let limit = request.extensions().get().copied().unwrap_or(self.limit);
+        let limit = StreamTimeouts::of(request.extensions()).idle_or(self.limit);
         IdleTimeoutFuture { inner: self.inner.call(request), limit }
     }
 }
@@ -143,7 +144,7 @@ pin_project! {
     pub struct IdleTimeoutFuture<F> {
         #[pin]
         inner: F,
-        limit: StreamIdleTimeout,
+        limit: Option<Duration>,
     }
 }
 
@@ -156,7 +157,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(response.map(|body| IdleTimeoutBody::new(body, this.limit.limit()))))
+        Poll::Ready(Ok(response.map(|body| IdleTimeoutBody::new(body, *this.limit))))
     }
 }
 
@@ -256,8 +257,7 @@ impl fmt::Display for IdleTimeoutError {
         let Self { limit, bytes, frames } = self;
         write!(
             f,
-            "the response body was silent for {limit:?}, its idle limit, \
-             after {bytes} bytes in {frames} frames"
+            "no byte within {limit:?}, the idle limit, after {bytes} bytes in {frames} frames"
         )
     }
 }

@@ -41,11 +41,23 @@ macro_rules! inner_accessors {
 
 pub mod auth;
 #[cfg(feature = "timeout")]
+pub mod head_timeout;
+#[cfg(feature = "timeout")]
 pub mod idle_timeout;
+pub mod in_flight;
 pub mod provider;
 mod refusal;
+#[cfg(feature = "timeout")]
+pub mod total_timeout;
 
 pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
 #[cfg(feature = "timeout")]
+pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
+#[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
+pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
+#[cfg(feature = "timeout")]
+pub use self::total_timeout::{
+    TotalTimeout, TotalTimeoutBody, TotalTimeoutError, TotalTimeoutLayer,
+};

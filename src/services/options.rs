@@ -5,11 +5,11 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Error;
+use crate::extensions::StreamTimeouts;
 use crate::model::ItemIds;
 use crate::redaction;
 
@@ -39,10 +39,8 @@ pub struct ResponsesOptions {
     pub turn_state: Option<TurnState>,
     /// Which items of the input are sent with their ids, in place of the endpoint's rule.
     pub item_ids: Option<ItemIds>,
-    /// The longest wait between two events, in place of the endpoint's. Zero is off.
-    pub progress_timeout: Option<Duration>,
-    /// The longest wait for the first event, in place of the endpoint's. Zero is off.
-    pub first_event_timeout: Option<Duration>,
+    /// How long the call may wait, in place of what the endpoint and the layers say.
+    pub timeouts: StreamTimeouts,
     /// Extensions for the HTTP request, for layers of the caller's to read.
     pub extensions: http::Extensions,
 }
@@ -101,8 +99,7 @@ impl fmt::Debug for ResponsesOptions {
             .field("compression", &self.compression)
             .field("turn_state", &self.turn_state)
             .field("item_ids", &self.item_ids)
-            .field("progress_timeout", &self.progress_timeout)
-            .field("first_event_timeout", &self.first_event_timeout)
+            .field("timeouts", &self.timeouts)
             .finish_non_exhaustive()
     }
 }

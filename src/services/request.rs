@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::options::{Compression, ResponsesOptions, SessionHeaders, SessionSource, TurnState};
 use crate::Error;
 use crate::error;
+use crate::extensions::StreamTimeouts;
 use crate::model::{
     Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
     Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool, ToolChoice,
@@ -303,10 +304,24 @@ impl ResponsesRequest {
         turn_state(TurnState), state => Some(state);
         /// Which items are sent with their ids.
         item_ids(ItemIds), rule => Some(rule);
-        /// The longest wait between two events; zero is off.
-        progress_timeout(Duration), limit => Some(limit);
-        /// The longest wait for the first event; zero is off.
-        first_event_timeout(Duration), limit => Some(limit);
+    }
+
+    /// How long the call may wait, in place of what the endpoint and the layers say. Limits that are
+    /// unset stay as they are.
+    pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
+        self.options.timeouts = timeouts.or(self.options.timeouts);
+        self
+    }
+
+    /// The longest wait between two events, [`StreamTimeouts::progress`]; zero is off.
+    pub fn progress_timeout(self, limit: Duration) -> Self {
+        self.timeouts(StreamTimeouts::new().progress(limit))
+    }
+
+    /// The longest wait for the first event, [`StreamTimeouts::first_event`]; zero leaves it to
+    /// [`progress_timeout`](Self::progress_timeout).
+    pub fn first_event_timeout(self, limit: Duration) -> Self {
+        self.timeouts(StreamTimeouts::new().first_event(limit))
     }
 
     /// The body to send, with `stream` set; and what is left.

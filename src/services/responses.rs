@@ -39,7 +39,6 @@
 
 use std::fmt;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::HeaderValue;
 use tower::{Layer, Service};
@@ -47,7 +46,7 @@ use tower::{Layer, Service};
 use super::request::ResponsesRequest;
 use super::stream::{Opening, ResponsesFuture, StreamRequest};
 use super::{HttpService, encode};
-use crate::extensions::Call;
+use crate::extensions::{Call, StreamTimeouts};
 use crate::model::ItemIds;
 use crate::sse::{ResponseStream, SseSource, StreamSettings};
 use crate::{Error, RequestBody};
@@ -61,9 +60,16 @@ pub struct ResponsesLayer {
 }
 
 impl ResponsesLayer {
-    /// How the streams behave: timeouts, limits, leniency.
+    /// How the streams behave: limits, leniency, timeouts. Timeouts that are unset stay as they are.
     pub fn settings(mut self, settings: StreamSettings) -> Self {
-        self.settings = settings;
+        self.settings = settings.after(self.settings);
+        self
+    }
+
+    /// How long calls may wait, in place of what the layers say. Limits that are unset stay as they
+    /// are.
+    pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
+        self.settings.timeouts = timeouts.or(self.settings.timeouts);
         self
     }
 
@@ -105,10 +111,18 @@ impl<S> Responses<S> {
         ResponsesLayer::default().layer(http)
     }
 
-    /// How the streams behave: timeouts, limits, leniency.
+    /// How the streams behave: limits, leniency, timeouts. Timeouts that are unset stay as they are.
     #[must_use]
     pub fn settings(mut self, settings: StreamSettings) -> Self {
-        self.settings = settings;
+        self.settings = settings.after(self.settings);
+        self
+    }
+
+    /// How long calls may wait, in place of what the layers say. Limits that are unset stay as they
+    /// are. A request can have [its own](ResponsesRequest::timeouts).
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
+        self.settings.timeouts = timeouts.or(self.settings.timeouts);
         self
     }
 
@@ -158,20 +172,14 @@ impl<S> Responses<S> {
     ) -> Result<(http::Request<RequestBody>, Opening), Error> {
         let call = Call::streaming("responses", request.model_name());
         let (body, mut options) = request.encode(self.item_ids)?;
+        let timeouts = options.timeouts.or(StreamTimeouts::of(&options.extensions));
+        let timeouts = timeouts.or(self.settings.timeouts);
         let accept = const { HeaderValue::from_static("text/event-stream") };
-        let http = encode::json_request("/responses", accept, body, &mut options, call)?;
-        let limit = |own: Option<Duration>, default| match own {
-            Some(own) => Some(own).filter(|limit| !limit.is_zero()),
-            None => default,
-        };
-        let settings = StreamSettings {
-            progress_timeout: limit(options.progress_timeout, self.settings.progress_timeout),
-            first_event_timeout: limit(
-                options.first_event_timeout,
-                self.settings.first_event_timeout,
-            ),
-            ..self.settings
-        };
+        let mut http = encode::json_request("/responses", accept, body, &mut options, call)?;
+        if timeouts != StreamTimeouts::new() {
+            http.extensions_mut().insert(timeouts);
+        }
+        let settings = StreamSettings { timeouts, ..self.settings };
         Ok((http, Opening { settings, turn_state: options.turn_state }))
     }
 }

@@ -14,6 +14,7 @@ use super::side_channel::{self, SideChannel};
 use super::source::EventSource;
 use http::response;
 
+use crate::BoxError;
 use crate::error::{self, Error, ErrorKind, Progress};
 use crate::model::{
     ApiError, ErrorBody, RawJson, RawObject, ResponseEvent, UnknownObject, status_in,
@@ -66,7 +67,7 @@ impl Core {
         settings: StreamSettings,
         turn_state: Option<TurnState>,
     ) -> Self {
-        let first = settings.first_event_timeout.or(settings.progress_timeout);
+        let first = settings.first_event_timeout().or(settings.progress_timeout());
         Self {
             ready: side_channel::in_head(&head.headers),
             side_channel: SideChannel::new(&head.headers, turn_state),
@@ -107,7 +108,7 @@ impl Core {
         self.watchdog.progress();
         self.events += 1;
         if self.events == 1 {
-            self.watchdog.set_limit(self.settings.progress_timeout);
+            self.watchdog.set_limit(self.settings.progress_timeout());
         }
         let keep_raw = raw.is_some();
         if let Some(raw) = raw {
@@ -231,15 +232,24 @@ impl Core {
         Error::new(ErrorKind::Truncated, message)
     }
 
-    pub(super) fn expired(&self, limit: Duration) -> Error {
-        let events = self.events;
-        if events == 0 && self.settings.first_event_timeout.is_some() {
-            let message = format!("no event came within the first-event limit of {limit:?}");
-            return Error::new(ErrorKind::FirstEventTimeout, message);
+    /// The stream's own clock has run out, after `bytes`.
+    pub(super) fn expired(&self, limit: Duration, bytes: u64) -> Error {
+        let first = self.events == 0 && self.settings.first_event_timeout().is_some();
+        let (kind, clock) = match first {
+            true => (ErrorKind::FirstEventTimeout, "first-event"),
+            false => (ErrorKind::ProgressTimeout, "progress"),
+        };
+        let message = format!("no event within {limit:?}, the {clock} limit, after {bytes} bytes");
+        Error::new(kind, message).after_events(self.events)
+    }
+
+    /// The source has failed. A clock below knows of bytes only, so the events are added.
+    pub(super) fn broken(&self, error: BoxError) -> Error {
+        let error = Error::from(error);
+        match error.kind() {
+            ErrorKind::IdleTimeout | ErrorKind::TotalTimeout => error.after_events(self.events),
+            _ => error,
         }
-        let message =
-            format!("no event came within the progress limit of {limit:?}, after {events} events");
-        Error::new(ErrorKind::ProgressTimeout, message)
     }
 }
 

@@ -188,6 +188,8 @@ mod sealed {
         ) -> Poll<Option<Result<(), BoxError>>>;
         /// The event that was found.
         fn event(&self) -> SseEvent<'_>;
+        /// How many bytes were read.
+        fn bytes_read(&self) -> u64;
         /// The event has been read; what holds it may go.
         fn done_with_event(self: Pin<&mut Self>);
         /// Reads to the end without looking, at most `limit` bytes.
@@ -210,6 +212,10 @@ mod sealed {
 
         fn event(&self) -> SseEvent<'_> {
             SseSource::event(self)
+        }
+
+        fn bytes_read(&self) -> u64 {
+            SseSource::bytes_read(self)
         }
 
         fn done_with_event(self: Pin<&mut Self>) {

@@ -233,10 +233,12 @@ impl<Src: EventSource> ResponseStream<Src> {
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Poll::Ready(Some(Err(error))) => Message::Last(Err(Error::from(error))),
+                Poll::Ready(Some(Err(error))) => Message::Last(Err(core.broken(error))),
                 Poll::Ready(None) => Message::Last(Err(core.truncated())),
                 Poll::Pending => match core.watchdog.poll_expired(cx) {
-                    Poll::Ready(elapsed) => Message::Last(Err(core.expired(elapsed.limit))),
+                    Poll::Ready(elapsed) => {
+                        Message::Last(Err(core.expired(elapsed.limit, this.source.bytes_read())))
+                    }
                     Poll::Pending => return Poll::Pending,
                 },
             };

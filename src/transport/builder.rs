@@ -118,6 +118,9 @@ impl HyperTransportBuilder {
     }
 
     /// The longest wait for a connection: name resolution, TCP and TLS together. 10 s by default.
+    ///
+    /// It is not a limit on the response: `StreamTimeouts` tells the
+    /// [clocks](crate::extensions::StreamTimeouts#which-clock-is-which) apart.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self

@@ -81,7 +81,7 @@ pub(super) struct ConnectTimeout {
 
 impl fmt::Display for ConnectTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no connection to {} within {:?}", self.host, self.limit)
+        write!(f, "no connection to {} within {:?}, the connect limit", self.host, self.limit)
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
         let err =
             connect.call(Uri::from_static("https://u:secret@example.com/")).await.unwrap_err();
         assert_eq!(started.elapsed(), Duration::from_secs(10));
-        assert_eq!(err.to_string(), "no connection to example.com within 10s");
+        assert_eq!(err.to_string(), "no connection to example.com within 10s, the connect limit");
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,7 +118,10 @@ mod tests {
         });
         let mut connect = LimitConnect::new(share, Duration::from_secs(10));
         let err = connect.call(Uri::from_static("http://example.com:81/")).await.unwrap_err();
-        assert_eq!(err.to_string(), "no connection to example.com:81 within 10s");
+        assert_eq!(
+            err.to_string(),
+            "no connection to example.com:81 within 10s, the connect limit"
+        );
         assert!(err.source().is_some());
     }
 

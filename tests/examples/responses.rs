@@ -46,7 +46,10 @@ async fn help_names_every_flag() {
             "--model",
             "--body",
             "--header",
+            "--head-timeout-ms",
+            "--idle-timeout-ms",
             "--progress-timeout-ms",
+            "--total-timeout-ms",
             "--lenient",
             "--events",
         ] {
@@ -78,6 +81,9 @@ async fn wrong_usage_is_2_and_says_nothing_on_stdout() {
         &["--header", "x: a\nb", "hi"],
         &["--progress-timeout-ms", "soon", "hi"],
         &["--progress-timeout-ms", "-1", "hi"],
+        &["--head-timeout-ms", "1.5", "hi"],
+        &["--idle-timeout-ms", "", "hi"],
+        &["--total-timeout-ms"],
         &["--lenient=yes", "hi"],
         &["--body", "/no/such/file"],
         &["--body", array.path()],
@@ -239,6 +245,45 @@ async fn the_progress_limit_ends_a_stream_that_stalls() {
     // Zero is off.
     server.enqueue(Script::natural().first_delay(std::time::Duration::from_millis(300)));
     assert_eq!(asked(&server, &["--progress-timeout-ms", "0", "hi"]).await.code, 0);
+}
+
+/// The last line of a run with `--events` that fails.
+async fn failed(server: &Server, flag: &str, limit: &str) -> serde_json::Value {
+    let ran = asked(server, &[flag, limit, "--events", "hi"]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    ran.lines().pop().unwrap()
+}
+
+#[tokio::test]
+async fn each_clock_has_its_flag_and_its_kind() {
+    let server = Server::start().await.unwrap();
+    let late = || Script::natural().head_delay(std::time::Duration::from_millis(400));
+
+    server.enqueue(late());
+    let end = failed(&server, "--head-timeout-ms", "100").await;
+    assert_eq!((&end["kind"], &end["stage"]), (&json!("head_timeout"), &json!("unknown")));
+    let message = end["message"].as_str().unwrap();
+    assert_eq!(message, "no response head within 100ms, the head limit, on attempt 1");
+
+    server.enqueue(Script::natural().cut_after(4).then_stall());
+    let end = failed(&server, "--idle-timeout-ms", "200").await;
+    assert_eq!((&end["kind"], &end["stage"]), (&json!("idle_timeout"), &json!("streaming")));
+    let message = end["message"].as_str().unwrap();
+    assert!(message.starts_with("no byte within 200ms, the idle limit, after "), "{message}");
+    assert!(message.ends_with("; events so far: 4"), "{message}");
+
+    server.enqueue(Script::natural().cut_after(4).then_stall());
+    let end = failed(&server, "--total-timeout-ms", "300").await;
+    assert_eq!((&end["kind"], &end["stage"]), (&json!("total_timeout"), &json!("streaming")));
+    let message = end["message"].as_str().unwrap();
+    assert!(message.starts_with("no end of the call within 300ms, the total limit"), "{message}");
+    assert!(message.ends_with("; events so far: 4"), "{message}");
+
+    // Zero is off.
+    for flag in ["--head-timeout-ms", "--idle-timeout-ms", "--total-timeout-ms"] {
+        server.enqueue(late());
+        assert_eq!(asked(&server, &[flag, "0", "hi"]).await.code, 0, "{flag}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tower::{ServiceBuilder, ServiceExt};
+use tower_openai::extensions::StreamTimeouts;
 use tower_openai::layers::IdleTimeoutLayer;
 use tower_openai::services::Responses;
 use tower_openai::sse::StreamSettings;
@@ -18,9 +19,9 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn settings(first: Option<u64>, progress: Option<u64>) -> StreamSettings {
+    let limit = |limit: Option<u64>| seconds(limit.unwrap_or_default());
     let mut settings = StreamSettings::default();
-    settings.first_event_timeout = first.map(seconds);
-    settings.progress_timeout = progress.map(seconds);
+    settings.timeouts = StreamTimeouts::new().first_event(limit(first)).progress(limit(progress));
     settings
 }
 

@@ -13,4 +13,5 @@ mod promises;
 mod reading;
 mod side_channel;
 mod support;
+mod timeouts;
 mod vectors;
