@@ -382,6 +382,8 @@ impl Preset {
         let inner = stack.layer(IdleTimeoutLayer::new(self.idle_timeout)).service(transport);
 
         let stack = ServiceBuilder::new().layer(ProviderLayer::new(self.provider));
+        #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+        let stack = stack.layer(crate::layers::CompressionLayer::new());
         match self.credential {
             Some(Credential::Key(token, _) | Credential::Bearer(token)) => {
                 erase(stack.layer(AuthLayer::new(token)).service(inner))

@@ -8,6 +8,7 @@
 //! |---|---|---|---|---|
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
+//! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
 //! | `Deadline` | request | `TotalTimeoutLayer` | `RetryLayer`, which never waits past it | no deadline |
@@ -35,6 +36,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
+use crate::services::Compression;
 use crate::sse::StreamObserver;
 
 /// Scheme, host and port of the provider: where credentials may go.
@@ -137,6 +139,25 @@ impl Call {
     /// Whether the answer is a stream.
     pub fn is_streaming(&self) -> bool {
         self.0.streaming
+    }
+}
+
+/// Per request: how its body is compressed, in place of the default of `CompressionLayer`.
+///
+/// Absent, or [`Compression::Auto`], the layer's default holds. In a stack without the layer nobody
+/// reads it; an endpoint that is asked for compression makes sure that this is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestCompression(Compression);
+
+impl RequestCompression {
+    /// Compressed in this way.
+    pub const fn new(compression: Compression) -> Self {
+        Self(compression)
+    }
+
+    /// The way.
+    pub const fn compression(self) -> Compression {
+        self.0
     }
 }
 

@@ -151,6 +151,8 @@
 //! | `gzip` | yes | responses in gzip |
 //! | `br` | | responses in Brotli |
 //! | `zstd` | | responses in Zstandard |
+//! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
+//! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `timeout` | with `client` | `IdleTimeoutLayer` and the clocks of streams, on tokio's timer |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them |

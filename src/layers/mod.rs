@@ -40,12 +40,16 @@ macro_rules! inner_accessors {
 }
 
 pub mod auth;
+#[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+pub mod compression;
 #[cfg(feature = "timeout")]
 pub mod idle_timeout;
 pub mod provider;
 mod refusal;
 
 pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
+#[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+pub use self::compression::{CompressionLayer, WithCompression, WithCompressionFuture};
 #[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
