@@ -8,7 +8,7 @@ use lexopt::prelude::*;
 use serde_json::value::RawValue;
 use tower_openai::BoxError;
 use tower_openai::env::{EnvSource, ProcessEnv};
-use tower_openai::services::ResponsesRequest;
+use tower_openai::services::{Compression, ResponsesRequest};
 
 const MODEL: &str = "gpt-5.2";
 
@@ -24,6 +24,7 @@ usage: responses [OPTIONS] [PROMPT...]
                             (of a repeated key the last one counts);
                             --model and PROMPT replace its model and input
   --header 'K: V'           a further header; may be repeated
+  --compression zstd|gzip   compress the request
   --progress-timeout-ms N   the longest wait between two events; 0 is off
   --lenient                 skip events that cannot be decoded
   --events                  one JSON object per event and line in place of the text
@@ -45,6 +46,7 @@ pub(crate) struct Arguments {
     model: Option<String>,
     body: Option<OsString>,
     headers: Vec<(String, String)>,
+    compression: Compression,
     prompt: Vec<String>,
 }
 
@@ -60,6 +62,17 @@ impl Arguments {
                 Long("model") => arguments.model = Some(parser.value()?.string()?),
                 Long("body") => arguments.body = Some(parser.value()?),
                 Long("header") => arguments.headers.push(header(&parser.value()?.string()?)?),
+                Long("compression") => {
+                    arguments.compression = match parser.value()?.string()?.as_str() {
+                        "zstd" => Compression::Zstd,
+                        "gzip" => Compression::Gzip,
+                        other => {
+                            let problem =
+                                format!("--compression takes zstd or gzip, not {other:?}");
+                            return Err(problem.into());
+                        }
+                    };
+                }
                 Long("progress-timeout-ms") => {
                     let value = parser.value()?.string()?;
                     let milliseconds = value.parse().map_err(|_| {
@@ -112,7 +125,7 @@ impl Arguments {
         for (name, value) in &self.headers {
             request = request.header(name.as_str(), value.as_str());
         }
-        Ok(request)
+        Ok(request.compression(self.compression))
     }
 }
 
