@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::BoxError;
+use crate::{BoxError, Error};
 
 type OpenBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send + Sync>>;
 type Opener = Arc<dyn Fn() -> OpenBody + Send + Sync>;
@@ -35,6 +35,8 @@ enum Kind {
     Bytes {
         bytes: Bytes,
         sent: bool,
+        /// Not to be sent before it is compressed.
+        withheld: bool,
     },
     /// Boxed, for hyper keeps room for many requests per connection.
     Source(Box<Source>),
@@ -48,14 +50,16 @@ struct Source {
 
 impl Default for Kind {
     fn default() -> Self {
-        Kind::Bytes { bytes: Bytes::new(), sent: false }
+        Kind::Bytes { bytes: Bytes::new(), sent: false, withheld: false }
     }
 }
 
 impl Clone for Kind {
     fn clone(&self) -> Self {
         match self {
-            Kind::Bytes { bytes, .. } => Kind::Bytes { bytes: bytes.clone(), sent: false },
+            Kind::Bytes { bytes, withheld, .. } => {
+                Kind::Bytes { bytes: bytes.clone(), sent: false, withheld: *withheld }
+            }
             Kind::Source(source) => Kind::Source(Box::new(Source {
                 open: Arc::clone(&source.open),
                 len: source.len,
@@ -86,17 +90,43 @@ impl RequestBody {
     }
 
     /// The whole body, if it is held as bytes; `None` for a replayable source.
+    ///
+    /// Also `None` while the body of a request that asks for compression has not reached a
+    /// `CompressionLayer`: these are not yet the bytes to send or to sign. Such a body yields an
+    /// error when it is read.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
-            Kind::Bytes { bytes, .. } => Some(bytes),
-            Kind::Source(_) => None,
+            Kind::Bytes { bytes, withheld: false, .. } => Some(bytes),
+            _ => None,
         }
+    }
+
+    /// Makes reading it an error until a `CompressionLayer` has [released](Self::release) it, so that
+    /// asking for compression in a stack that does none is not without effect.
+    pub(crate) fn withhold(&mut self) {
+        if let Kind::Bytes { withheld, .. } = &mut self.0 {
+            *withheld = true;
+        }
+    }
+
+    /// Takes [`withhold`](Self::withhold) back.
+    #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+    pub(crate) fn release(&mut self) {
+        if let Kind::Bytes { withheld, .. } = &mut self.0 {
+            *withheld = false;
+        }
+    }
+
+    /// Whether reading it is an error.
+    #[cfg(feature = "client")]
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(self.0, Kind::Bytes { withheld: true, .. })
     }
 }
 
 impl<T: Into<Bytes>> From<T> for RequestBody {
     fn from(bytes: T) -> Self {
-        Self(Kind::Bytes { bytes: bytes.into(), sent: false })
+        Self(Kind::Bytes { bytes: bytes.into(), sent: false, withheld: false })
     }
 }
 
@@ -121,7 +151,8 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Bytes { bytes, sent } => {
+            Kind::Bytes { withheld: true, .. } => Poll::Ready(Some(Err(not_compressed().into()))),
+            Kind::Bytes { bytes, sent, .. } => {
                 if *sent || bytes.is_empty() {
                     return Poll::Ready(None);
                 }
@@ -137,7 +168,9 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Bytes { bytes, sent } => *sent || bytes.is_empty(),
+            // There is an error to be read.
+            Kind::Bytes { withheld: true, .. } => false,
+            Kind::Bytes { bytes, sent, .. } => *sent || bytes.is_empty(),
             Kind::Source(source) => match &source.reading {
                 Some(body) => body.is_end_stream(),
                 None => source.len == Some(0),
@@ -147,6 +180,7 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
+            Kind::Bytes { withheld: true, .. } => SizeHint::new(),
             Kind::Bytes { sent: true, .. } => SizeHint::with_exact(0),
             Kind::Bytes { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Kind::Source(source) => match (&source.reading, source.len) {
@@ -156,6 +190,14 @@ impl Body for RequestBody {
             },
         }
     }
+}
+
+/// A request asked for compression, and nothing did it.
+pub(crate) fn not_compressed() -> Error {
+    Error::build(
+        "compression is asked for, but there is no `CompressionLayer` between the endpoint and the \
+         transport: add one, or leave the option `compression` out",
+    )
 }
 
 pin_project_lite::pin_project! {
@@ -252,6 +294,17 @@ mod tests {
         let again = body.clone();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "hello");
         assert_eq!(again.collect().await.unwrap().to_bytes(), "hello");
+    }
+
+    #[tokio::test]
+    async fn a_withheld_body_is_an_error_in_place_of_its_bytes() {
+        let mut body = RequestBody::from("hello");
+        body.withhold();
+        let mut body = body.clone();
+        assert!(body.as_bytes().is_none() && !body.is_end_stream());
+        assert_eq!(body.size_hint().upper(), None);
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("CompressionLayer"), "{error}");
     }
 
     #[test]

@@ -403,6 +403,8 @@ impl Preset {
         let stack = ServiceBuilder::new()
             .layer(ProviderLayer::new(self.provider))
             .layer(TotalTimeoutLayer::new(total));
+        #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+        let stack = stack.layer(crate::layers::CompressionLayer::new());
         match self.credential {
             Some(Credential::Key(token, _) | Credential::Bearer(token)) => {
                 erase(stack.layer(AuthLayer::new(token)).service(inner))

@@ -9,6 +9,7 @@
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
 //! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
+//! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
 //! | `Deadline` | request | `TotalTimeoutLayer`, or the caller | `RetryLayer`, which never waits past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
@@ -37,6 +38,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
+use crate::services::Compression;
 use crate::sse::StreamObserver;
 
 pub use self::timeouts::StreamTimeouts;
@@ -141,6 +143,25 @@ impl Call {
     /// Whether the answer is a stream.
     pub fn is_streaming(&self) -> bool {
         self.0.streaming
+    }
+}
+
+/// Per request: how its body is compressed, in place of the default of `CompressionLayer`.
+///
+/// Absent, or [`Compression::Auto`], the layer's default holds. In a stack without the layer nobody
+/// reads it; an endpoint that is asked for compression makes sure that this is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestCompression(Compression);
+
+impl RequestCompression {
+    /// Compressed in this way.
+    pub const fn new(compression: Compression) -> Self {
+        Self(compression)
+    }
+
+    /// The way.
+    pub const fn compression(self) -> Compression {
+        self.0
     }
 }
 

@@ -152,6 +152,8 @@
 //! | `br` | | responses in Brotli |
 //! | `zstd` | | responses in Zstandard |
 //! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
+//! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
+//! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them |
 //!

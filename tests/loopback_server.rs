@@ -140,6 +140,33 @@ async fn bad_requests_get_the_api_s_errors() {
 }
 
 #[tokio::test]
+async fn compressed_requests_are_read_and_kept_as_they_came() {
+    let server = Server::start().await.unwrap();
+    let ask = async |encoding: &'static str, body: Vec<u8>| {
+        let mut request = post(&server, body);
+        request.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        client(Version::HTTP_11).request(request).await.unwrap().status().as_u16()
+    };
+    let zstd = zstd::encode_all(STREAM.as_bytes(), 3).unwrap();
+    let mut gzip = Vec::new();
+    let mut encoder = flate2::read::GzEncoder::new(STREAM.as_bytes(), flate2::Compression::fast());
+    std::io::Read::read_to_end(&mut encoder, &mut gzip).unwrap();
+    assert_eq!(ask("zstd", zstd.clone()).await, 200);
+    assert_eq!(ask("gzip", gzip.clone()).await, 200);
+    for (seen, raw) in server.requests().iter().zip([zstd, gzip]) {
+        assert_eq!(*seen.body(), raw);
+        assert_eq!(seen.decoded_body().unwrap(), STREAM);
+        assert_eq!(seen.json().unwrap()["stream"], true);
+    }
+    assert_eq!(ask("zstd", STREAM.into()).await, 400);
+    assert_eq!(server.requests()[2].decoded_body(), None);
+    assert_eq!(ask("br", STREAM.into()).await, 415);
+    server.enqueue(Script::status(415));
+    assert_eq!(ask("identity", STREAM.into()).await, 415);
+    assert_eq!(ask("identity", STREAM.into()).await, 200);
+}
+
+#[tokio::test]
 async fn the_queue_goes_first_and_the_header_before_it() {
     let server = Server::start().await.unwrap();
     server.enqueue(Script::status(429).header("retry-after", "2").json(json!({"own": 1})));

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tower_openai::BoxError;
 use tower_openai::env::{EnvSource, ProcessEnv};
 use tower_openai::extensions::StreamTimeouts;
-use tower_openai::services::ResponsesRequest;
+use tower_openai::services::{Compression, ResponsesRequest};
 
 const MODEL: &str = "gpt-5.2";
 
@@ -27,6 +27,7 @@ usage: responses [OPTIONS] [PROMPT...]
   --header 'K: V'           a further header; may be repeated
   --head-timeout-ms N       the longest wait for the response's head; 0 is off
   --idle-timeout-ms N       the longest wait between two bytes; 0 is off
+  --compression zstd|gzip   compress the request
   --progress-timeout-ms N   the longest wait between two events; 0 is off
   --total-timeout-ms N      the longest that the whole call may take; 0 is off
   --lenient                 skip events that cannot be decoded
@@ -49,6 +50,7 @@ pub(crate) struct Arguments {
     model: Option<String>,
     body: Option<OsString>,
     headers: Vec<(String, String)>,
+    compression: Compression,
     prompt: Vec<String>,
 }
 
@@ -69,6 +71,17 @@ impl Arguments {
                 }
                 Long("idle-timeout-ms") => {
                     arguments.timeout(&mut parser, "idle", StreamTimeouts::idle)?;
+                }
+                Long("compression") => {
+                    arguments.compression = match parser.value()?.string()?.as_str() {
+                        "zstd" => Compression::Zstd,
+                        "gzip" => Compression::Gzip,
+                        other => {
+                            let problem =
+                                format!("--compression takes zstd or gzip, not {other:?}");
+                            return Err(problem.into());
+                        }
+                    };
                 }
                 Long("progress-timeout-ms") => {
                     arguments.timeout(&mut parser, "progress", StreamTimeouts::progress)?;
@@ -136,7 +149,7 @@ impl Arguments {
         for (name, value) in &self.headers {
             request = request.header(name.as_str(), value.as_str());
         }
-        Ok(request)
+        Ok(request.compression(self.compression))
     }
 }
 

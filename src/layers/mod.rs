@@ -40,6 +40,8 @@ macro_rules! inner_accessors {
 }
 
 pub mod auth;
+#[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+pub mod compression;
 #[cfg(feature = "timeout")]
 pub mod head_timeout;
 #[cfg(feature = "timeout")]
@@ -51,6 +53,8 @@ mod refusal;
 pub mod total_timeout;
 
 pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
+#[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+pub use self::compression::{CompressionLayer, WithCompression, WithCompressionFuture};
 #[cfg(feature = "timeout")]
 pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
 #[cfg(feature = "timeout")]

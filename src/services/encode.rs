@@ -4,15 +4,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 
 use super::options::{Compression, ResponsesOptions};
-use crate::extensions::Call;
+use crate::extensions::{Call, RequestCompression};
 use crate::{Error, RequestBody};
 
 /// A JSON request to `path`, which is relative to the provider's base URL.
 ///
 /// # Errors
 ///
-/// An option that no header can hold, or compression: nothing in this version does it, and a body
-/// that is said to be encoded already must not be compressed at all.
+/// An option that no header can hold, or compression of a body that is said to be encoded already.
 pub(super) fn json_request(
     path: &'static str,
     accept: HeaderValue,
@@ -21,16 +20,11 @@ pub(super) fn json_request(
     call: Call,
 ) -> Result<Request<RequestBody>, Error> {
     let mut headers = options.headers()?;
-    if options.compression != Compression::None && headers.contains_key(header::CONTENT_ENCODING) {
+    let compress = matches!(options.compression, Compression::Zstd | Compression::Gzip);
+    if compress && headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Error::build(
             "compression is asked for, but the header `content-encoding` says that the body is \
              encoded already: leave one of them out",
-        ));
-    }
-    if options.compression != Compression::None {
-        return Err(Error::build(
-            "compression is asked for, but this version has no `CompressionLayer` to do it: leave \
-             the option `compression` out",
         ));
     }
     headers.insert(header::ACCEPT, accept);
@@ -43,5 +37,11 @@ pub(super) fn json_request(
     *request.headers_mut() = headers;
     *request.extensions_mut() = std::mem::take(&mut options.extensions);
     request.extensions_mut().insert(call);
+    if options.compression != Compression::Auto {
+        request.extensions_mut().insert(RequestCompression::new(options.compression));
+    }
+    if compress {
+        request.body_mut().withhold();
+    }
     Ok(request)
 }

@@ -32,8 +32,9 @@ pub struct ResponsesOptions {
     pub session_source: SessionSource,
     /// Headers of the caller's, for this call.
     pub extra_headers: HeaderMap,
-    /// Whether the body is to be compressed. This version has no `CompressionLayer`, so anything but
-    /// [`Compression::None`] is refused when the request is sent.
+    /// Whether the body is compressed. [`Compression::Zstd`] and [`Compression::Gzip`] need a
+    /// `CompressionLayer` below the endpoint, as the preset has it; without one the request is an
+    /// error.
     pub compression: Compression,
     /// The turn that this call belongs to.
     pub turn_state: Option<TurnState>,
@@ -223,11 +224,15 @@ impl SessionSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Sent as it is.
+    /// As the stack's `CompressionLayer` does it by default; without one, not at all.
     #[default]
+    Auto,
+    /// Sent as it is, whatever the default of the layer.
     None,
-    /// Zstandard. Refused for now: this version has no layer that does it.
+    /// Zstandard, however small the body (feature `compression-zstd`).
     Zstd,
+    /// Gzip, however small the body (feature `compression-gzip`).
+    Gzip,
 }
 
 /// The server's opaque note on a turn: written once by the first answer of the turn, sent with every

@@ -297,8 +297,7 @@ impl ResponsesRequest {
         session_headers(SessionHeaders), names => names;
         /// Where the call comes from.
         session_source(SessionSource), source => source;
-        /// Whether the body is to be compressed. [`Compression::Zstd`] is refused for now: this version has no
-        /// layer that compresses.
+        /// Whether the body is compressed; see [`ResponsesOptions::compression`].
         compression(Compression), compression => compression;
         /// The turn that this call belongs to.
         turn_state(TurnState), state => Some(state);

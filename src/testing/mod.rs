@@ -54,8 +54,9 @@
 //! `POST …/responses` under any prefix is validated (400 with the API's error body), then
 //! answered: with `"stream": true` by the full event sequence, else by the same `Response` as JSON.
 //! Other URLs are 404, other methods 405; with [`Builder::require_key`] a missing or wrong key is
-//! 401, and no answer ever repeats what was sent as a key. Request bodies with a
-//! `content-encoding` are 415, since nothing here decodes them; scripts answer them all the same.
+//! 401, and no answer ever repeats what was sent as a key. Request bodies in gzip and Zstandard are
+//! read if the features `compression-gzip` and `compression-zstd` are on; any other
+//! `content-encoding` is 415. Scripts answer it all the same.
 //!
 //! What the turn consists of follows from the request:
 //!
@@ -74,6 +75,7 @@
 //! `cargo run --example serve --features testing` is the same server as a process of its own.
 
 mod api_error;
+mod encoding;
 mod events;
 mod exchange;
 mod ids;

@@ -10,6 +10,8 @@ use http::{HeaderMap, Method, Uri, Version, header};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::encoding;
+
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -97,9 +99,15 @@ impl RecordedRequest {
         &self.0.body
     }
 
-    /// The body as JSON, or `None` if it is not.
+    /// The body without its `content-encoding`; `None` if it is broken, or in an encoding that this
+    /// build does not read (features `compression-gzip`, `compression-zstd`).
+    pub fn decoded_body(&self) -> Option<Bytes> {
+        encoding::decode(self.headers(), self.body()).ok()
+    }
+
+    /// The body as JSON, decompressed if need be, or `None` if it is not.
     pub fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.0.body).ok()
+        serde_json::from_slice(&self.decoded_body()?).ok()
     }
 
     /// Body bytes of the answer handed to the connection so far: a figure that stops growing

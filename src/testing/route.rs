@@ -1,10 +1,11 @@
 //! Which endpoint a request is for, and whether the API would let it in.
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde_json::Value;
 
 use super::api_error::ApiError;
-use super::prompt;
+use super::{encoding, prompt};
 
 /// The request of a natural answer, or the refusal.
 ///
@@ -13,7 +14,7 @@ pub(super) fn route(
     method: &Method,
     path: &str,
     headers: &HeaderMap,
-    body: &[u8],
+    body: &Bytes,
     key: Option<&str>,
 ) -> Result<Value, ApiError> {
     if let Some(key) = key {
@@ -21,12 +22,7 @@ pub(super) fn route(
     }
     match path.trim_end_matches('/').rsplit('/').next() {
         Some("responses") if *method == Method::POST => {
-            if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
-                if encoding != "identity" {
-                    return Err(ApiError::encoded(&String::from_utf8_lossy(encoding.as_bytes())));
-                }
-            }
-            prompt::validate(body)
+            prompt::validate(&encoding::decode(headers, body)?)
         }
         Some("responses") => Err(ApiError::wrong_method(method, path, "POST")),
         _ => Err(ApiError::unknown_url(method, path)),
@@ -55,8 +51,8 @@ mod tests {
         if let Some(value) = authorization {
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
         }
-        let body = br#"{"model":"m","input":"hi"}"#;
-        match route(&method, path, &headers, body, Some("k")) {
+        let body = Bytes::from(r#"{"model":"m","input":"hi"}"#);
+        match route(&method, path, &headers, &body, Some("k")) {
             Ok(_) => 200,
             Err(error) => {
                 assert!(!error.body().compact().contains("guess"));

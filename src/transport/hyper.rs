@@ -21,6 +21,7 @@ use super::builder::HyperTransportBuilder;
 use super::connect::LimitConnect;
 use super::error::{self, TransportError};
 use super::host;
+use crate::body;
 use crate::{Error, ErrorKind, RequestBody, Stage};
 
 #[cfg(feature = "ring")]
@@ -98,7 +99,7 @@ impl Service<http::Request<RequestBody>> for HyperTransport {
 
     fn call(&mut self, request: http::Request<RequestBody>) -> HyperFuture {
         let uri = request.uri().clone();
-        HyperFuture(match Refusal::of(&uri) {
+        HyperFuture(match Refusal::of(&uri, request.body()) {
             Some(refusal) => State::Refused(refusal, uri),
             None => {
                 let answer = self.inner.client.request(request);
@@ -125,10 +126,14 @@ enum Refusal {
     NoOrigin,
     Scheme,
     Https(&'static str),
+    NotCompressed,
 }
 
 impl Refusal {
-    fn of(uri: &Uri) -> Option<Self> {
+    fn of(uri: &Uri, body: &RequestBody) -> Option<Self> {
+        if body.is_withheld() {
+            return Some(Self::NotCompressed);
+        }
         match (uri.scheme(), uri.authority()) {
             (None, _) | (_, None) => Some(Self::NoOrigin),
             (Some(scheme), _) if *scheme == Scheme::HTTPS => NO_HTTPS.map(Self::Https),
@@ -149,6 +154,7 @@ impl Refusal {
                 uri.scheme_str().unwrap_or_default()
             ),
             Self::Https(missing) => (*missing).to_owned(),
+            Self::NotCompressed => body::not_compressed().message().to_owned(),
         };
         TransportError::new(ErrorKind::Build, Stage::NotSent, message)
     }

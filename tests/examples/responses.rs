@@ -48,6 +48,7 @@ async fn help_names_every_flag() {
             "--header",
             "--head-timeout-ms",
             "--idle-timeout-ms",
+            "--compression",
             "--progress-timeout-ms",
             "--total-timeout-ms",
             "--lenient",
@@ -233,6 +234,29 @@ async fn headers_and_model_are_sent() {
     let seen = server.requests().remove(0);
     assert_eq!((seen.header("x-one"), seen.header("x-two")), (Some("1"), Some("a: b")));
     assert_eq!(seen.json().unwrap()["model"], "m-1");
+}
+
+#[tokio::test]
+async fn the_request_is_compressed_if_asked() {
+    let server = Server::start().await.unwrap();
+    for encoding in ["zstd", "gzip"] {
+        let ran = asked(&server, &["--compression", encoding, "hi"]).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+        assert!(ran.out.contains("hi"), "{}", ran.out);
+        let seen = server.requests().pop().unwrap();
+        assert_eq!(seen.header("content-encoding"), Some(encoding));
+        assert_eq!(seen.json().unwrap()["stream"], true);
+        assert!(serde_json::from_slice::<serde_json::Value>(seen.body()).is_err());
+    }
+    assert_eq!(asked(&server, &["hi"]).await.code, 0);
+    assert_eq!(server.requests()[2].header("content-encoding"), None);
+
+    let flags = ["--compression", "gzip", "--header", "content-encoding: zstd", "hi"];
+    let ran = asked(&server, &flags).await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("content-encoding"), "{}", ran.err);
+    assert_eq!(asked(&server, &["--compression", "lzma", "hi"]).await.code, 2);
+    assert_eq!(server.received(), 3);
 }
 
 #[tokio::test]

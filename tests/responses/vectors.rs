@@ -91,13 +91,6 @@ async fn compression_and_a_content_encoding_conflict() {
 }
 
 #[tokio::test]
-async fn compression_is_refused_while_nothing_does_it() {
-    let error = sent(request().compression(Compression::Zstd)).await.err().expect("a refusal");
-    assert_eq!((error.kind(), error.stage()), (ErrorKind::Build, Stage::NotSent));
-    assert!(error.message().contains("CompressionLayer"), "{error}");
-}
-
-#[tokio::test]
 async fn created_deltas_item_completed() {
     let body = sse(&[created(), delta("Hel"), delta("lo"), item_done("Hello"), completed()]);
     let (events, error) = events_of(body).await;

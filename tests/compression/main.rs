@@ -1,0 +1,6 @@
+//! Compression of request bodies.
+
+mod contract;
+mod encoding;
+mod fallback;
+mod support;
