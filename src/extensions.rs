@@ -10,8 +10,10 @@
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
 //! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
+//! | [`RetryOverride`] | request | the caller | `RetryLayer` | the layer's own policy |
 //! | `Deadline` | request | `TotalTimeoutLayer` | `RetryLayer`, which never waits past it | no deadline |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
 //! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
@@ -27,6 +29,8 @@
 //! [`ProviderLayer`]: crate::layers::ProviderLayer
 //! [`AuthLayer`]: crate::layers::AuthLayer
 
+mod retry;
+
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -36,6 +40,8 @@ use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
 use crate::sse::StreamObserver;
+
+pub use self::retry::{AttemptSummary, Attempts, RetryOverride};
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///

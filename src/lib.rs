@@ -152,8 +152,10 @@
 //! | `br` | | responses in Brotli |
 //! | `zstd` | | responses in Zstandard |
 //! | `timeout` | with `client` | `IdleTimeoutLayer` and the clocks of streams, on tokio's timer |
+//! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
+//! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `testing` | | [`testing::Server`] |
-//! | `full` | | all of them |
+//! | `full` | | all of them but `backoff` |
 //!
 //! Features only add. Without any of them the endpoints, the wire types, `sse`, `ProviderLayer` and
 //! `AuthLayer` remain, for a transport of your own; nothing then opens a socket or needs a runtime.
