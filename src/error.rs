@@ -43,11 +43,13 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::BoxError;
-use crate::extensions::SentCredential;
+use crate::extensions::{AttemptSummary, Attempts, SentCredential};
 use crate::model::{RateLimitSnapshot, Response};
 use crate::redaction;
 use crate::sse::ResponseAccumulator;
 
+#[cfg(feature = "retry")]
+pub(crate) use self::causes::kind_and_stage;
 pub use self::chain::Chain;
 pub(crate) use self::http_status::{not_a_stream, request_id_header};
 pub use self::kind::{ErrorKind, Stage};
@@ -77,6 +79,7 @@ struct Inner {
     sequence_number: Option<u64>,
     /// Whether content had been handed out, so that sending again would repeat it.
     handed_out: bool,
+    attempts: Option<Attempts>,
     body: Bytes,
     source: Option<BoxError>,
 }
@@ -117,6 +120,7 @@ impl Error {
             response_id: None,
             sequence_number: None,
             handed_out: false,
+            attempts: None,
             body: Bytes::new(),
             source: None,
         }))
@@ -171,6 +175,14 @@ impl Error {
     /// Says how many events the stream had given before this error.
     pub(crate) fn after_events(mut self, events: u64) -> Self {
         self.0.message = format!("{}; events so far: {events}", self.0.message).into();
+        self
+    }
+
+    /// Notes the attempts of the call, if there was more than one.
+    pub(crate) fn with_attempts(mut self, attempts: Option<&Attempts>) -> Self {
+        if let Some(attempts) = attempts {
+            self.0.attempts = Some(attempts.clone());
+        }
         self
     }
 
@@ -263,6 +275,13 @@ impl Error {
         self.0.retry_after
     }
 
+    /// The attempts that `RetryLayer` made of the call, in order; the last one ended with this error.
+    ///
+    /// Empty if the call was not tried again.
+    pub fn attempts(&self) -> &[AttemptSummary] {
+        self.0.attempts.as_ref().map_or(&[], Attempts::all)
+    }
+
     /// The rate limits that the answer's headers report; of a usage limit, the limit that was hit.
     pub fn rate_limits(&self) -> &[RateLimitSnapshot] {
         &self.0.rate_limits
@@ -328,6 +347,12 @@ impl Error {
             | ErrorKind::Truncated => !self.0.handed_out,
             _ => false,
         }
+    }
+
+    /// Whether it stands whatever the status or a header says of retrying.
+    #[cfg(feature = "retry")]
+    pub(crate) fn is_final(&self) -> bool {
+        said::is_final(self.0.kind)
     }
 
     /// This error and all its causes, outermost first.

@@ -12,7 +12,9 @@
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
 //! | `Deadline` | request | `TotalTimeoutLayer`, or the caller | `RetryLayer`, which never waits past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
+//! | [`RetryOverride`] | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
 //! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
@@ -28,6 +30,7 @@
 //! [`ProviderLayer`]: crate::layers::ProviderLayer
 //! [`AuthLayer`]: crate::layers::AuthLayer
 
+mod retry;
 mod timeouts;
 
 use std::fmt;
@@ -41,6 +44,7 @@ use crate::ErrorKind;
 use crate::services::Compression;
 use crate::sse::StreamObserver;
 
+pub use self::retry::{AttemptSummary, Attempts, RetryOverride};
 pub use self::timeouts::StreamTimeouts;
 
 /// Scheme, host and port of the provider: where credentials may go.

@@ -154,8 +154,10 @@
 //! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
+//! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
+//! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `testing` | | [`testing::Server`] |
-//! | `full` | | all of them |
+//! | `full` | | all of them but `backoff` |
 //!
 //! Features only add. Without any of them the endpoints, the wire types, `sse`, `ProviderLayer` and
 //! `AuthLayer` remain, for a transport of your own; nothing then opens a socket or needs a runtime.

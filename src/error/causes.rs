@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use super::{Error, ErrorKind, Inner, Stage, said};
 use crate::BoxError;
+#[cfg(feature = "retry")]
+use crate::layers::RetriedError;
 use crate::sse::DecodeError;
 
 impl From<BoxError> for Error {
@@ -21,6 +23,14 @@ impl From<BoxError> for Error {
             Ok(own) => return *own,
             Err(error) => error,
         };
+        #[cfg(feature = "retry")]
+        let error = match error.downcast::<RetriedError>() {
+            Ok(retried) => {
+                let attempts = retried.list().clone();
+                return Self::from(retried.into_last()).with_attempts(Some(&attempts));
+            }
+            Err(error) => error,
+        };
         let own = causes(&*error).find_map(|cause| cause.downcast_ref::<Self>());
         let found = match own {
             Some(own) => own.facts(),
@@ -28,6 +38,11 @@ impl From<BoxError> for Error {
                 let (kind, stage) = meaning(&*error);
                 Self::new(kind, said::one_line(&error.to_string())).with_stage(stage)
             }
+        };
+        #[cfg(feature = "retry")]
+        let found = {
+            let retried = causes(&*error).find_map(|cause| cause.downcast_ref::<RetriedError>());
+            found.with_attempts(retried.map(RetriedError::list))
         };
         found.with_source(error)
     }
@@ -55,7 +70,21 @@ impl Error {
             retryable: inner.retryable,
             sequence_number: inner.sequence_number,
             handed_out: inner.handed_out,
+            attempts: inner.attempts.clone(),
         }))
+    }
+}
+
+/// The kind and stage that `Error::from` would give this error, and whether that error would be
+/// retryable.
+#[cfg(feature = "retry")]
+pub(crate) fn kind_and_stage(error: &Cause) -> (ErrorKind, Stage, Option<bool>) {
+    match causes(error).find_map(|cause| cause.downcast_ref::<Error>()) {
+        Some(own) => (own.kind(), own.stage(), Some(own.is_retryable())),
+        None => {
+            let (kind, stage) = meaning(error);
+            (kind, stage, None)
+        }
     }
 }
 

@@ -49,6 +49,8 @@ pub mod idle_timeout;
 pub mod in_flight;
 pub mod provider;
 mod refusal;
+#[cfg(feature = "retry")]
+pub mod retry;
 #[cfg(feature = "timeout")]
 pub mod total_timeout;
 
@@ -61,6 +63,8 @@ pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
+#[cfg(feature = "retry")]
+pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
 #[cfg(feature = "timeout")]
 pub use self::total_timeout::{
     TotalTimeout, TotalTimeoutBody, TotalTimeoutError, TotalTimeoutLayer,

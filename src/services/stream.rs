@@ -251,6 +251,7 @@ impl Refusal {
             Some(cause) => error.with_source(cause),
             None => error,
         };
+        let error = error.with_attempts(self.extensions.get());
         Poll::Ready(error.without_sent(&self.extensions))
     }
 }

@@ -1,0 +1,236 @@
+//! Reads the beginning of an error body, so that a policy that cannot wait can look at it.
+//!
+//! Tower's `Policy` decides at once and for good, while the code that tells a used-up quota from a
+//! busy minute stands in the body. So [`PeekError`] below it awaits that body, within bounds.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::body::{Replay, RetryBody};
+use super::rules::Peekable;
+use crate::BoxError;
+use crate::extensions::RetryOverride;
+use crate::timer::Watchdog;
+
+/// The most of an error body that is read ahead.
+const PEEK_BYTES: usize = 64 * 1024;
+
+/// On a response: the beginning of its body.
+#[derive(Clone)]
+pub(super) struct Peeked(pub(super) Bytes);
+
+/// Why there was no further attempt although one was due.
+#[derive(Debug)]
+pub(super) struct NotReady(BoxError);
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the service failed before it was ready for another attempt")
+    }
+}
+
+impl std::error::Error for NotReady {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct PeekError<S> {
+    pub(super) inner: S,
+    peekable: Peekable,
+    time: Duration,
+    /// Tower's `Retry` drops what it knows of the call when readiness fails between attempts. So the
+    /// failure is kept, and handed out as the end of that attempt.
+    unready: Option<BoxError>,
+}
+
+impl<S> PeekError<S> {
+    pub(super) const fn new(inner: S, peekable: Peekable, time: Duration) -> Self {
+        Self { inner, peekable, time, unready: None }
+    }
+
+    /// A call of which nothing is read ahead.
+    pub(super) fn call_blindly<B, RB>(&mut self, request: Request<B>) -> PeekFuture<S::Future, RB>
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+    {
+        let future = self.inner.call(request);
+        PeekFuture::Calling { future, peekable: Peekable::NOTHING, time: self.time }
+    }
+}
+
+impl<S: Clone> Clone for PeekError<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.peekable, self.time)
+    }
+}
+
+impl<S, B, RB> Service<Request<B>> for PeekError<S>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    S::Error: Into<BoxError>,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Response = Response<RetryBody<RB>>;
+    type Error = BoxError;
+    type Future = PeekFuture<S::Future, RB>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if let Err(error) = ready!(self.inner.poll_ready(cx)) {
+            self.unready = Some(error.into());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Some(error) = self.unready.take() {
+            return PeekFuture::Unready { error: Some(error) };
+        }
+        let peekable = match request.extensions().get::<RetryOverride>() {
+            Some(own) => self.peekable.with(own),
+            None => self.peekable,
+        };
+        PeekFuture::Calling { future: self.inner.call(request), peekable, time: self.time }
+    }
+}
+
+pin_project! {
+    #[project = PeekProj]
+    pub(super) enum PeekFuture<F, RB> {
+        Calling { #[pin] future: F, peekable: Peekable, time: Duration },
+        Reading { reading: Option<Box<Reading<RB>>> },
+        Unready { error: Option<BoxError> },
+    }
+}
+
+impl<F, RB, E> Future for PeekFuture<F, RB>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: Into<BoxError>,
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    type Output = Result<Response<RetryBody<RB>>, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match self.as_mut().project() {
+                PeekProj::Calling { future, peekable, time } => {
+                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    if !peekable.takes(response.status(), response.headers()) {
+                        return Poll::Ready(Ok(response.map(RetryBody::untouched)));
+                    }
+                    let reading = Some(Box::new(Reading::new(response, *time)));
+                    self.set(Self::Reading { reading });
+                }
+                // Polled again after it was ready, it stays pending.
+                PeekProj::Reading { reading } => {
+                    let Some(reading) = reading else { return Poll::Pending };
+                    ready!(reading.poll_read(cx));
+                    let PeekProj::Reading { reading } = self.project() else {
+                        return Poll::Pending;
+                    };
+                    return reading
+                        .take()
+                        .map_or(Poll::Pending, |read| Poll::Ready(Ok(read.done())));
+                }
+                PeekProj::Unready { error } => {
+                    let error = error.take().map(NotReady);
+                    return error.map_or(Poll::Pending, |error| Poll::Ready(Err(error.into())));
+                }
+            }
+        }
+    }
+}
+
+impl<F, RB> fmt::Debug for PeekFuture<F, RB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Calling { .. } => "Calling",
+            Self::Reading { .. } => "Reading",
+            Self::Unready { .. } => "Unready",
+        })
+    }
+}
+
+/// An error answer while the beginning of its body is read.
+pub(super) struct Reading<RB> {
+    head: response::Parts,
+    chunks: Vec<Bytes>,
+    room: usize,
+    replay: Replay<RB>,
+    watchdog: Watchdog,
+}
+
+impl<RB> Reading<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    fn new(response: Response<RB>, time: Duration) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            head,
+            chunks: Vec::new(),
+            room: PEEK_BYTES,
+            replay: Replay::new(Box::pin(body)),
+            watchdog: Watchdog::new(Some(time)),
+        }
+    }
+
+    /// Ready when enough is read: all, the most that is wanted, or what came in time. What goes
+    /// wrong is left for the reader of the body.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Some(body) = &mut self.replay.body else { return Poll::Ready(()) };
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(mut data) => {
+                        let kept = data.split_to(data.len().min(self.room));
+                        self.room -= kept.len();
+                        self.chunks.push(kept);
+                        if self.room == 0 {
+                            self.replay.rest = data;
+                            return Poll::Ready(());
+                        }
+                    }
+                    Err(frame) => self.replay.trailers = frame.into_trailers().ok(),
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    self.replay.error = Some(error.into());
+                    self.replay.body = None;
+                }
+                Poll::Ready(None) => self.replay.body = None,
+                Poll::Pending => return self.watchdog.poll_expired(cx).map(drop),
+            }
+        }
+    }
+
+    fn done(self) -> Response<RetryBody<RB>> {
+        let Self { head, mut chunks, mut replay, .. } = self;
+        replay.prefix = match chunks.pop() {
+            Some(only) if chunks.is_empty() => only,
+            Some(last) => {
+                let mut all = BytesMut::with_capacity(PEEK_BYTES);
+                chunks.iter().chain([&last]).for_each(|chunk| all.extend_from_slice(chunk));
+                all.freeze()
+            }
+            None => Bytes::new(),
+        };
+        let peeked = Peeked(replay.prefix.clone());
+        let mut response = Response::from_parts(head, RetryBody::replayed(replay));
+        response.extensions_mut().insert(peeked);
+        response
+    }
+}

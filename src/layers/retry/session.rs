@@ -1,0 +1,222 @@
+//! One call's way through its attempts: what tower's `Retry` asks after each.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Extensions, HeaderValue, Request, Response};
+use tokio::time::{Instant, Sleep};
+use tower::retry::Policy;
+
+use super::backoff::Delays;
+use super::body::RetryBody;
+use super::classify::{Action, Outcome, RetryKind, standard};
+use super::peek::{NotReady, Peeked};
+use super::policy::RetryPolicy;
+use super::retried::RetriedError;
+use super::rules::Rules;
+use crate::BoxError;
+use crate::extensions::{Attempt, AttemptSummary, Attempts, Deadline, RetryOverride, WatchedCall};
+
+/// How many attempts are kept for the reader; of more, the first are left out.
+const KEPT: usize = 64;
+
+/// The policy of tower's `Retry`. Each call has a clone of its own.
+#[derive(Debug)]
+pub(super) struct Session {
+    policy: Arc<RetryPolicy>,
+    /// Made when an attempt has failed, so that a call that succeeds at once allocates nothing.
+    progress: Option<Box<Progress>>,
+}
+
+struct Progress {
+    delays: Delays,
+    retries: u32,
+    last: RetryKind,
+    attempts: Vec<AttemptSummary>,
+}
+
+impl Session {
+    pub(super) const fn new(policy: Arc<RetryPolicy>) -> Self {
+        Self { policy, progress: None }
+    }
+
+    fn rules(&self, extensions: &Extensions) -> Rules {
+        let rules = self.policy.rules;
+        extensions.get::<RetryOverride>().map_or(rules, |own| rules.with(own))
+    }
+
+    fn judge(&self, rules: &Rules, outcome: &Outcome<'_>) -> Action {
+        let own = self.policy.classify.as_ref().map(|own| own.classify(outcome));
+        match own {
+            None | Some(Action::Pass) => standard(rules, outcome),
+            Some(action) => action,
+        }
+    }
+
+    /// The wait before another attempt, if there is to be one: it is booked then.
+    fn book(
+        &mut self,
+        outcome: &Outcome<'_>,
+        request: &Extensions,
+    ) -> Option<(Duration, RetryKind)> {
+        if outcome.error().is_some_and(|error| error.is::<NotReady>()) {
+            return None;
+        }
+        let rules = self.rules(request);
+        let Action::Retry { kind, after } = self.judge(&rules, outcome) else { return None };
+        let policy = &*self.policy;
+        let progress = self.progress.get_or_insert_with(|| Box::new(Progress::new(policy)));
+        if progress.retries >= rules.max_retries {
+            return None;
+        }
+        let delay = rules.wait(progress.delays.next()?, after)?;
+        let in_time = |deadline: &Deadline| {
+            deadline.instant().saturating_duration_since(Instant::now()) > delay
+        };
+        if !request.get().is_none_or(in_time) {
+            return None;
+        }
+        let paid = policy.budget.as_ref().is_none_or(|budget| budget.withdraw(kind));
+        paid.then_some((delay, kind))
+    }
+
+    /// Counts the attempt that ended, and says what comes after it.
+    fn next(&mut self, outcome: &Outcome<'_>, request: &Extensions) -> Option<Duration> {
+        let booked = self.book(outcome, request);
+        let attempt = Attempt::of(request);
+        let reason = outcome.reason();
+        if let Some(progress) = &mut self.progress {
+            let delay = booked.map(|(delay, _)| delay);
+            progress.note(AttemptSummary::new(attempt, reason, delay));
+        }
+        let (delay, kind) = booked?;
+        if let Some(progress) = &mut self.progress {
+            progress.retries += 1;
+            progress.last = kind;
+        }
+        if let Some(WatchedCall(watcher)) = request.get() {
+            watcher.retrying(attempt, delay, reason);
+        }
+        tracing::debug!(
+            attempt = attempt.number(),
+            delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            %reason,
+            "the attempt failed and another one follows"
+        );
+        Some(delay)
+    }
+
+    /// Tells the next attempt which one it is.
+    fn mark<B>(&self, request: &mut Request<B>) {
+        let attempt = Attempt::of(request.extensions()).next();
+        request.extensions_mut().insert(attempt);
+        if let (Some(name), Some(progress)) = (&self.policy.attempt_header, &self.progress) {
+            let retries = HeaderValue::from(progress.retries);
+            // A request that has no room for the header goes without.
+            let _ = request.headers_mut().try_insert(name.clone(), retries);
+        }
+    }
+
+    /// The call ended well.
+    #[inline]
+    fn succeeded(&self) {
+        if let Some(budget) = &self.policy.budget {
+            budget.deposit(self.last_retry());
+        }
+    }
+
+    fn last_retry(&self) -> Option<RetryKind> {
+        self.progress.as_ref().filter(|progress| progress.retries > 0).map(|progress| progress.last)
+    }
+
+    /// Leaves the list of attempts with what the call ends with, if there was a retry.
+    fn leave<RB>(&mut self, result: &mut Result<Response<RB>, BoxError>) {
+        let Some(progress) = self.progress.take().filter(|progress| progress.retries > 0) else {
+            return;
+        };
+        let attempts = Attempts::new(progress.attempts);
+        match result {
+            Ok(response) => {
+                response.extensions_mut().insert(attempts);
+            }
+            Err(error) => {
+                // A box of nothing, which is not allocated.
+                let last = std::mem::replace(error, Box::new(fmt::Error));
+                *error = RetriedError::new(attempts, last).into();
+            }
+        }
+    }
+}
+
+/// A call's clone starts from nothing.
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.policy))
+    }
+}
+
+impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Session {
+    type Future = Sleep;
+
+    fn retry(
+        &mut self,
+        request: &mut Request<B>,
+        result: &mut Result<Response<RetryBody<RB>>, BoxError>,
+    ) -> Option<Sleep> {
+        let success = result.as_ref().is_ok_and(|response| response.status().as_u16() < 400);
+        if success && self.progress.is_none() && self.policy.classify.is_none() {
+            self.succeeded();
+            return None;
+        }
+        let body = match result {
+            Ok(response) => response.extensions_mut().remove::<Peeked>(),
+            Err(_) => None,
+        };
+        let outcome = match &*result {
+            Ok(response) => {
+                let body = body.map(|Peeked(body)| body).unwrap_or_default();
+                Outcome::answered(response.status(), response.headers(), body)
+            }
+            Err(error) => Outcome::failed(error),
+        };
+        match self.next(&outcome, request.extensions()) {
+            Some(delay) => {
+                self.mark(request);
+                Some(tokio::time::sleep(delay))
+            }
+            None => {
+                if success {
+                    self.succeeded();
+                }
+                self.leave(result);
+                None
+            }
+        }
+    }
+
+    // `Retry` does not keep a request that is not to be retried from the start, and so does not ask.
+    fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
+        Some(request.clone())
+    }
+}
+
+impl Progress {
+    fn new(policy: &RetryPolicy) -> Self {
+        let (delays, attempts) = (policy.schedule.delays(), Vec::new());
+        Self { delays, retries: 0, last: RetryKind::Failed, attempts }
+    }
+
+    fn note(&mut self, attempt: AttemptSummary) {
+        if self.attempts.len() == KEPT {
+            self.attempts.remove(0);
+        }
+        self.attempts.push(attempt);
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").field("attempts", &self.attempts).finish_non_exhaustive()
+    }
+}
