@@ -104,6 +104,7 @@ mod policy;
 mod retried;
 mod rules;
 mod session;
+mod settings;
 
 use std::fmt;
 use std::future::Future;
@@ -130,6 +131,7 @@ pub use self::budget::{RetryBudget, TokenBucket};
 pub use self::classify::{Action, Classify, ClassifyFn, Outcome, RetryKind, classify_fn};
 pub use self::policy::RetryPolicy;
 pub use self::retried::RetriedError;
+pub use self::settings::{RetryPreset, RetrySettings};
 
 /// Tries failed calls again; see the [module](self).
 #[derive(Clone, Debug)]

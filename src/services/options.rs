@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::extensions::StreamTimeouts;
@@ -221,7 +222,8 @@ impl SessionSource {
 }
 
 /// Whether a request body is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Compression {
     /// As the stack's `CompressionLayer` does it by default; without one, not at all.

@@ -35,6 +35,18 @@ impl Schedule {
     }
 }
 
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exponential(ExponentialBackoff { base, factor, cap, .. }) => {
+                write!(f, "{base:?} x {factor}")?;
+                if *cap < Duration::MAX { write!(f, " up to {cap:?}") } else { Ok(()) }
+            }
+            Self::Custom(_) => f.write_str("delays of the caller's"),
+        }
+    }
+}
+
 impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -107,6 +119,18 @@ impl ExponentialBackoff {
         jitter: (0.9, 1.1),
         seed: None,
     };
+
+    pub(super) const fn base(&self) -> Duration {
+        self.base
+    }
+
+    pub(super) const fn cap(&self) -> Duration {
+        self.cap
+    }
+
+    pub(super) const fn jitter_range(&self) -> (f64, f64) {
+        self.jitter
+    }
 
     /// Each delay is `factor` times the one before; 1 keeps it constant.
     ///

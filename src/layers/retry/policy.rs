@@ -211,6 +211,23 @@ impl Default for RetryPolicy {
     }
 }
 
+/// For people: `2 retries on 408-409 429 500-599 and broken connections, after 500ms x 2 up to 8s`.
+impl fmt::Display for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rules { max_retries, statuses, transport, hints, max_hint, .. } = &self.rules;
+        if *max_retries == 0 {
+            return f.write_str("no retries");
+        }
+        let retries = if *max_retries == 1 { "retry" } else { "retries" };
+        let transport = if *transport { " and broken connections" } else { "" };
+        write!(f, "{max_retries} {retries} on {statuses:?}{transport}, after {}", self.schedule)?;
+        match hints {
+            Hints::Ignored => f.write_str(", hints ignored"),
+            _ => write!(f, ", hints up to {max_hint:?}"),
+        }
+    }
+}
+
 impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { max_retries, statuses, transport, hints, max_hint, .. } = &self.rules;

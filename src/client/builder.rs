@@ -1,0 +1,322 @@
+//! Settings of a client, and its assembly.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body;
+use tower::{Layer, Service};
+
+use super::Client;
+use super::boxed::{BoxHttpService, erase};
+use super::explain::Explanation;
+use super::policy::Policy;
+use super::stack::{Credential, Preset, Wrap};
+use crate::env::EnvSource;
+use crate::extensions::StreamTimeouts;
+use crate::layers::retry::{RetryBudget, TokenBucket};
+use crate::layers::{ApiKey, Bearer};
+use crate::model::ItemIds;
+use crate::provider::Provider;
+use crate::sse::StreamSettings;
+use crate::transport::HyperTransportBuilder;
+use crate::{BoxError, Error, RequestBody};
+
+/// Settings of a [`Client`].
+///
+/// Without a provider it is OpenAI's API, without a credential its requests are anonymous. The
+/// default limits: 10 s to connect, 60 s for a response head, 300 s between bytes, 300 s between
+/// events.
+#[derive(Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder {
+    provider: Option<Setting<Provider>>,
+    credential: Option<Setting<Credential>>,
+    stream: StreamSettings,
+    item_ids: Option<ItemIds>,
+    transport: Option<Assemble>,
+    hyper: HyperTransportBuilder,
+    /// Name of the first setting made on `hyper`.
+    hyper_only: Option<&'static str>,
+    policy: Policy,
+    budget: Option<Arc<dyn RetryBudget>>,
+    layers: Vec<Wrap>,
+    attempt_layers: Vec<Wrap>,
+}
+
+/// A setting that may have been refused, which `build` tells.
+type Setting<T> = Result<T, Error>;
+
+/// The stacks of the endpoints over one transport.
+pub(super) struct Stacks {
+    pub(super) http: BoxHttpService,
+    pub(super) responses: BoxHttpService,
+    pub(super) explanation: Explanation,
+}
+
+/// Puts the preset on a transport.
+type Assemble = Box<dyn FnOnce(&Preset, &Policy) -> Result<Stacks, Error> + Send>;
+
+impl ClientBuilder {
+    /// The API to talk to. Default: [`Provider::openai`].
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.provider = Some(Ok(provider));
+        self
+    }
+
+    /// The API to talk to, by its base URL with the version path, such as
+    /// `https://api.openai.com/v1`. An unusable URL is an error of [`build`](Self::build).
+    pub fn base_url(mut self, base_url: impl AsRef<str>) -> Self {
+        self.provider = Some(Provider::new("custom", base_url.as_ref()));
+        self
+    }
+
+    /// The key, sent as `authorization: Bearer`; to Azure as `api-key`. An unusable key is an error
+    /// of [`build`](Self::build).
+    pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
+        let key = key.as_ref();
+        let both =
+            Bearer::new(key).and_then(|bearer| Ok(Credential::Key(bearer, ApiKey::new(key)?)));
+        self.credential = Some(both);
+        self
+    }
+
+    /// A token in `authorization: Bearer`.
+    pub fn bearer(mut self, token: Bearer) -> Self {
+        self.credential = Some(Ok(Credential::Bearer(token)));
+        self
+    }
+
+    /// A key in the header `api-key`, as Azure has it.
+    pub fn api_key_header(mut self, key: ApiKey) -> Self {
+        self.credential = Some(Ok(Credential::ApiKey(key)));
+        self
+    }
+
+    /// Provider and key as the environment has them: [`Provider::from_env`], and the key in
+    /// `OPENAI_API_KEY`, which may be unset if `OPENAI_BASE_URL` names a server that needs none.
+    ///
+    /// # Errors
+    ///
+    /// A variable that is missing or cannot be used.
+    pub fn from_env(mut self, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
+        self.provider = Some(Ok(Provider::from_env(env)?));
+        if env.non_blank("OPENAI_API_KEY")?.is_some() {
+            let bearer = Bearer::from_source("OPENAI_API_KEY", env)?;
+            let header = ApiKey::from_source("OPENAI_API_KEY", env)?;
+            self.credential = Some(Ok(Credential::Key(bearer, header)));
+        } else if env.non_blank("OPENAI_BASE_URL")?.is_none() {
+            return Err(Error::build(
+                "`OPENAI_API_KEY` is not set: set it, or set `OPENAI_BASE_URL` to a server that \
+                 needs no key",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// How long calls may wait, on each of the
+    /// [clocks](StreamTimeouts#which-clock-is-which). Limits that are unset stay as they are. An
+    /// endpoint or a request can have its own.
+    ///
+    /// Default: 60 s for a head, 300 s between bytes, 300 s between events; the first event and the
+    /// whole call have no limit.
+    pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
+        self.stream.timeouts = timeouts.or(self.stream.timeouts);
+        self
+    }
+
+    /// The longest silence of a response body in bytes, heartbeats included,
+    /// [`StreamTimeouts::idle`]; 300 s by default, zero is off.
+    pub fn idle_timeout(self, limit: Duration) -> Self {
+        self.timeouts(StreamTimeouts::new().idle(limit))
+    }
+
+    /// How response streams behave: limits, leniency, timeouts. Timeouts that are unset stay as they
+    /// are.
+    pub fn stream_settings(mut self, settings: StreamSettings) -> Self {
+        self.stream = settings.after(self.stream);
+        self
+    }
+
+    /// Which items of the input are sent with their ids.
+    ///
+    /// Default: [`ItemIds::WhenStored`] for Azure, which refuses ids of what it does not store, else
+    /// [`ItemIds::Keep`].
+    pub fn item_ids(mut self, rule: ItemIds) -> Self {
+        self.item_ids = Some(rule);
+        self
+    }
+
+    /// Replaces the network: a [`HyperTransport`] with settings of its own, or any other HTTP
+    /// service.
+    ///
+    /// [`HyperTransport`]: crate::transport::HyperTransport
+    pub fn transport<S, RB>(mut self, service: S) -> Self
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        self.transport = Some(Box::new(move |preset, policy| assemble(preset, policy, service)));
+        self
+    }
+
+    /// The longest wait for a connection, 10 s by default.
+    ///
+    /// For the built-in transport; see [`HyperTransportBuilder::connect_timeout`].
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.hyper = self.hyper.connect_timeout(limit);
+        self.hyper_only.get_or_insert("connect_timeout");
+        self
+    }
+
+    /// The read buffer of a connection and largest response head in bytes, 16 KiB by default.
+    ///
+    /// For the built-in transport; see [`HyperTransportBuilder::read_buffer`].
+    pub fn read_buffer(mut self, bytes: usize) -> Self {
+        self.hyper = self.hyper.read_buffer(bytes);
+        self.hyper_only.get_or_insert("read_buffer");
+        self
+    }
+
+    /// Puts a layer around the whole stack. The first one added is the outermost, as in
+    /// [`ServiceBuilder`].
+    ///
+    /// It sees each call once, as the endpoint made it: the URI is still relative to the
+    /// provider, and retries happen below. Several layers stacked with `ServiceBuilder` and given
+    /// as one cost the boxes of one.
+    pub fn layer<L, RB>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxHttpService> + Send + 'static,
+        L::Service: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<http::Request<RequestBody>>>::Error: Into<BoxError>,
+        <L::Service as Service<http::Request<RequestBody>>>::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        self.layers.push(Box::new(move |inner| erase(layer.layer(inner))));
+        self
+    }
+
+    /// Puts a layer around each attempt: inside retry and authorisation, outside decompression and
+    /// the clocks of the attempt. The first one added is the outermost.
+    ///
+    /// It sees the request as it goes to the provider, URI and credential included, and the response
+    /// as it comes, once for every attempt.
+    pub fn attempt_layer<L, RB>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxHttpService> + Send + 'static,
+        L::Service: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<http::Request<RequestBody>>>::Error: Into<BoxError>,
+        <L::Service as Service<http::Request<RequestBody>>>::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        self.attempt_layers.push(Box::new(move |inner| erase(layer.layer(inner))));
+        self
+    }
+
+    /// What each endpoint does about failure, time, load and size. Default: the one of
+    /// [`Policy::default`], two retries and no limit on load.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What pays for the retries of all endpoints together. Default: a [`TokenBucket`] of the client's
+    /// own, so that a provider that is down is not asked three times for every call.
+    pub fn retry_budget(mut self, budget: Arc<dyn RetryBudget>) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
+    /// Builds the client. Needs no runtime and opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL or key cannot be used, a setting is
+    /// out of its range, a setting of the built-in transport was made and another transport given,
+    /// or the platform's certificate roots cannot be loaded.
+    pub fn build(self) -> Result<Client, Error> {
+        let provider = self.provider.transpose()?.unwrap_or_else(Provider::openai);
+        let credential = match self.credential.transpose()? {
+            Some(Credential::Key(_, header)) if provider.is_azure() => {
+                Some(Credential::ApiKey(header))
+            }
+            credential => credential,
+        };
+        let item_ids = self.item_ids.unwrap_or(match provider.is_azure() {
+            true => ItemIds::WhenStored,
+            false => ItemIds::Keep,
+        });
+        let preset = Preset {
+            provider,
+            credential,
+            timeouts: self.stream.timeouts,
+            budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
+            layers: self.layers,
+            attempt_layers: self.attempt_layers,
+        };
+        let stacks = match (self.transport, self.hyper_only) {
+            (None, _) => assemble(&preset, &self.policy, self.hyper.build()?)?,
+            (Some(assemble), None) => assemble(&preset, &self.policy)?,
+            (Some(_), Some(setting)) => {
+                return Err(Error::build(format!(
+                    "`{setting}` is a setting of the built-in transport, but `transport` replaces \
+                     it: make the setting on the transport you pass"
+                )));
+            }
+        };
+        let mut stream = self.stream;
+        stream.timeouts = self.policy.responses().timeouts.or(stream.timeouts);
+        Ok(Client { stacks: Arc::new(stacks), stream, item_ids })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("provider", &self.provider)
+            .field("credential", &self.credential)
+            .field("stream", &self.stream)
+            .field("hyper", &self.hyper)
+            .field("policy", &self.policy)
+            .field("layers", &self.layers.len())
+            .field("attempt_layers", &self.attempt_layers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One stack per endpoint over clones of one transport.
+fn assemble<S, RB>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
+where
+    S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    RB: Body<Data = Bytes> + Send + 'static,
+    RB::Error: Into<BoxError>,
+{
+    let (responses, above) =
+        preset.assemble("responses", &policy.responses(), transport.clone())?;
+    let (http, below) = preset.assemble("any other call", &policy.default, transport)?;
+    Ok(Stacks { http, responses, explanation: above.and(&below) })
+}

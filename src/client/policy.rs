@@ -1,0 +1,79 @@
+//! What each endpoint of a client does about failure, time, load and size, as a value.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+
+use crate::extensions::StreamTimeouts;
+use crate::layers::retry::RetrySettings;
+use crate::services::Compression;
+
+/// The policies of a client's endpoints, in a form that can live in a file.
+///
+/// A key that is not known is refused. What an endpoint leaves unset is as in
+/// [`default`](Self::default); what that leaves unset is the client's own default.
+///
+/// ```
+/// use tower_openai::client::{Client, Policy};
+///
+/// let policy: Policy = serde_json::from_str(
+///     r#"{
+///         "default": {"retry": {"max_retries": 4}, "timeouts": {"head_ms": 20000}},
+///         "responses": {"timeouts": {"idle_ms": 120000}, "max_in_flight": 8}
+///     }"#,
+/// )?;
+/// assert_eq!(policy.responses().retry.max_retries, Some(4));
+///
+/// # let api_key = "sk-example";
+/// let client = Client::builder().api_key(api_key).policy(policy).build()?;
+/// print!("{}", client.explain());
+/// # Ok::<_, tower_openai::BoxError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Policy {
+    /// For every endpoint, where its own policy says nothing.
+    pub default: EndpointPolicy,
+    /// For [`Client::responses`](super::Client::responses).
+    pub responses: EndpointPolicy,
+}
+
+impl Policy {
+    /// What holds for [`Client::responses`](super::Client::responses).
+    #[must_use]
+    pub fn responses(&self) -> EndpointPolicy {
+        self.responses.or(&self.default)
+    }
+}
+
+/// What one endpoint does about failure, time, load and size.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EndpointPolicy {
+    /// Whether and when a failed attempt is followed by another.
+    pub retry: RetrySettings,
+    /// How long a call may wait, on each of its clocks.
+    pub timeouts: StreamTimeouts,
+    /// How request bodies are compressed that do not say so themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// How many attempts may be under way at once, from the request to the end of the body. Waits
+    /// between attempts do not count. Unset: any number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<NonZeroUsize>,
+}
+
+impl EndpointPolicy {
+    /// This policy, and `other` where it says nothing.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            retry: self.retry.or(other.retry),
+            timeouts: self.timeouts.or(other.timeouts),
+            compression: self.compression.or(other.compression),
+            max_in_flight: self.max_in_flight.or(other.max_in_flight),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The preset itself: which layers, in which order, with which settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::sync::Semaphore;
+use tower::{Layer, Service, ServiceBuilder};
+
+use super::boxed::{BoxHttpService, erase};
+use super::explain::Explanation;
+use super::policy::EndpointPolicy;
+use crate::extensions::StreamTimeouts;
+#[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+use crate::layers::CompressionLayer;
+use crate::layers::retry::RetryBudget;
+use crate::layers::{
+    ApiKey, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer, InFlightLimitLayer,
+    ProviderLayer, RetryLayer, TotalTimeoutLayer,
+};
+use crate::provider::Provider;
+use crate::services::Compression;
+use crate::{BoxError, Error, RequestBody};
+
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Puts a layer of the caller's around a stack.
+pub(super) type Wrap = Box<dyn Fn(BoxHttpService) -> BoxHttpService + Send>;
+
+/// How requests are authorised.
+#[derive(Clone, Debug)]
+pub(super) enum Credential {
+    /// Sent in the way of the provider.
+    Key(Bearer, ApiKey),
+    Bearer(Bearer),
+    ApiKey(ApiKey),
+}
+
+impl Credential {
+    fn describe(&self) -> &'static str {
+        match self {
+            Self::Key(..) | Self::Bearer(_) => "a bearer token",
+            Self::ApiKey(_) => "a key in `api-key`",
+        }
+    }
+}
+
+/// What the stacks of a client have in common.
+pub(super) struct Preset {
+    pub(super) provider: Provider,
+    pub(super) credential: Option<Credential>,
+    /// Where an endpoint's policy says nothing.
+    pub(super) timeouts: StreamTimeouts,
+    pub(super) budget: Arc<dyn RetryBudget>,
+    /// Around each call, outermost first.
+    pub(super) layers: Vec<Wrap>,
+    /// Around each attempt, outermost first.
+    pub(super) attempt_layers: Vec<Wrap>,
+}
+
+impl Preset {
+    /// The stack of one endpoint, and what is in it.
+    pub(super) fn assemble<S, RB>(
+        &self,
+        endpoint: &'static str,
+        policy: &EndpointPolicy,
+        transport: S,
+    ) -> Result<(BoxHttpService, Explanation), Error>
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        let mut explanation = Explanation::of(endpoint);
+        explanation.yours("layer", self.layers.len());
+        let call = CallLayers::new(self, policy, &mut explanation)?;
+        explanation
+            .layer("AuthLayer", self.credential.as_ref().map_or("none", |one| one.describe()));
+        explanation.yours("attempt_layer", self.attempt_layers.len());
+
+        let attempt = ServiceBuilder::new();
+        #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
+        let attempt = {
+            explanation.layer("DecompressionLayer", "of responses");
+            attempt.layer(crate::transport::decompression::DecompressionLayer::new())
+        };
+        let timeouts = policy.timeouts.or(self.timeouts);
+        let head = timeouts.head_or(Some(HEAD_TIMEOUT));
+        let idle = timeouts.idle_or(Some(IDLE_TIMEOUT));
+        explanation.limit("HeadTimeoutLayer", head);
+        explanation.limit("IdleTimeoutLayer", idle);
+        explanation.layer("transport", std::any::type_name::<S>());
+        let attempt = attempt
+            .layer(HeadTimeoutLayer::new(head.unwrap_or_default()))
+            .layer(IdleTimeoutLayer::new(idle.unwrap_or_default()))
+            .service(transport);
+
+        let stack = if self.attempt_layers.is_empty() {
+            self.authorised(call, attempt)
+        } else {
+            self.authorised(call, wrap(&self.attempt_layers, erase(attempt)))
+        };
+        Ok((wrap(&self.layers, stack), explanation))
+    }
+
+    fn authorised<S, RB>(&self, call: CallLayers, attempt: S) -> BoxHttpService
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        match self.credential.clone() {
+            Some(Credential::Key(token, _) | Credential::Bearer(token)) => {
+                call.around(AuthLayer::new(token).layer(attempt))
+            }
+            Some(Credential::ApiKey(key)) => call.around(AuthLayer::new(key).layer(attempt)),
+            None => call.around(attempt),
+        }
+    }
+}
+
+/// The layers of the preset that stand outside authorisation.
+struct CallLayers {
+    provider: ProviderLayer,
+    total: TotalTimeoutLayer,
+    #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+    compression: CompressionLayer,
+    retry: RetryLayer,
+    in_flight: InFlightLimitLayer,
+}
+
+impl CallLayers {
+    fn new(
+        preset: &Preset,
+        policy: &EndpointPolicy,
+        explanation: &mut Explanation,
+    ) -> Result<Self, Error> {
+        // A query of the base URL may hold a key.
+        let url = preset.provider.base_url();
+        explanation.layer("ProviderLayer", url.split('?').next().unwrap_or_default());
+        let total = policy.timeouts.or(preset.timeouts).total_or(None);
+        explanation.limit("TotalTimeoutLayer", total);
+        #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+        let compression = compression(policy.compression)?;
+        #[cfg(not(any(feature = "compression-gzip", feature = "compression-zstd")))]
+        if !matches!(policy.compression, None | Some(Compression::Auto | Compression::None)) {
+            return Err(no_compression("compression-zstd"));
+        }
+        explanation.layer(
+            "CompressionLayer",
+            match policy.compression {
+                Some(Compression::Zstd) => "zstd",
+                Some(Compression::Gzip) => "gzip",
+                _ => "what asks for it",
+            },
+        );
+        let retry = policy.retry.policy()?;
+        explanation.layer("RetryLayer", &retry);
+        let in_flight = match policy.max_in_flight {
+            Some(max) => {
+                explanation.layer("InFlightLimitLayer", format_args!("{max} at once"));
+                InFlightLimitLayer::new(max.get())?
+            }
+            None => {
+                explanation.layer("InFlightLimitLayer", "no limit");
+                InFlightLimitLayer::with_semaphore(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
+            }
+        };
+        Ok(Self {
+            provider: ProviderLayer::new(preset.provider.clone()),
+            total: TotalTimeoutLayer::new(total.unwrap_or_default()),
+            #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+            compression,
+            retry: RetryLayer::new(retry.budget(Arc::clone(&preset.budget))),
+            in_flight,
+        })
+    }
+
+    /// These layers around `attempt`, outermost first.
+    fn around<S, RB>(self, attempt: S) -> BoxHttpService
+    where
+        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        let stack = ServiceBuilder::new().layer(self.provider).layer(self.total);
+        #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+        let stack = stack.layer(self.compression);
+        erase(stack.layer(self.retry).layer(self.in_flight).service(attempt))
+    }
+}
+
+#[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
+fn compression(default: Option<Compression>) -> Result<CompressionLayer, Error> {
+    match default {
+        None | Some(Compression::Auto | Compression::None) => Ok(CompressionLayer::new()),
+        #[cfg(feature = "compression-zstd")]
+        Some(Compression::Zstd) => Ok(CompressionLayer::zstd()),
+        #[cfg(feature = "compression-gzip")]
+        Some(Compression::Gzip) => Ok(CompressionLayer::gzip()),
+        #[cfg(not(feature = "compression-zstd"))]
+        Some(Compression::Zstd) => Err(no_compression("compression-zstd")),
+        #[cfg(not(feature = "compression-gzip"))]
+        Some(Compression::Gzip) => Err(no_compression("compression-gzip")),
+    }
+}
+
+#[cfg(not(all(feature = "compression-gzip", feature = "compression-zstd")))]
+fn no_compression(feature: &str) -> Error {
+    Error::build(format!(
+        "the policy asks for a compression that this build does not have: turn on the feature \
+         `{feature}` of tower-openai"
+    ))
+}
+
+fn wrap(layers: &[Wrap], stack: BoxHttpService) -> BoxHttpService {
+    layers.iter().rev().fold(stack, |inner, layer| layer(inner))
+}

@@ -1,0 +1,215 @@
+//! Per-endpoint policies of the preset, over one transport.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use tokio::time::{Instant, timeout};
+use tower::service_fn;
+use tower_openai::client::{Client, ClientBuilder, Policy};
+use tower_openai::services::{Responses, ResponsesRequest};
+use tower_openai::{Error, ErrorKind, RequestBody};
+
+fn policy(json: &str) -> Policy {
+    serde_json::from_str(json).unwrap()
+}
+
+fn request() -> ResponsesRequest {
+    ResponsesRequest::new("gpt-5.2", "hello")
+}
+
+/// A body that says one thing and then nothing.
+struct Silent(Option<Bytes>);
+
+impl Body for Silent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+const DELTA: &str = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}\n\n";
+
+/// A client whose transport counts calls and answers with `status` and a body that goes silent.
+fn client(status: u16, configure: impl FnOnce(ClientBuilder) -> ClientBuilder) -> (Client, Calls) {
+    let calls = Calls::default();
+    let counted = calls.clone();
+    let transport = service_fn(move |_: Request<RequestBody>| {
+        counted.0.fetch_add(1, Ordering::SeqCst);
+        let mut response = Response::new(Silent(Some(DELTA.into())));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        async { Ok::<_, Infallible>(response) }
+    });
+    let builder = Client::builder().api_key("sk-test").transport(transport);
+    (configure(builder).build().unwrap(), calls)
+}
+
+#[derive(Clone, Default)]
+struct Calls(Arc<AtomicUsize>);
+
+impl Calls {
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
+    }
+}
+
+const TWO: &str = r#"{
+    "default": {"retry": {"max_retries": 0}, "timeouts": {"idle_ms": 0, "progress_ms": 90000}},
+    "responses": {"retry": {"max_retries": 3}, "timeouts": {"idle_ms": 5000}, "max_in_flight": 1}
+}"#;
+
+#[tokio::test(start_paused = true)]
+async fn two_endpoints_over_one_transport_keep_their_own_retries() {
+    let (client, calls) = client(503, |builder| builder.policy(policy(TWO)));
+    let error = client.responses().stream_request(request()).await.unwrap_err();
+    assert_eq!((error.kind(), calls.take()), (ErrorKind::Server, 4));
+    assert_eq!(error.attempts().len(), 4);
+
+    let other = Responses::new(client.http());
+    let error = other.stream_request(request()).await.unwrap_err();
+    assert_eq!((error.kind(), calls.take()), (ErrorKind::Server, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_endpoints_over_one_transport_keep_their_own_clocks() {
+    let (client, _) = client(200, |builder| builder.policy(policy(TWO)));
+    let ended = async |responses: Responses<_>| -> (Error, u64) {
+        let start = Instant::now();
+        let stream = responses.stream_request(request()).await.unwrap();
+        let error = stream.text().collect().await.unwrap_err();
+        (error, start.elapsed().as_secs())
+    };
+    let (error, seconds) = ended(client.responses()).await;
+    assert_eq!((error.kind(), seconds), (ErrorKind::IdleTimeout, 5));
+
+    // Its own idle clock is off, and the clock of the endpoint is the default policy's.
+    let settings = tower_openai::sse::StreamSettings::default();
+    let other = Responses::new(client.http()).settings(settings);
+    let (error, seconds) = ended(other).await;
+    assert_eq!((error.kind(), seconds), (ErrorKind::ProgressTimeout, 300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_endpoints_over_one_transport_keep_their_own_limits() {
+    let (client, _) = client(200, |builder| builder.policy(policy(TWO)));
+    let (responses, other) = (client.responses(), Responses::new(client.http()));
+    let first = responses.stream_request(request()).await.unwrap();
+    let second = timeout(Duration::from_secs(1), responses.stream_request(request())).await;
+    assert!(second.is_err(), "the first stream is open");
+    let others = [other.stream_request(request()).await, other.stream_request(request()).await];
+    assert!(others.iter().all(Result::is_ok), "no limit there");
+    drop(first);
+    drop(responses.stream_request(request()).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_retry_budget_is_shared_by_all_endpoints() {
+    use tower_openai::layers::retry::TokenBucket;
+    let budget = Arc::new(TokenBucket::new(28, 14, 5).unwrap());
+    let shared = Arc::clone(&budget);
+    let (client, calls) = client(500, |builder| builder.retry_budget(shared));
+    for expected in [3, 1] {
+        client.responses().stream_request(request()).await.unwrap_err();
+        assert_eq!(calls.take(), expected);
+    }
+    Responses::new(client.http()).stream_request(request()).await.unwrap_err();
+    assert_eq!((calls.take(), budget.tokens()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_see_calls_and_attempt_layers_see_attempts() {
+    let seen = Calls::default();
+    let (outer, inner) = (Calls::default(), seen.clone());
+    let counted = outer.clone();
+    let (client, calls) = client(503, |builder| {
+        builder
+            .layer(tower::util::MapRequestLayer::new(move |request: Request<RequestBody>| {
+                assert_eq!(request.uri(), "/responses");
+                counted.0.fetch_add(1, Ordering::SeqCst);
+                request
+            }))
+            .attempt_layer(tower::util::MapRequestLayer::new(
+                move |request: Request<RequestBody>| {
+                    assert_eq!(request.uri(), "https://api.openai.com/v1/responses");
+                    assert!(request.headers().contains_key("authorization"));
+                    inner.0.fetch_add(1, Ordering::SeqCst);
+                    request
+                },
+            ))
+    });
+    client.responses().stream_request(request()).await.unwrap_err();
+    assert_eq!((outer.take(), seen.take(), calls.take()), (1, 3, 3));
+}
+
+#[test]
+fn a_policy_is_a_file() {
+    let policy = policy(TWO);
+    let json = serde_json::to_string(&policy).unwrap();
+    assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
+    for bad in [
+        r#"{"response": {}}"#,
+        r#"{"default": {"retries": 1}}"#,
+        r#"{"default": {"max_in_flight": 0}}"#,
+        r#"{"default": {"compression": "brotli"}}"#,
+        r#"{"default": {"timeouts": {"head": 1}}}"#,
+    ] {
+        assert!(serde_json::from_str::<Policy>(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_policy_that_cannot_be_is_an_error_of_build() {
+    let policy = policy(r#"{"responses": {"retry": {"base_ms": 0}}}"#);
+    let error = Client::builder().policy(policy).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build);
+}
+
+#[test]
+fn explain_tells_the_stack_outside_in_and_no_secret() {
+    let client = Client::builder()
+        .base_url("https://api.example.com/v1?key=sk-query")
+        .api_key("sk-explained")
+        .policy(policy(TWO))
+        .connect_timeout(Duration::from_secs(1))
+        .layer(tower::layer::util::Identity::new())
+        .build()
+        .unwrap();
+    let text = client.explain().to_string();
+    let (responses, other) = text.split_once("any other call\n").unwrap();
+    let names: Vec<_> =
+        responses.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(
+        names,
+        [
+            "(yours)",
+            "ProviderLayer",
+            "TotalTimeoutLayer",
+            "CompressionLayer",
+            "RetryLayer",
+            "InFlightLimitLayer",
+            "AuthLayer",
+            "DecompressionLayer",
+            "HeadTimeoutLayer",
+            "IdleTimeoutLayer",
+            "transport",
+        ]
+    );
+    assert!(responses.contains("3 retries") && other.contains("no retries"), "{text}");
+    assert!(responses.contains("1 at once") && responses.contains("5s"), "{text}");
+    assert!(text.contains("https://api.example.com/v1"), "{text}");
+    assert!(!text.contains("sk-"), "{text}");
+}
