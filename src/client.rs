@@ -392,6 +392,7 @@ impl Preset {
         let stack = ServiceBuilder::new();
         #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
         let stack = stack.layer(crate::transport::decompression::DecompressionLayer::new());
+        // Zero is off, for the layers too.
         let head = self.timeouts.head_or(Some(HEAD_TIMEOUT)).unwrap_or_default();
         let idle = self.timeouts.idle_or(Some(IDLE_TIMEOUT)).unwrap_or_default();
         let total = self.timeouts.total_or(None).unwrap_or_default();
