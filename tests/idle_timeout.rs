@@ -1,5 +1,8 @@
 //! The idle clock of response bodies, on a paused clock.
 
+#[path = "support/layer.rs"]
+mod layer;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -188,6 +191,19 @@ async fn a_request_can_bring_its_own_limit() {
     assert_eq!(silence(off, None).await, None);
     assert_eq!(silence(off, own(7)).await, Some(7));
     assert_eq!(silence(IdleTimeoutLayer::new(Duration::ZERO), None).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_keeps_to_the_contract() {
+    let limit = || IdleTimeoutLayer::new(LIMIT);
+    layer::calls_what_was_made_ready(limit()).await;
+    layer::runs_calls_side_by_side(limit()).await;
+    layer::cancels_by_dropping(limit()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_composes_with_other_layers() {
+    layer::composes!(IdleTimeoutLayer::new(LIMIT));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_test::task::{Spawn, spawn};
 use tokio_test::{assert_pending, assert_ready_ok};
+use tower::retry::Policy;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::layers::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 use tower_openai::services::{Responses, ResponsesRequest};
@@ -303,6 +304,41 @@ async fn load_is_shed_while_the_bodies_are_open() {
     assert_eq!(error.kind(), ErrorKind::Overloaded);
     drop(body);
     stack.ready().await.unwrap().call(layer::get()).await.unwrap();
+}
+
+/// Tries again at once, as long as the status is a failure.
+#[derive(Clone)]
+struct Again;
+
+impl<RB> Policy<layer::Sent, Response<RB>, BoxError> for Again {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut layer::Sent,
+        result: &mut Result<Response<RB>, BoxError>,
+    ) -> Option<Self::Future> {
+        let failed = result.as_ref().is_ok_and(|response| response.status().is_server_error());
+        failed.then(|| ready(()))
+    }
+
+    fn clone_request(&mut self, request: &layer::Sent) -> Option<layer::Sent> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::test]
+async fn inside_retry_an_attempt_waits_for_no_permit_of_the_one_before() {
+    let statuses = Arc::new(Mutex::new([503, 500, 200].into_iter()));
+    let http = service_fn(move |_: layer::Sent| {
+        let status = statuses.lock().unwrap().next().expect("three attempts");
+        let answer = Response::builder().status(status).body(Full::<Bytes>::from("hello"));
+        ready(Ok::<_, Infallible>(answer.unwrap()))
+    });
+    let limit = limit(1);
+    let stack = ServiceBuilder::new().retry(Again).layer(limit.clone()).service(http);
+    let answer = stack.oneshot(layer::get()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), limit.available_permits()), (200, 0));
 }
 
 #[test]

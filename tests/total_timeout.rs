@@ -16,9 +16,10 @@ use http::Response;
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, Sleep, advance, sleep};
 use tokio_test::{assert_pending, assert_ready_ok, task::spawn};
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::retry::Policy;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::extensions::{Deadline, StreamTimeouts};
 use tower_openai::layers::{TotalTimeout, TotalTimeoutBody, TotalTimeoutError, TotalTimeoutLayer};
 use tower_openai::{BoxError, Error, ErrorKind, Stage};
@@ -107,6 +108,47 @@ async fn a_call_without_a_head_ends_at_the_limit() {
     let error = Error::from(BoxError::from(error));
     assert_eq!((error.kind(), error.stage()), (ErrorKind::TotalTimeout, Stage::Unknown));
     assert!(!error.is_retryable());
+}
+
+/// Tries again for ever, each time after eleven seconds.
+#[derive(Clone)]
+struct Again;
+
+impl<RB> Policy<layer::Sent, Response<RB>, BoxError> for Again {
+    type Future = Sleep;
+
+    fn retry(
+        &mut self,
+        _: &mut layer::Sent,
+        result: &mut Result<Response<RB>, BoxError>,
+    ) -> Option<Sleep> {
+        let failed = !matches!(result, Ok(response) if response.status().is_success());
+        failed.then(|| sleep(Duration::from_secs(11)))
+    }
+
+    fn clone_request(&mut self, request: &layer::Sent) -> Option<layer::Sent> {
+        Some(request.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_and_the_waits_between_them_share_the_limit() {
+    let deadlines = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&deadlines);
+    let unwell = service_fn(move |request: layer::Sent| {
+        seen.lock().unwrap().push(request.extensions().get::<Deadline>().copied());
+        async {
+            sleep(Duration::from_secs(5)).await;
+            let answer = Response::builder().status(503).body(Empty::<Bytes>::new());
+            Ok::<_, BoxError>(answer.unwrap())
+        }
+    });
+    let start = Instant::now();
+    let stack = ServiceBuilder::new().layer(TotalTimeoutLayer::new(LIMIT)).retry(Again);
+    let error = stack.service(unwell).oneshot(layer::get()).await.map(drop).unwrap_err();
+    assert_eq!(total_error(error).limit(), start.elapsed());
+    // At 0, 16, 32 and 48 s; the wait that began at 53 s was cut short.
+    assert_eq!(*deadlines.lock().unwrap(), [Some(Deadline::at(start + LIMIT)); 4]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,9 @@
 //! A permit is taken in `poll_ready`, so callers above see back-pressure: `load_shed` sheds, `buffer`
 //! waits. The permit goes with the call into the response's body and comes back when
 //!
-//! - the body has ended, or has failed, or is dropped: at a response stream's terminal event at the
-//!   latest when the stream is dropped, whatever the status;
+//! - the body has ended, has failed, or is dropped, whatever the status; for a
+//!   [`ResponseStream`](crate::sse::ResponseStream) that is with its terminal event if the body ends
+//!   there, as it should, else when the stream is read on or dropped;
 //! - the call fails, or its future is dropped;
 //! - a service that is ready, or waits to be, is dropped without a call.
 //!
@@ -16,9 +17,9 @@
 //! service that is kept, ready or waiting, keeps its permit or its place; drop it if it is not to be
 //! called.
 //!
-//! **Place:** above or below retry. Outside, a call has one permit for all its attempts, the waits
-//! between them included; inside, each attempt has its own. Clones of the layer and of its services
-//! share the permits: put clones of one layer under two endpoints, and they share one limit.
+//! **Place:** anywhere below the endpoint. Outside retry, a call has one permit for all its attempts,
+//! the waits between them included; inside, each attempt has its own. Clones of the layer and of its
+//! services share the permits: put clones of one layer under two endpoints, and they share one limit.
 //!
 //! ```
 //! use http::{Request, Response};
