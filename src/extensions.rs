@@ -13,6 +13,7 @@
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
 //! | `Deadline` | request | `TotalTimeoutLayer` | `RetryLayer`, which never waits past it | no deadline |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
 //! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
@@ -36,6 +37,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
+use crate::model::RateLimits;
 use crate::services::Compression;
 use crate::sse::StreamObserver;
 
@@ -260,6 +262,23 @@ pub(crate) struct WatchedCall(pub(crate) Arc<dyn CallWatcher>);
 pub(crate) trait CallWatcher: Send + Sync {
     /// `failed` has failed; another attempt follows after `delay`.
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason);
+}
+
+/// On a response: the rate limits that its headers report.
+///
+/// Absent, they report none, or there is no [`RateLimitLayer`](crate::layers::RateLimitLayer).
+#[derive(Clone, Debug)]
+pub struct ReportedRateLimits(Arc<RateLimits>);
+
+impl ReportedRateLimits {
+    pub(crate) fn new(limits: RateLimits) -> Self {
+        Self(Arc::new(limits))
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &RateLimits {
+        &self.0
+    }
 }
 
 /// On a response: who hears of its events and its end.

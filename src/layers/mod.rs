@@ -45,6 +45,7 @@ pub mod compression;
 #[cfg(feature = "timeout")]
 pub mod idle_timeout;
 pub mod provider;
+pub mod rate_limit;
 mod refusal;
 
 pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
@@ -53,3 +54,4 @@ pub use self::compression::{CompressionLayer, WithCompression, WithCompressionFu
 #[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
+pub use self::rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer, RateLimitsHandle};
