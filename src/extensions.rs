@@ -290,9 +290,10 @@ pub struct StreamObservers(Arc<[Arc<dyn StreamObserver>]>);
 impl StreamObservers {
     /// Adds an observer behind those that are there already.
     pub fn add(extensions: &mut Extensions, observer: Arc<dyn StreamObserver>) {
-        let others = extensions.remove::<Self>();
-        let others = others.iter().flat_map(|others| others.0.iter().cloned());
-        let all = others.chain([observer]).collect();
+        let all = match extensions.remove::<Self>() {
+            Some(others) => others.0.iter().cloned().chain([observer]).collect(),
+            None => Arc::new([observer]) as Arc<[_]>,
+        };
         extensions.insert(Self(all));
     }
 
