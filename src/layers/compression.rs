@@ -5,17 +5,17 @@
 //!
 //! | the request asks for ([`RequestCompression`]) | what is sent |
 //! |---|---|
-//! | nothing ([`Compression::Auto`]) | compressed as the layer is made: [`zstd`](CompressionLayer::zstd), [`gzip`](CompressionLayer::gzip), or [not at all](CompressionLayer::new); only from a [threshold](CompressionLayer::threshold) on, and only if that makes it smaller |
+//! | nothing ([`Compression::Auto`]) | compressed as the layer is made, by `CompressionLayer::zstd` or `gzip`, or not at all, by [`new`](CompressionLayer::new); only from a [threshold](CompressionLayer::threshold) on, and only if that makes it smaller |
 //! | [`Compression::Zstd`], [`Compression::Gzip`] | compressed that way, however small |
 //! | [`Compression::None`] | as it is |
 //!
 //! Endpoints take the wish from [`ResponsesOptions`](crate::services::ResponsesOptions), and see to
 //! it that it is an error in a stack without this layer. An empty body is never compressed.
-//! A [replayable source](RequestBody::replayable) passes through as it is.
+//! A [replayable source](RequestBody::replayable) passes through as it is, unless the request asks.
 //!
-//! A server that cannot read the encoding answers `415`. The request then goes out once more as it
-//! was, which costs the first answer's body; if that answer is not `415` too, the origin is
-//! remembered and gets nothing in that encoding any more, until
+//! A server that cannot read the encoding answers `415`. That answer is dropped, and the request goes
+//! out once more as it was; if the second answer is not `415` too, the origin is remembered and gets
+//! nothing in that encoding any more, until
 //! [`forget_refusals`](CompressionLayer::forget_refusals). The memory is shared by all clones of the
 //! layer and the services made by them, and holds the 64 origins that refused last.
 //!
