@@ -1,4 +1,5 @@
-//! How often a stream allocates, and how much: from the socket on, and in decoding alone.
+//! How often a stream allocates, and how much: from the socket on, and in decoding alone; and how
+//! often a unary call does, layer by layer.
 //!
 //! `cargo bench --bench allocations`
 //!
@@ -20,6 +21,7 @@ use support::client::{
 };
 use support::process::ServerProcess;
 use support::server::{self, Answer};
+use support::stacks;
 use support::workload::{self, Cut};
 use tokio::runtime::Runtime;
 use tower::{ServiceExt, service_fn};
@@ -51,6 +53,19 @@ fn main() {
     }
     for (title, cut) in workload::CUTS {
         decoding(title, cut);
+    }
+    layers(&runtime);
+}
+
+/// The calls of `benches/layers.rs`.
+fn layers(runtime: &Runtime) {
+    println!("\n| layer | backend | per call: allocations | reallocations | bytes |");
+    println!("| --- | --- | --- | --- | --- |");
+    let _entered = runtime.enter();
+    for mut row in stacks::rows() {
+        // A first run fills what is kept.
+        (row.run)();
+        print(row.name, row.backend, stacks::CALLS, row.run);
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`RetryOverride`] | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
+//! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
 //! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
@@ -41,6 +42,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
+use crate::model::RateLimits;
 use crate::services::Compression;
 use crate::sse::StreamObserver;
 
@@ -246,6 +248,23 @@ pub(crate) trait CallWatcher: Send + Sync {
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason);
 }
 
+/// On a response: the rate limits that its headers report.
+///
+/// Absent, they report none, or there is no [`RateLimitLayer`](crate::layers::RateLimitLayer).
+#[derive(Clone, Debug)]
+pub struct ReportedRateLimits(Arc<RateLimits>);
+
+impl ReportedRateLimits {
+    pub(crate) fn new(limits: RateLimits) -> Self {
+        Self(Arc::new(limits))
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &RateLimits {
+        &self.0
+    }
+}
+
 /// On a response: who hears of its events and its end.
 ///
 /// Absent, nobody does.
@@ -255,9 +274,10 @@ pub struct StreamObservers(Arc<[Arc<dyn StreamObserver>]>);
 impl StreamObservers {
     /// Adds an observer behind those that are there already.
     pub fn add(extensions: &mut Extensions, observer: Arc<dyn StreamObserver>) {
-        let others = extensions.remove::<Self>();
-        let others = others.iter().flat_map(|others| others.0.iter().cloned());
-        let all = others.chain([observer]).collect();
+        let all = match extensions.remove::<Self>() {
+            Some(others) => others.0.iter().cloned().chain([observer]).collect(),
+            None => Arc::new([observer]) as Arc<[_]>,
+        };
         extensions.insert(Self(all));
     }
 

@@ -6,4 +6,5 @@ pub mod client;
 pub mod measure;
 pub mod process;
 pub mod server;
+pub mod stacks;
 pub mod workload;

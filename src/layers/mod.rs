@@ -48,6 +48,7 @@ pub mod head_timeout;
 pub mod idle_timeout;
 pub mod in_flight;
 pub mod provider;
+pub mod rate_limit;
 mod refusal;
 #[cfg(feature = "retry")]
 pub mod retry;
@@ -63,6 +64,7 @@ pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
+pub use self::rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer, RateLimitsHandle};
 #[cfg(feature = "retry")]
 pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
 #[cfg(feature = "timeout")]

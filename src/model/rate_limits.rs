@@ -190,9 +190,15 @@ impl RateLimitSnapshot {
     pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
         const FAMILY: [&str; 2] = ["-primary-used-percent", "-secondary-used-percent"];
         let mut others = BTreeSet::new();
+        let mut codex = false;
         for name in headers.keys().filter_map(|name| name.as_str().strip_prefix("x-")) {
+            codex |= name.starts_with("codex-");
             let family = FAMILY.iter().find_map(|suffix| name.strip_suffix(suffix));
             others.extend(family.filter(|id| !id.is_empty()).map(normalised_id));
+        }
+        if !codex && others.is_empty() {
+            // Most answers are not the Codex backend's.
+            return Vec::new();
         }
         others.remove(CODEX);
         let codex = Self::for_limit(headers, CODEX);

@@ -20,7 +20,13 @@ pub(super) fn json_request(
     call: Call,
 ) -> Result<Request<RequestBody>, Error> {
     let mut headers = options.headers()?;
-    let compress = matches!(options.compression, Compression::Zstd | Compression::Gzip);
+    let mut extensions = std::mem::take(&mut options.extensions);
+    extensions.insert(call);
+    if options.compression != Compression::Auto {
+        extensions.insert(RequestCompression::new(options.compression));
+    }
+    let wish = extensions.get::<RequestCompression>().map(|wish| wish.compression());
+    let compress = matches!(wish, Some(Compression::Zstd | Compression::Gzip));
     if compress && headers.contains_key(header::CONTENT_ENCODING) {
         return Err(Error::build(
             "compression is asked for, but the header `content-encoding` says that the body is \
@@ -31,17 +37,14 @@ pub(super) fn json_request(
     headers
         .entry(header::CONTENT_TYPE)
         .or_insert(const { HeaderValue::from_static("application/json") });
-    let mut request = Request::new(RequestBody::from(body));
+    let mut body = RequestBody::from(body);
+    if compress {
+        body.withhold();
+    }
+    let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static(path);
     *request.headers_mut() = headers;
-    *request.extensions_mut() = std::mem::take(&mut options.extensions);
-    request.extensions_mut().insert(call);
-    if options.compression != Compression::Auto {
-        request.extensions_mut().insert(RequestCompression::new(options.compression));
-    }
-    if compress {
-        request.body_mut().withhold();
-    }
+    *request.extensions_mut() = extensions;
     Ok(request)
 }

@@ -94,6 +94,20 @@ async fn the_fallback_waits_until_there_is_room_and_drops_the_first_answer() {
     assert_eq!(assert_ready_ok!(answer.poll()).status(), 200);
 }
 
+#[tokio::test]
+async fn a_service_that_fails_to_become_ready_again_fails_the_call() {
+    let (mut service, mut handle) =
+        tower_test::mock::spawn_layer::<Request<RequestBody>, Response<()>, _>(
+            CompressionLayer::zstd(),
+        );
+    assert_ready_ok!(service.poll_ready());
+    let answer = service.call(post(text()));
+    let (_, reply) = handle.next_request().await.unwrap();
+    reply.send_response(Response::builder().status(415).body(()).unwrap());
+    handle.send_error("worn out");
+    assert_eq!(answer.await.unwrap_err().to_string(), "worn out");
+}
+
 /// Takes a second, and counts the calls that are under way.
 fn slow() -> (Transport, Arc<()>) {
     let under_way = Arc::new(());

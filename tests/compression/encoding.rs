@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_openai::extensions::RequestCompression;
 use tower_openai::layers::{CompressionLayer, ProviderLayer};
 use tower_openai::provider::Provider;
 use tower_openai::services::{Compression, Responses, ResponsesRequest};
@@ -206,11 +207,19 @@ async fn asking_in_a_stack_without_the_layer_is_an_error() {
     // Any other transport fails to read the body.
     let transport = service_fn(|request: Request<RequestBody>| async move {
         let body = request.into_body();
-        assert!(body.as_bytes().is_none());
-        body.collect().await?;
-        Ok::<_, BoxError>(Response::new(Body::default()))
+        let bytes = body.as_bytes().cloned();
+        let read = body.collect().await?.to_bytes();
+        assert_eq!(bytes, Some(read));
+        Err::<Response<Body>, _>(BoxError::from("sent"))
     });
-    is_refusal(Responses::new(transport).oneshot(request()).await.map(drop).unwrap_err());
+    let responses = Responses::new(transport);
+    is_refusal(responses.clone().oneshot(request()).await.map(drop).unwrap_err());
+    // Asking by extension is asking too.
+    let wish = RequestCompression::new(Compression::Gzip);
+    let by_extension = ResponsesRequest::new("gpt-5.2", "hello").extension(wish);
+    is_refusal(responses.clone().oneshot(by_extension).await.map(drop).unwrap_err());
+    let unasked = ResponsesRequest::new("gpt-5.2", "hello").compression(Compression::None);
+    assert!(responses.oneshot(unasked).await.is_err_and(|error| error.kind() != ErrorKind::Build));
 
     // With the layer the same body is read.
     let stack = Responses::new(CompressionLayer::new().layer(transport_that_reads()));

@@ -106,6 +106,19 @@ async fn the_server_s_415_ends_in_an_answer() {
 }
 
 #[tokio::test]
+async fn a_layer_inside_does_not_compress_what_was_refused() {
+    let (transport, sent) = transport(picky);
+    let stack = CompressionLayer::new().layer(CompressionLayer::gzip().layer(transport));
+    for expected in [2, 1] {
+        let mut request = asking(Compression::Zstd, text());
+        *request.uri_mut() = "https://picky.test/".parse().unwrap();
+        stack.clone().oneshot(request).await.unwrap();
+        let encodings = sent.encodings();
+        assert_eq!((encodings.len(), encodings.last().unwrap()), (expected, &None));
+    }
+}
+
+#[tokio::test]
 async fn a_failing_fallback_is_the_call_s_failure() {
     let calls = Arc::new(AtomicUsize::new(0));
     let transport = service_fn(move |_: Request<RequestBody>| {

@@ -36,6 +36,9 @@ impl PublicRateLimits {
     /// Reads the headers; `None` when none of them can be read.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        if !headers.keys().any(|name| name.as_str().starts_with("x-ratelimit-")) {
+            return None;
+        }
         let limits = Self {
             requests: LimitState::from_headers(headers, "requests"),
             tokens: LimitState::from_headers(headers, "tokens"),
