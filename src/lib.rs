@@ -152,6 +152,8 @@
 //! | `br` | | responses in Brotli |
 //! | `zstd` | | responses in Zstandard |
 //! | `timeout` | with `client` | `IdleTimeoutLayer` and the clocks of streams, on tokio's timer |
+//! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |
+//! | `token-command` | | a source that runs a command: `layers::auth::CommandToken` |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them |
 //!

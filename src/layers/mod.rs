@@ -45,7 +45,9 @@ pub mod idle_timeout;
 pub mod provider;
 mod refusal;
 
-pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
+pub use self::auth::{
+    ApiKey, Auth, AuthLayer, Bearer, Credentials, RefreshingAuth, RefreshingAuthLayer,
+};
 #[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::provider::{ProviderLayer, WithProvider};

@@ -159,7 +159,7 @@ impl<S> Responses<S> {
         let call = Call::streaming("responses", request.model_name());
         let (body, mut options) = request.encode(self.item_ids)?;
         let accept = const { HeaderValue::from_static("text/event-stream") };
-        let http = encode::json_request("/responses", accept, body, &mut options, call)?;
+        let http = encode::json_request("/responses", accept, body, &mut options, call.clone())?;
         let limit = |own: Option<Duration>, default| match own {
             Some(own) => Some(own).filter(|limit| !limit.is_zero()),
             None => default,
@@ -172,7 +172,7 @@ impl<S> Responses<S> {
             ),
             ..self.settings
         };
-        Ok((http, Opening { settings, turn_state: options.turn_state }))
+        Ok((http, Opening { settings, turn_state: options.turn_state, call }))
     }
 }
 
