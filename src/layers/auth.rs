@@ -67,8 +67,8 @@
 //!
 //! Those of the service inside; the refusal above; and of credentials that fail,
 //! [`ErrorKind::Transport`](crate::ErrorKind::Transport) if that may pass, else
-//! [`ErrorKind::Build`](crate::ErrorKind::Build), with the [`CredentialsError`] as source. In all
-//! of these cases nothing was sent.
+//! [`ErrorKind::Build`](crate::ErrorKind::Build), with the [`CredentialsError`] as source. Nothing
+//! was sent then, but for a refresh that fails after a 401: its [`Stage`](crate::Stage) is `Sent`.
 //!
 //! # Clone
 //!
