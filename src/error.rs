@@ -43,7 +43,7 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::BoxError;
-use crate::extensions::{AttemptSummary, Attempts, SentCredential};
+use crate::extensions::{AttemptSummary, Attempts, Call};
 use crate::model::{RateLimitSnapshot, Response};
 use crate::redaction;
 use crate::sse::ResponseAccumulator;
@@ -186,12 +186,23 @@ impl Error {
         self
     }
 
-    /// Takes the credentials that the call was sent with out of whatever the server quotes.
-    pub(crate) fn without_sent(mut self, extensions: &http::Extensions) -> Self {
-        let Some(sent) = extensions.get::<SentCredential>() else { return self };
+    /// Takes the secrets of the call that a response belongs to out of whatever the server quotes.
+    pub(crate) fn without_sent(self, extensions: &http::Extensions) -> Self {
+        match extensions.get::<Call>() {
+            Some(call) => self.without_secrets_of(call),
+            None => self,
+        }
+    }
+
+    pub(crate) fn without_secrets_of(mut self, call: &Call) -> Self {
+        let secrets = call.kept_secrets();
+        let secrets = || secrets.iter().map(String::as_str);
+        if secrets().next().is_none() {
+            return self;
+        }
         let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
         let causes = causes.join(": ");
-        let known = |text: &str| redaction::scrub_known(text, sent.secrets());
+        let known = |text: &str| redaction::scrub_known(text, secrets());
         let inner = &mut *self.0;
         let facts = &mut inner.facts;
         let lines = [

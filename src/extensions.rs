@@ -7,7 +7,7 @@
 //! | extension | on | written by | read by | absent means |
 //! |---|---|---|---|---|
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
-//! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
+//! | [`Call`] | request, and the response of an authorised one | the endpoint | layers that tell calls apart; [`AuthLayer`], which leaves its secrets there, and errors, which leave them out | not one of our endpoints |
 //! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
@@ -17,7 +17,6 @@
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
-//! | the credential that was sent (private) | response | [`AuthLayer`] | the endpoint, to keep it out of errors that quote it | nothing to keep out but what looks like a key |
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,7 +35,7 @@ mod timeouts;
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Extensions, HeaderValue, StatusCode, Uri};
@@ -120,7 +119,9 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     Some((secure, host, uri.port_u16().unwrap_or_else(|| default_port(secure))))
 }
 
-/// What an endpoint says of the call that a request belongs to.
+/// What an endpoint says of the call that a request belongs to, and what it must not say again.
+///
+/// All attempts of a call share one.
 #[derive(Clone, Debug)]
 pub struct Call(Arc<CallFacts>);
 
@@ -129,11 +130,12 @@ struct CallFacts {
     endpoint: &'static str,
     model: Option<String>,
     streaming: bool,
+    secrets: Mutex<Secrets>,
 }
 
 impl Call {
     pub(crate) fn streaming(endpoint: &'static str, model: Option<String>) -> Self {
-        Self(Arc::new(CallFacts { endpoint, model, streaming: true }))
+        Self(Arc::new(CallFacts { endpoint, model, streaming: true, secrets: Mutex::default() }))
     }
 
     /// The endpoint's name, such as `responses`.
@@ -149,6 +151,97 @@ impl Call {
     /// Whether the answer is a stream.
     pub fn is_streaming(&self) -> bool {
         self.0.streaming
+    }
+
+    /// Keeps `secret` out of the errors of this call, in case the server quotes it.
+    ///
+    /// For what a layer or credentials of yours put elsewhere than into a header, a signed query
+    /// say: [`AuthLayer`] does it for every sensitive header value that its credentials add. Texts
+    /// shorter than 8 bytes are left alone, because prose may hold them by chance.
+    ///
+    /// [`AuthLayer`]: crate::layers::AuthLayer
+    pub fn keep_secret(&self, secret: impl Into<Box<str>>) {
+        self.secrets().add(Secret::Text(secret.into()));
+    }
+
+    /// The same for the value of a header, without a copy of it.
+    pub(crate) fn keep_header_secret(&self, value: HeaderValue) {
+        self.secrets().add(Secret::Header(value));
+    }
+
+    /// What [`keep_secret`](Self::keep_secret) was given.
+    pub(crate) fn kept_secrets(&self) -> Vec<String> {
+        self.secrets().all().flat_map(Secret::texts).map(str::to_owned).collect()
+    }
+
+    /// Says to the errors of a response what they must leave out; costs nothing if nothing.
+    pub(crate) fn attach_to(&self, response: &mut Extensions) {
+        let any = self.secrets().first.is_some();
+        if any {
+            response.insert(self.clone());
+        }
+    }
+
+    fn secrets(&self) -> MutexGuard<'_, Secrets> {
+        // Each section is one operation.
+        self.0.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The secrets of one call: one, as a rule, for which nothing is allocated.
+#[derive(Default)]
+struct Secrets {
+    first: Option<Secret>,
+    more: Vec<Secret>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Secret {
+    Header(HeaderValue),
+    Text(Box<str>),
+}
+
+impl Secrets {
+    /// A call whose every attempt has another signature makes more; the oldest are forgotten.
+    const MOST: usize = 32;
+
+    fn add(&mut self, secret: Secret) {
+        if self.all().any(|known| *known == secret) {
+            return;
+        }
+        match self.first {
+            None => self.first = Some(secret),
+            Some(_) => {
+                if self.more.len() == Self::MOST {
+                    self.more.remove(0);
+                }
+                self.more.push(secret);
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Secret> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+impl Secret {
+    /// The secret, and of a header what follows the scheme (`Bearer`, `Basic`).
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let (whole, rest) = match self {
+            Self::Text(text) => (Some(&**text), None),
+            Self::Header(value) => {
+                let value = value.to_str().ok();
+                (value, value.and_then(|value| Some(value.split_once(' ')?.1)))
+            }
+        };
+        whole.into_iter().chain(rest)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
     }
 }
 
@@ -292,37 +385,6 @@ impl fmt::Debug for StreamObservers {
     }
 }
 
-/// On a response: the credentials that its request carried, so that an error can leave them out
-/// when the server quotes them.
-#[derive(Clone)]
-pub(crate) struct SentCredential {
-    value: HeaderValue,
-    /// Of another `AuthLayer` further inside.
-    other: Option<Arc<SentCredential>>,
-}
-
-impl SentCredential {
-    /// Notes `value` beside what is there already.
-    pub(crate) fn note(value: HeaderValue, extensions: &mut Extensions) {
-        let other = extensions.remove::<Self>().map(Arc::new);
-        extensions.insert(Self { value, other });
-    }
-
-    /// The secrets, without the word `Bearer`.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(self), |one| one.other.as_deref()).filter_map(|one| {
-            let value = one.value.to_str().ok()?;
-            Some(value.strip_prefix("Bearer ").unwrap_or(value))
-        })
-    }
-}
-
-impl fmt::Debug for SentCredential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SentCredential").finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,5 +423,24 @@ mod tests {
         assert_eq!(shown("http://[::1]:8080/a").as_deref(), Some("http://[::1]:8080"));
         assert_eq!(shown("/relative"), None);
         assert_eq!(shown("ftp://x.test/"), None);
+    }
+
+    #[test]
+    fn a_call_keeps_each_secret_once_and_shows_none() {
+        let call = Call::streaming("responses", None);
+        let mut extensions = Extensions::new();
+        call.attach_to(&mut extensions);
+        assert!(extensions.get::<Call>().is_none());
+        call.keep_header_secret(HeaderValue::from_static("Bearer hidden-1"));
+        for round in 0..2 * Secrets::MOST {
+            call.keep_header_secret(HeaderValue::from_static("Bearer hidden-1"));
+            call.keep_secret(format!("hidden two {round}"));
+        }
+        call.attach_to(&mut extensions);
+        let secrets = extensions.get::<Call>().unwrap().kept_secrets();
+        assert_eq!(secrets.len(), 2 + Secrets::MOST);
+        assert_eq!(secrets[..2], ["Bearer hidden-1", "hidden-1"]);
+        assert_eq!(secrets.last().unwrap(), &format!("hidden two {}", 2 * Secrets::MOST - 1));
+        assert!(!format!("{call:?}").contains("hidden"));
     }
 }

@@ -156,6 +156,8 @@
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
+//! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |
+//! | `token-command` | | a source that runs a command: `layers::auth::CommandToken` |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them but `backoff` |
 //!

@@ -13,8 +13,10 @@
 //! A credential that cannot be sent as a header is refused when it is made, so a request is never
 //! anonymous by accident. To send anonymous requests, leave the layer out.
 //!
-//! **Place:** inside `ProviderLayer`, which makes the URI absolute, and inside retry, so that each
-//! attempt is authorised afresh. The header value is shared, not copied.
+//! **Place:** inside `ProviderLayer`, which makes the URI absolute; inside compression, so that a
+//! signature covers what is sent; inside retry, so that each attempt is authorised afresh; and
+//! inside anything that follows redirects, so that each hop is looked at. The header value is
+//! shared, not copied.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -41,46 +43,97 @@
 //! # }
 //! ```
 //!
-//! The response carries a private note of the credential, so that the endpoint's errors leave it
-//! out when the server quotes it.
+//! # Credentials
 //!
-//! **Errors:** those of the service inside, and the refusal above.
+//! | what | sends |
+//! |---|---|
+//! | [`Bearer`] | `authorization: Bearer …` |
+//! | [`ApiKey`] | `api-key: …`, as Azure wants it |
+//! | [`ChatGpt`] | account headers beside a token |
+//! | [`HeaderCredentials`] | any constant headers |
+//! | `Cached` | a bearer token from a `TokenSource` (a command, a file, a closure), kept until it expires |
+//! | [`credentials_fn`] | what an async closure adds |
+//! | your own | whatever [`Credentials`] can do: a signature of method, URI, headers and body |
+//!
+//! Those that can be had anew implement [`RefreshCredentials`], and
+//! [`refresh_on_unauthorized`](AuthLayer::refresh_on_unauthorized) makes use of it: a 401 is
+//! then answered with one refresh and one more attempt. Without it a 401 passes like any answer.
+//!
+//! What credentials add is kept out of the errors of the endpoint above when the server quotes it:
+//! each header value that is marked sensitive, and what
+//! [`Call::keep_secret`](crate::extensions::Call::keep_secret) was told.
+//!
+//! # Errors
+//!
+//! Those of the service inside; the refusal above; and of credentials that fail,
+//! [`ErrorKind::Transport`](crate::ErrorKind::Transport) if that may pass, else
+//! [`ErrorKind::Build`](crate::ErrorKind::Build), with the [`CredentialsError`] as source. Nothing
+//! was sent then, but for a refresh that fails after a 401: its [`Stage`](crate::Stage) is `Sent`.
+//!
+//! # Clone
+//!
+//! The service inside has to be [`Clone`], because credentials that take time hold on to the one
+//! that was made ready, and leave a clone in its place. Those that are at hand never clone it.
+
+#[cfg(feature = "token")]
+mod cached;
+#[cfg(feature = "token-command")]
+mod command;
+mod credentials;
+mod error;
+#[cfg(feature = "token")]
+mod file;
+mod headers;
+mod refresh;
+#[cfg(feature = "token")]
+mod token;
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use http::{Request, Response};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use self::sealed::HeaderCredential;
-use super::refusal::CallOrRefusal;
-use crate::env::{EnvSource, ProcessEnv};
-use crate::extensions::{Origin, SentCredential};
+use crate::extensions::{Call, Origin};
 use crate::provider::BaseUrl;
 use crate::{BoxError, Error};
 
-const API_KEY: HeaderName = HeaderName::from_static("api-key");
+#[cfg(feature = "token")]
+pub use self::cached::{Cached, CachedFuture, CachedRefreshFuture};
+#[cfg(feature = "token-command")]
+pub use self::command::CommandToken;
+pub use self::credentials::{Credentials, CredentialsFn, credentials_fn};
+pub use self::error::CredentialsError;
+#[cfg(feature = "token")]
+pub use self::file::TokenFile;
+pub use self::headers::{ApiKey, Bearer, ChatGpt, ChatGptFuture, HeaderCredentials};
+pub use self::refresh::{
+    RefreshCredentials, Refreshed, RefreshingAuth, RefreshingAuthFuture, RefreshingAuthLayer,
+    RejectedCredential,
+};
+#[cfg(feature = "token")]
+pub use self::token::{Token, TokenFn, TokenSource, token_fn};
 
-/// Adds a credential, a [`Bearer`] or an [`ApiKey`], to requests for the provider; see the
-/// [module](self).
+/// Adds [`Credentials`] to requests for the provider; see the [module](self).
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AuthLayer<C> {
-    credential: C,
-    origin: Option<Origin>,
+    credentials: C,
+    scope: Scope,
 }
 
 impl<C> AuthLayer<C> {
-    /// A layer that adds `credential`.
-    pub const fn new(credential: C) -> Self {
-        Self { credential, origin: None }
+    /// A layer that adds `credentials`.
+    pub const fn new(credentials: C) -> Self {
+        Self { credentials, scope: Scope { named: None } }
     }
 
-    /// Also adds the credential to requests for the origin of `url` (`https://host:port`; a path
+    /// Also adds the credentials to requests for the origin of `url` (`https://host:port`; a path
     /// is ignored): for stacks without `ProviderLayer`.
     ///
     /// # Errors
@@ -90,8 +143,14 @@ impl<C> AuthLayer<C> {
         let url = BaseUrl::parse(url).map_err(|reason| {
             Error::build(format!("the origin for `AuthLayer` cannot be used: {reason}"))
         })?;
-        self.origin = Some(url.origin().clone());
+        self.scope.named = Some(url.origin().clone());
         Ok(self)
+    }
+
+    /// After a 401, refreshes the credentials and tries once more. The credentials must
+    /// implement [`RefreshCredentials`], and the request [`Clone`].
+    pub fn refresh_on_unauthorized(self) -> RefreshingAuthLayer<C> {
+        RefreshingAuthLayer::new(self)
     }
 }
 
@@ -99,7 +158,7 @@ impl<S, C: Clone> Layer<S> for AuthLayer<C> {
     type Service = Auth<S, C>;
 
     fn layer(&self, inner: S) -> Auth<S, C> {
-        Auth { inner, credential: self.credential.clone(), origin: self.origin.clone() }
+        Auth { inner, credentials: self.credentials.clone(), scope: self.scope.clone() }
     }
 }
 
@@ -107,29 +166,88 @@ impl<S, C: Clone> Layer<S> for AuthLayer<C> {
 #[derive(Clone, Debug)]
 pub struct Auth<S, C> {
     inner: S,
-    credential: C,
-    origin: Option<Origin>,
+    credentials: C,
+    scope: Scope,
 }
 
 impl<C> Auth<(), C> {
     /// The same as [`AuthLayer::new`].
-    pub const fn layer(credential: C) -> AuthLayer<C> {
-        AuthLayer::new(credential)
+    pub const fn layer(credentials: C) -> AuthLayer<C> {
+        AuthLayer::new(credentials)
     }
 }
 
 impl<S, C> Auth<S, C> {
-    /// `inner` with `credential`, for the origin noted by `ProviderLayer`.
-    pub const fn new(inner: S, credential: C) -> Self {
-        Self { inner, credential, origin: None }
+    /// `inner` with `credentials`, for the origin noted by `ProviderLayer`.
+    pub const fn new(inner: S, credentials: C) -> Self {
+        Self { inner, credentials, scope: Scope { named: None } }
     }
 
     inner_accessors!();
 
-    /// Whether the credential may go where the request goes.
+    /// Authorises `request` and calls the service inside.
+    fn authorize<B>(
+        &mut self,
+        mut request: Request<B>,
+        witness: Witness,
+    ) -> AuthFuture<S, S::Future, C::Future>
+    where
+        S: Service<Request<B>> + Clone,
+        C: Credentials<B>,
+    {
+        match self.credentials.authorize_now(&mut request) {
+            Some(Ok(())) => {
+                let sent = witness.compare(&request);
+                AuthFuture { state: State::Calling { future: self.inner.call(request) }, sent }
+            }
+            Some(Err(error)) => AuthFuture::refused(error.before_sending()),
+            None => {
+                let clone = self.inner.clone();
+                let service = Some(mem::replace(&mut self.inner, clone));
+                let future = self.credentials.authorize(request);
+                AuthFuture { state: State::Authorizing { future, service, witness }, sent: None }
+            }
+        }
+    }
+}
+
+impl<S, C, B, RB> Service<Request<B>> for Auth<S, C>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S::Error: Into<BoxError>,
+    C: Credentials<B>,
+{
+    type Response = Response<RB>;
+    type Error = BoxError;
+    type Future = AuthFuture<S, S::Future, C::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.scope.trusts(&request) {
+            Ok(true) => {
+                let witness = Witness::of_call(&request);
+                self.authorize(request, witness)
+            }
+            Ok(false) => AuthFuture::calling(self.inner.call(request)),
+            Err(error) => AuthFuture::refused(error),
+        }
+    }
+}
+
+/// Where credentials may go.
+#[derive(Clone, Debug)]
+struct Scope {
+    /// Beside the origin that `ProviderLayer` notes.
+    named: Option<Origin>,
+}
+
+impl Scope {
     fn trusts<B>(&self, request: &Request<B>) -> Result<bool, Error> {
         let noted = request.extensions().get::<Origin>();
-        if noted.is_none() && self.origin.is_none() {
+        if noted.is_none() && self.named.is_none() {
             return Err(Error::build(
                 "`AuthLayer` does not know which origin its credential is for: put \
                  `ProviderLayer` outside it, or name the origin with `AuthLayer::for_origin`",
@@ -142,209 +260,151 @@ impl<S, C> Auth<S, C> {
                  `ProviderLayer` outside it",
             ));
         }
-        Ok(noted.into_iter().chain(&self.origin).any(|origin| origin.matches(uri)))
+        Ok(noted.into_iter().chain(&self.named).any(|origin| origin.matches(uri)))
     }
 }
 
-impl<S, C: HeaderCredential> Auth<S, C> {
-    /// Adds the credential if it may go there, and says which.
-    fn authorize<B>(&self, request: &mut Request<B>) -> Result<Option<HeaderValue>, Error> {
-        if !self.trusts(request)? {
-            return Ok(None);
+/// Sees a request before and after it is authorised, and so knows what the credentials are.
+#[derive(Default)]
+struct Witness {
+    /// The call whose errors must not show them.
+    call: Option<Call>,
+    /// Whether the layer wants to know them too.
+    reports: bool,
+    /// Sensitive values that were there before. None as a rule, for which nothing is allocated.
+    before: Vec<HeaderValue>,
+}
+
+impl Witness {
+    /// Tells the call, if there is one.
+    fn of_call<B>(request: &Request<B>) -> Self {
+        Self::new(request, false)
+    }
+
+    /// Tells the layer too.
+    fn of_refusal<B>(request: &Request<B>) -> Self {
+        Self::new(request, true)
+    }
+
+    fn new<B>(request: &Request<B>, reports: bool) -> Self {
+        let call = request.extensions().get::<Call>().cloned();
+        let looks = reports || call.is_some();
+        let before = match looks {
+            true => sensitive(request.headers()).map(|(_, value)| value.clone()).collect(),
+            false => Vec::new(),
+        };
+        Self { call, reports, before }
+    }
+
+    /// What `request` has now that it did not have before.
+    fn compare<B>(self, request: &Request<B>) -> Option<RejectedCredential> {
+        let Self { call, reports, before } = self;
+        let mut added = Vec::new();
+        if reports || call.is_some() {
+            let new = sensitive(request.headers()).filter(|(_, value)| !before.contains(value));
+            for (name, value) in new {
+                if let Some(call) = &call {
+                    call.keep_header_secret(value.clone());
+                }
+                if reports {
+                    added.push((name.clone(), value.clone()));
+                }
+            }
         }
-        let (name, value) = self.credential.header();
-        request
-            .headers_mut()
-            .try_insert(name, value.clone())
-            .map_err(|error| Error::build("the request has too many headers").with_source(error))?;
-        Ok(Some(value.clone()))
+        reports.then(|| RejectedCredential::new(added))
     }
 }
 
-impl<S, C, B, RB> Service<Request<B>> for Auth<S, C>
-where
-    S: Service<Request<B>, Response = Response<RB>>,
-    S::Error: Into<BoxError>,
-    C: HeaderCredential,
-{
-    type Response = Response<RB>;
-    type Error = BoxError;
-    type Future = AuthFuture<S::Future>;
+fn sensitive(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    headers.iter().filter(|(_, value)| value.is_sensitive())
+}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.authorize(&mut request) {
-            Ok(sent) => AuthFuture { state: CallOrRefusal::call(self.inner.call(request)), sent },
-            Err(error) => AuthFuture { state: CallOrRefusal::refusal(error), sent: None },
-        }
+pin_project! {
+    /// The response future of [`Auth`]. Polled again after it was ready, it stays pending or does
+    /// what the future of the service inside does.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct AuthFuture<S, F, CF> {
+        #[pin]
+        state: State<S, F, CF>,
+        // For the layer that refreshes.
+        sent: Option<RejectedCredential>,
     }
 }
 
 pin_project! {
-    /// The response future of [`Auth`].
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless polled"]
-    pub struct AuthFuture<F> {
-        #[pin]
-        state: CallOrRefusal<F>,
-        // Marked sensitive, so `Debug` does not show it.
-        sent: Option<HeaderValue>,
+    #[project = StateProj]
+    enum State<S, F, CF> {
+        Authorizing {
+            #[pin]
+            future: CF,
+            // The one that was made ready.
+            service: Option<S>,
+            witness: Witness,
+        },
+        Calling { #[pin] future: F },
+        Refused { error: Option<Error> },
     }
 }
 
-impl<F, RB, E> Future for AuthFuture<F>
+impl<S, F, CF> AuthFuture<S, F, CF> {
+    fn calling(future: F) -> Self {
+        Self { state: State::Calling { future }, sent: None }
+    }
+
+    fn refused(error: Error) -> Self {
+        Self { state: State::Refused { error: Some(error) }, sent: None }
+    }
+
+    /// What the credentials added to the request, once it was sent; only for who asked for it.
+    fn take_sent(self: Pin<&mut Self>) -> Option<RejectedCredential> {
+        self.project().sent.take()
+    }
+}
+
+impl<S, F, CF, B, RB, E> Future for AuthFuture<S, F, CF>
 where
+    S: Service<Request<B>, Future = F>,
     F: Future<Output = Result<Response<RB>, E>>,
     E: Into<BoxError>,
+    CF: Future<Output = Result<Request<B>, CredentialsError>>,
 {
     type Output = Result<Response<RB>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.state.poll(cx))?;
-        if let Some(sent) = this.sent.take() {
-            SentCredential::note(sent, response.extensions_mut());
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Authorizing { future, service, witness } => {
+                    let result = ready!(future.poll(cx));
+                    match (result, service.take()) {
+                        (Ok(request), Some(mut service)) => {
+                            *this.sent = mem::take(witness).compare(&request);
+                            State::Calling { future: service.call(request) }
+                        }
+                        (Err(error), _) => State::Refused { error: Some(error.before_sending()) },
+                        (Ok(_), None) => State::Refused { error: None },
+                    }
+                }
+                StateProj::Calling { future } => return future.poll(cx).map_err(Into::into),
+                StateProj::Refused { error } => {
+                    return match error.take() {
+                        Some(error) => Poll::Ready(Err(error.into())),
+                        None => Poll::Pending,
+                    };
+                }
+            };
+            this.state.set(next);
         }
-        Poll::Ready(Ok(response))
     }
 }
 
-/// A token sent as `authorization: Bearer …`: an API key, an OAuth access token.
-///
-/// Its `Debug` does not show it, and the header value is marked sensitive.
-#[derive(Clone)]
-pub struct Bearer(HeaderValue);
-
-impl Bearer {
-    /// A bearer credential of `token`, given without the word `Bearer`.
-    ///
-    /// # Errors
-    ///
-    /// If the token is empty or holds white space or anything but visible ASCII. The error does
-    /// not quote it.
-    pub fn new(token: impl AsRef<str>) -> Result<Self, Error> {
-        Self::checked("the bearer token", token.as_ref())
-    }
-
-    /// A bearer credential of this process's environment variable `name`, without surrounding
-    /// white space.
-    ///
-    /// # Errors
-    ///
-    /// If the variable is unset, blank or unreadable, or as [`Bearer::new`]; the error names it.
-    pub fn from_env(name: &str) -> Result<Self, Error> {
-        Self::from_source(name, &ProcessEnv)
-    }
-
-    /// [`from_env`](Self::from_env) with another source of variables.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_env`](Self::from_env).
-    pub fn from_source(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
-        Self::checked(&format!("`{name}`"), &required(name, env)?)
-    }
-
-    fn checked(subject: &str, token: &str) -> Result<Self, Error> {
-        secret_value(subject, "Bearer ", token).map(Self)
-    }
-}
-
-impl fmt::Debug for Bearer {
+impl<S, F, CF> fmt::Debug for AuthFuture<S, F, CF> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bearer").finish_non_exhaustive()
-    }
-}
-
-impl HeaderCredential for Bearer {
-    fn header(&self) -> (HeaderName, &HeaderValue) {
-        (AUTHORIZATION, &self.0)
-    }
-}
-
-/// A key sent as `api-key: …`, as Azure wants it.
-///
-/// Its `Debug` does not show it, and the header value is marked sensitive.
-#[derive(Clone)]
-pub struct ApiKey(HeaderValue);
-
-impl ApiKey {
-    /// An API-key credential.
-    ///
-    /// # Errors
-    ///
-    /// If the key is empty or holds white space or anything but visible ASCII. The error does not
-    /// quote it.
-    pub fn new(key: impl AsRef<str>) -> Result<Self, Error> {
-        secret_value("the API key", "", key.as_ref()).map(Self)
-    }
-
-    /// An API-key credential of this process's environment variable `name`, without surrounding
-    /// white space.
-    ///
-    /// # Errors
-    ///
-    /// If the variable is unset, blank or unreadable, or as [`ApiKey::new`]; the error names it.
-    pub fn from_env(name: &str) -> Result<Self, Error> {
-        Self::from_source(name, &ProcessEnv)
-    }
-
-    /// [`from_env`](Self::from_env) with another source of variables.
-    ///
-    /// # Errors
-    ///
-    /// As [`from_env`](Self::from_env).
-    pub fn from_source(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
-        secret_value(&format!("`{name}`"), "", &required(name, env)?).map(Self)
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKey").finish_non_exhaustive()
-    }
-}
-
-impl HeaderCredential for ApiKey {
-    fn header(&self) -> (HeaderName, &HeaderValue) {
-        (API_KEY, &self.0)
-    }
-}
-
-fn required(name: &str, env: &(impl EnvSource + ?Sized)) -> Result<String, Error> {
-    env.non_blank(name)?.ok_or_else(|| {
-        Error::build(format!("`{name}` is not set or blank; it should hold the credential"))
-    })
-}
-
-fn secret_value(subject: &str, prefix: &str, secret: &str) -> Result<HeaderValue, Error> {
-    let refuse = |reason: &str| Err(Error::build(format!("{subject} {reason}")));
-    if secret.trim().is_empty() {
-        return refuse("is blank");
-    }
-    if secret.contains(char::is_whitespace) {
-        return refuse("contains white space; give the bare token, without a line end or scheme");
-    }
-    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return refuse("contains characters that are not visible ASCII");
-    }
-    match HeaderValue::try_from(format!("{prefix}{secret}")) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            Ok(value)
-        }
-        Err(_) => refuse("is not a legal header value"),
-    }
-}
-
-mod sealed {
-    use http::header::{HeaderName, HeaderValue};
-
-    /// A credential that is one constant header.
-    pub trait HeaderCredential {
-        fn header(&self) -> (HeaderName, &HeaderValue);
+        let state = match self.state {
+            State::Authorizing { .. } => "Authorizing",
+            State::Calling { .. } => "Calling",
+            State::Refused { .. } => "Refused",
+        };
+        f.debug_struct("AuthFuture").field("state", &state).finish_non_exhaustive()
     }
 }

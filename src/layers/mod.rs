@@ -55,7 +55,9 @@ pub mod retry;
 #[cfg(feature = "timeout")]
 pub mod total_timeout;
 
-pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
+pub use self::auth::{
+    ApiKey, Auth, AuthLayer, Bearer, Credentials, RefreshingAuth, RefreshingAuthLayer,
+};
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 pub use self::compression::{CompressionLayer, WithCompression, WithCompressionFuture};
 #[cfg(feature = "timeout")]

@@ -175,12 +175,13 @@ impl<S> Responses<S> {
         let timeouts = options.timeouts.or(StreamTimeouts::of(&options.extensions));
         let timeouts = timeouts.or(self.settings.timeouts);
         let accept = const { HeaderValue::from_static("text/event-stream") };
-        let mut http = encode::json_request("/responses", accept, body, &mut options, call)?;
+        let mut http =
+            encode::json_request("/responses", accept, body, &mut options, call.clone())?;
         if timeouts != StreamTimeouts::new() {
             http.extensions_mut().insert(timeouts);
         }
         let settings = StreamSettings { timeouts, ..self.settings };
-        Ok((http, Opening { settings, turn_state: options.turn_state }))
+        Ok((http, Opening { settings, turn_state: options.turn_state, call }))
     }
 }
 

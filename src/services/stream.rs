@@ -17,6 +17,7 @@ use super::options::TurnState;
 use super::request::ResponsesRequest;
 use super::responses::Responses;
 use crate::error;
+use crate::extensions::Call;
 use crate::sse::{Audience, ResponseStream, SseSource, StreamEnd, StreamSettings};
 use crate::timer::Watchdog;
 use crate::{BoxError, Error, RequestBody};
@@ -32,6 +33,7 @@ const REFUSAL_TIME: Duration = Duration::from_secs(10);
 pub(super) struct Opening {
     pub(super) settings: StreamSettings,
     pub(super) turn_state: Option<TurnState>,
+    pub(super) call: Call,
 }
 
 pin_project! {
@@ -95,11 +97,22 @@ where
                 StateProj::Calling { future, opening } => {
                     let result = ready!(future.poll(cx));
                     let opening = opening.take();
+                    let call = opening.as_ref().map(|opening| &opening.call);
                     let (parts, body) = match result {
-                        Ok(response) => response.into_parts(),
+                        Ok(mut response) => {
+                            if let Some(call) = call {
+                                call.attach_to(response.extensions_mut());
+                            }
+                            response.into_parts()
+                        }
                         Err(error) => {
+                            let error = Error::from(error.into());
+                            let error = match call {
+                                Some(call) => error.without_secrets_of(call),
+                                None => error,
+                            };
                             state.set(State::Done);
-                            return Poll::Ready(Err(Error::from(error.into())));
+                            return Poll::Ready(Err(error));
                         }
                     };
                     match opening {
@@ -199,7 +212,7 @@ fn is_stream(parts: &response::Parts) -> bool {
 }
 
 fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
-    let Opening { settings, turn_state } = opening;
+    let Opening { settings, turn_state, call: _ } = opening;
     let source = SseSource::with_limits(body, settings.limits);
     ResponseStream::new(source, parts, settings, turn_state)
 }

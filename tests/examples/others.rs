@@ -25,6 +25,29 @@ async fn custom_layer_shows_both_levels() {
 }
 
 #[tokio::test]
+async fn custom_auth_refreshes_once_after_a_401() {
+    let ran = run(example("custom_auth", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let count = |what| ran.out.matches(what).count();
+    assert_eq!(
+        (count("hands out token"), count("API: 401"), count("answer: ")),
+        (2, 1, 2),
+        "{ran:?}"
+    );
+    assert!(ran.out.contains("3 requests came"), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn hmac_signer_signs_the_bytes_on_the_wire() {
+    let ran = run(example("hmac_signer", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let packed = ran.out.lines().next().unwrap().rsplit(' ').next().unwrap();
+    let came = format!("server: {packed} bytes came, signature valid: true");
+    assert!(ran.out.contains(&came), "{}", ran.out);
+    assert!(ran.out.contains("valid for other bytes: false"), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn chat_answers_a_prompt_from_arguments_or_stdin() {
     let ran = run(example("chat", &["Why", "so?"])).await;
     assert_eq!(ran.code, 0, "{ran:?}");
