@@ -10,7 +10,7 @@
 //! | [`Call`] | request | the endpoint | layers that tell calls apart | not one of our endpoints |
 //! | [`StreamIdleTimeout`] | request | the caller | `IdleTimeoutLayer` | the layer's own limit |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
-//! | [`RetryOverride`] | request | the caller | `RetryLayer` | the layer's own policy |
+//! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | `Deadline` | request | `TotalTimeoutLayer` | `RetryLayer`, which never waits past it | no deadline |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
@@ -41,7 +41,9 @@ use http::{Extensions, HeaderValue, StatusCode, Uri};
 use crate::ErrorKind;
 use crate::sse::StreamObserver;
 
-pub use self::retry::{AttemptSummary, Attempts, RetryOverride};
+#[cfg(feature = "retry")]
+pub use self::retry::RetryOverride;
+pub use self::retry::{AttemptSummary, Attempts};
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///
