@@ -12,7 +12,7 @@
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
 //! | `Deadline` | request | `TotalTimeoutLayer`, or the caller | `RetryLayer`, which never waits past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
-//! | [`RetryOverride`] | request | the caller | `RetryLayer` | the layer's own policy |
+//! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
@@ -45,7 +45,9 @@ use crate::model::RateLimits;
 use crate::services::Compression;
 use crate::sse::StreamObserver;
 
-pub use self::retry::{AttemptSummary, Attempts, RetryOverride};
+#[cfg(feature = "retry")]
+pub use self::retry::RetryOverride;
+pub use self::retry::{AttemptSummary, Attempts};
 pub use self::timeouts::StreamTimeouts;
 
 /// Scheme, host and port of the provider: where credentials may go.

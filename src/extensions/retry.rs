@@ -20,6 +20,7 @@ use crate::ErrorKind;
 /// let mut request = http::Request::new(());
 /// request.extensions_mut().insert(RetryOverride::new().max_retries(0));
 /// ```
+#[cfg(feature = "retry")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct RetryOverride {
@@ -31,6 +32,7 @@ pub struct RetryOverride {
     pub(crate) on_transport: Option<bool>,
 }
 
+#[cfg(feature = "retry")]
 impl RetryOverride {
     /// Changes nothing.
     pub const fn new() -> Self {

@@ -3,5 +3,11 @@
 //! `faults.md` in comments is the project's fault matrix; `retry-cases.jsonl` stands in
 //! `tests/corpus`.
 
+mod bodies;
 mod conformance;
+mod contract;
+mod endpoint;
+mod limits;
 mod support;
+mod verdicts;
+mod wire;

@@ -74,6 +74,12 @@ impl<RB> RetryBody<RB> {
     }
 }
 
+impl<RB: Default> Default for RetryBody<RB> {
+    fn default() -> Self {
+        Self::untouched(RB::default())
+    }
+}
+
 impl<RB> Body for RetryBody<RB>
 where
     RB: Body<Data = Bytes>,

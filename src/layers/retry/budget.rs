@@ -9,7 +9,7 @@ use crate::Error;
 /// between layers.
 ///
 /// Tower's budgets ([`TpsBudget`](tower::retry::budget::TpsBudget) and others) are such budgets; a
-/// call that ends well deposits once. [`TokenBucket`] is another.
+/// call that could have been retried and ends well deposits once. [`TokenBucket`] is another.
 ///
 /// The methods are called while a response is handed on: they must neither block nor panic.
 pub trait RetryBudget: Send + Sync + 'static {

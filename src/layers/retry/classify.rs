@@ -199,6 +199,8 @@ impl<'a> Outcome<'a> {
 /// The rules that stand where the caller's classifier has no opinion.
 pub(super) fn standard(rules: &Rules, outcome: &Outcome<'_>) -> Action {
     let again = match &outcome.0 {
+        // What is no failure is passed on, whatever a header says.
+        Kind::Answered { status, .. } if status.as_u16() < 400 => return Action::Pass,
         Kind::Answered { status, headers, .. } => {
             let asked = match rules.hints {
                 Hints::Ignored => None,
@@ -210,17 +212,15 @@ pub(super) fn standard(rules: &Rules, outcome: &Outcome<'_>) -> Action {
             rules.transport && retryable.unwrap_or_else(|| may_pass(*kind, *stage))
         }
     };
-    match outcome.kind() {
-        // What is no failure is passed on, whatever a header says.
-        None => Action::Pass,
-        _ if !again => Action::Forbid,
-        // The code says that waiting does not help.
-        _ if outcome.refusal().is_some_and(Error::is_final) => Action::Forbid,
-        Some(ErrorKind::RateLimited | ErrorKind::Overloaded) => {
-            Action::Retry { kind: RetryKind::Throttled, after: outcome.retry_after() }
-        }
-        Some(_) => Action::Retry { kind: RetryKind::Failed, after: outcome.retry_after() },
+    // The code may say that waiting does not help.
+    if !again || outcome.refusal().is_some_and(Error::is_final) {
+        return Action::Forbid;
     }
+    let kind = match outcome.kind() {
+        Some(ErrorKind::RateLimited | ErrorKind::Overloaded) => RetryKind::Throttled,
+        _ => RetryKind::Failed,
+    };
+    Action::Retry { kind, after: outcome.retry_after() }
 }
 
 /// Whether an error in place of an answer may be gone the next time.

@@ -220,3 +220,70 @@ impl fmt::Debug for Progress {
         f.debug_struct("Progress").field("attempts", &self.attempts).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use http::StatusCode;
+    use http_body_util::Empty;
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::ErrorKind;
+    use crate::extensions::{CallWatcher, RetryReason};
+    use crate::layers::RetryLayer;
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<(u32, Duration, RetryReason)>>);
+
+    impl CallWatcher for Log {
+        fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason) {
+            self.0.lock().unwrap().push((failed.number(), delay, reason));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_watches_the_call_is_told_before_each_wait() {
+        let service = service_fn(async |request: Request<()>| {
+            let mut response = Response::new(Empty::<Bytes>::new());
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            match Attempt::of(request.extensions()).number() {
+                2 => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+                _ => Ok(response),
+            }
+        });
+        let waits = [500, 1000].map(Duration::from_millis);
+        let log = Arc::new(Log::default());
+        let mut request = Request::new(());
+        request.extensions_mut().insert(WatchedCall(log.clone()));
+        let call = RetryLayer::new(RetryPolicy::default().backoff(waits)).layer(service);
+        let call = call.oneshot(request);
+        // Told when the wait begins, not when it is over.
+        assert!(tokio::time::timeout(waits[0] / 2, call).await.is_err());
+        let busy = RetryReason::Status(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(*log.0.lock().unwrap(), [(1, waits[0], busy)]);
+
+        let mut request = Request::new(());
+        request.extensions_mut().insert(WatchedCall(log.clone()));
+        let layer = RetryLayer::new(RetryPolicy::default().backoff(waits));
+        assert_eq!(layer.layer(service).oneshot(request).await.unwrap().status(), 503);
+        let reset = RetryReason::Error(ErrorKind::Transport);
+        assert_eq!(
+            log.0.lock().unwrap()[1..],
+            [(1, waits[0], busy), (2, waits[1], reset)],
+            "two waits, and none after the last attempt"
+        );
+    }
+
+    /// The shared policy must not learn from one call what it tells the next.
+    #[test]
+    fn a_clone_of_a_session_starts_anew() {
+        let policy = Arc::new(RetryPolicy::default());
+        let progress = Some(Box::new(Progress::new(&policy)));
+        let session = Session { policy, progress };
+        assert!(session.clone().progress.is_none());
+    }
+}

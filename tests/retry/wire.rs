@@ -1,0 +1,99 @@
+//! Retrying over real sockets: connections that are refused, reset or stale.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_openai::layers::{ProviderLayer, RetryLayer, RetryPolicy};
+use tower_openai::provider::Provider;
+use tower_openai::services::{Responses, ResponsesRequest};
+use tower_openai::testing::{Script, Server};
+use tower_openai::transport::HyperTransport;
+use tower_openai::{Error, ErrorKind, RequestBody};
+
+use crate::support::ms;
+
+/// Reads an answer over `base_url` to its end; how many attempts reached the transport.
+async fn text(base_url: &str) -> (Result<String, Error>, usize) {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let (count, transport) = (attempts.clone(), HyperTransport::new().unwrap());
+    let counted = service_fn(move |request: http::Request<RequestBody>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        transport.clone().oneshot(request)
+    });
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::new("loopback", base_url).unwrap()))
+        .layer(RetryLayer::new(RetryPolicy::default().backoff([ms(10), ms(20)])))
+        .service(counted);
+    let read = async {
+        let stream = stack.oneshot(ResponsesRequest::new("gpt-5.2", "hello")).await?;
+        stream.text().collect().await
+    };
+    let read = tokio::time::timeout(Duration::from_secs(30), read).await.expect("within 30 s");
+    (read, attempts.load(Ordering::Relaxed))
+}
+
+/// `faults.md` row 1.
+#[tokio::test]
+async fn a_refused_connection_is_tried_as_often_as_allowed() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let (result, attempts) = text(&format!("http://{address}")).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), attempts), (ErrorKind::Connect, 3));
+    assert_eq!(error.attempts().len(), 3);
+}
+
+/// `faults.md` rows 3 and 14: what closes before a head has come is tried again, with the same body.
+#[tokio::test]
+async fn a_reset_before_the_head_is_tried_again() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::no_head().then_reset()).enqueue(Script::raw_tcp("").then_reset());
+    let (result, attempts) = text(server.base_url()).await;
+    assert!(result.unwrap().contains("hello"));
+    assert_eq!(attempts, 3);
+    let bodies: Vec<_> = server.requests().iter().map(|request| request.body().clone()).collect();
+    assert!(bodies.len() == 3 && bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+}
+
+/// Only heads are retried.
+#[tokio::test]
+async fn what_breaks_after_the_head_is_told() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::natural().cut_after(0).then_reset());
+    let (result, attempts) = text(server.base_url()).await;
+    assert!(matches!(result.unwrap_err().kind(), ErrorKind::Transport | ErrorKind::Truncated));
+    assert_eq!((attempts, server.received()), (1, 1));
+}
+
+/// The small error body was read to its end, so the connection serves the next attempt.
+#[tokio::test]
+async fn a_retry_after_an_answer_uses_the_same_connection() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::status(503)).enqueue(Script::status(500));
+    let (result, attempts) = text(server.base_url()).await;
+    assert!(result.unwrap().contains("hello"));
+    assert_eq!((attempts, server.connections()), (3, 1));
+}
+
+/// `faults.md` row 59: the server closes a kept connection as the next request arrives on it.
+#[tokio::test]
+async fn a_stale_connection_costs_an_attempt_and_the_caller_nothing() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::natural()).enqueue(Script::no_head().then_end());
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::new("loopback", server.base_url()).unwrap()))
+        .layer(RetryLayer::new(RetryPolicy::default().backoff([ms(10), ms(20)])))
+        .service(HyperTransport::new().unwrap());
+    for _ in 0..2 {
+        let request = ResponsesRequest::new("gpt-5.2", "hello");
+        let stream = stack.clone().oneshot(request).await.unwrap();
+        assert!(stream.text().collect().await.unwrap().contains("hello"));
+    }
+    assert_eq!((server.received(), server.connections()), (3, 2));
+}
