@@ -239,6 +239,12 @@ pub(crate) struct WatchedCall(pub(crate) Arc<dyn CallWatcher>);
 pub(crate) trait CallWatcher: Send + Sync {
     /// `failed` has failed; another attempt follows after `delay`.
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason);
+
+    /// Who hears of the single attempts.
+    #[cfg(feature = "telemetry")]
+    fn attempts(&self) -> Option<&dyn crate::layers::telemetry::attempt::AttemptWatcher> {
+        None
+    }
 }
 
 /// On a response: who hears of its events and its end.

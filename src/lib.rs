@@ -143,7 +143,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` on |
+//! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` and `telemetry` on |
 //! | `http2` | yes | HTTP/2 in the transport, negotiated in TLS |
 //! | `ring` | yes | TLS in the transport: rustls with ring, and one of the next two; without it only `http://` URLs work |
 //! | `platform-verifier` | yes | trust in the operating system's certificate roots |
@@ -152,6 +152,9 @@
 //! | `br` | | responses in Brotli |
 //! | `zstd` | | responses in Zstandard |
 //! | `timeout` | with `client` | `IdleTimeoutLayer` and the clocks of streams, on tokio's timer |
+//! | `telemetry` | with `client` | `TelemetryLayer` and `AttemptLayer`: spans and hooks, on tokio's clock |
+//! | `metrics` | | `MetricsObserver`, on the facade of that name; turns `telemetry` on |
+//! | `opentelemetry` | | the trace context in each request, by its API; turns `telemetry` on |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them |
 //!

@@ -44,8 +44,12 @@ pub mod auth;
 pub mod idle_timeout;
 pub mod provider;
 mod refusal;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 pub use self::auth::{ApiKey, Auth, AuthLayer, Bearer};
 #[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
+#[cfg(feature = "telemetry")]
+pub use self::telemetry::{AttemptLayer, Telemetry, TelemetryBody, TelemetryLayer, WatchAttempt};
