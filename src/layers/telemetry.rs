@@ -113,6 +113,7 @@ mod observe;
 mod propagate;
 mod span;
 
+use std::any::type_name;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -144,7 +145,7 @@ use crate::BoxError;
 use crate::extensions::{StreamObservers, WatchedCall};
 
 /// Watches calls, for its span and an observer; see the [module](self).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct TelemetryLayer<O = ()> {
     observer: O,
@@ -186,6 +187,16 @@ impl<O> TelemetryLayer<O> {
     }
 }
 
+impl<O> fmt::Debug for TelemetryLayer<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TelemetryLayer")
+            .field("observer", &format_args!("{}", type_name::<O>()))
+            .field("provider_name", &self.provider)
+            .field("record_content", &self.record_content)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S, O: Clone> Layer<S> for TelemetryLayer<O> {
     type Service = Telemetry<S, O>;
 
@@ -195,7 +206,7 @@ impl<S, O: Clone> Layer<S> for TelemetryLayer<O> {
 }
 
 /// The service of [`TelemetryLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Telemetry<S, O = ()> {
     inner: S,
     layer: TelemetryLayer<O>,
@@ -217,6 +228,12 @@ impl<S> Telemetry<S> {
 
 impl<S, O> Telemetry<S, O> {
     inner_accessors!();
+}
+
+impl<S: fmt::Debug, O> fmt::Debug for Telemetry<S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").field("inner", &self.inner).field("layer", &self.layer).finish()
+    }
 }
 
 impl<S, O: Observe + Clone> Telemetry<S, O> {

@@ -50,6 +50,7 @@
 //!
 //! **Errors:** those of the service inside, boxed, because their kind is reported.
 
+use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
@@ -74,7 +75,7 @@ use crate::extensions::{Attempt, WatchedCall};
 use crate::{BoxError, Error, error, redaction};
 
 /// Where a credential may be.
-const AUTH_HEADERS: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("api-key")];
+static AUTH_HEADERS: [HeaderName; 2] = [AUTHORIZATION, HeaderName::from_static("api-key")];
 
 /// The headers of an answer that are traced; others may hold what is secret.
 const HARMLESS: [&str; 14] = [
@@ -106,7 +107,7 @@ pub(crate) trait AttemptWatcher: Send + Sync {
 }
 
 /// Reports every request that goes to the wire; see the [module](self).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct AttemptLayer<O = (), P = ()> {
     observer: O,
@@ -138,6 +139,15 @@ impl<O, P> AttemptLayer<O, P> {
     }
 }
 
+impl<O, P> fmt::Debug for AttemptLayer<O, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttemptLayer")
+            .field("observer", &format_args!("{}", type_name::<O>()))
+            .field("propagate", &format_args!("{}", type_name::<P>()))
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S, O: Clone, P: Clone> Layer<S> for AttemptLayer<O, P> {
     type Service = WatchAttempt<S, O, P>;
 
@@ -147,7 +157,7 @@ impl<S, O: Clone, P: Clone> Layer<S> for AttemptLayer<O, P> {
 }
 
 /// The service of [`AttemptLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WatchAttempt<S, O = (), P = ()> {
     inner: S,
     layer: AttemptLayer<O, P>,
@@ -162,6 +172,15 @@ impl WatchAttempt<()> {
 
 impl<S, O, P> WatchAttempt<S, O, P> {
     inner_accessors!();
+}
+
+impl<S: fmt::Debug, O, P> fmt::Debug for WatchAttempt<S, O, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchAttempt")
+            .field("inner", &self.inner)
+            .field("layer", &self.layer)
+            .finish()
+    }
 }
 
 impl<S> WatchAttempt<S> {
@@ -196,16 +215,10 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
             let info = info.unwrap_or_else(|| CallInfo::of(number(), request, None));
             (Box::new(observer.clone()) as Box<dyn Observe>, info)
         });
-        let credential = AUTH_HEADERS.into_iter().find_map(|name| {
-            let value = request.headers().get(&name)?.clone();
-            Some((name, value))
-        });
-        if let Some((name, _)) = &credential {
-            span.record("tower_openai.auth_header", name.as_str());
-        }
+        let credentials = AUTH_HEADERS.each_ref().map(|name| request.headers().get(name).cloned());
         let started = Instant::now();
         let call = call.cloned();
-        Some(Box::new(InFlight { span, call, own, attempt, sent, again, credential, started }))
+        Some(Box::new(InFlight { span, call, own, attempt, sent, again, credentials, started }))
     }
 }
 
@@ -259,7 +272,8 @@ struct InFlight {
     attempt: Attempt,
     sent: u32,
     again: bool,
-    credential: Option<(HeaderName, HeaderValue)>,
+    /// What the [`AUTH_HEADERS`] held.
+    credentials: [Option<HeaderValue>; 2],
     started: Instant,
 }
 
@@ -310,7 +324,7 @@ impl InFlight {
             },
             elapsed: self.started.elapsed(),
             version,
-            auth_header: self.credential.as_ref().map(|(name, _)| name),
+            auth_header: self.auth_header(),
             request_id: request_id.as_deref(),
             cf_ray: cf_ray.as_deref(),
             authorization_error: said.as_deref(),
@@ -325,6 +339,11 @@ impl InFlight {
         }
     }
 
+    fn auth_header(&self) -> Option<&'static HeaderName> {
+        let mut headers = AUTH_HEADERS.iter().zip(&self.credentials);
+        headers.find_map(|(name, sent)| sent.as_ref().map(|_| name))
+    }
+
     fn record(&self, info: &AttemptInfo<'_>, headers: Option<&HeaderMap>) {
         let span = &self.span;
         if span.is_disabled() {
@@ -337,6 +356,9 @@ impl InFlight {
             }
         } else if let Some(kind) = info.error_kind {
             span.record("error.type", kind.as_str());
+        }
+        if let Some(name) = info.auth_header {
+            span.record("tower_openai.auth_header", name.as_str());
         }
         if info.error_kind.is_some() {
             span.record("otel.status_code", "ERROR");
@@ -365,9 +387,9 @@ impl InFlight {
     /// The server's words without the credential that was sent or what looks like one.
     fn clean<'a>(&self, text: Option<&'a str>) -> Option<Cow<'a, str>> {
         let text = text?;
-        let sent = self.credential.as_ref().and_then(|(_, value)| value.to_str().ok());
+        let sent = self.credentials.iter().flatten().filter_map(|sent| sent.to_str().ok());
         let sent = sent.map(|sent| sent.strip_prefix("Bearer ").unwrap_or(sent));
-        Some(match redaction::scrub_known(text, sent.into_iter()) {
+        Some(match redaction::scrub_known(text, sent) {
             Some(scrubbed) => Cow::Owned(redaction::scrub(&scrubbed).into_owned()),
             None => redaction::scrub(text),
         })

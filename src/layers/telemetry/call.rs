@@ -256,7 +256,8 @@ impl<O: Observe> StreamObserver for CallWatch<O> {
     }
 
     fn on_event(&self, event: &ResponseEvent) {
-        let from_wire = !event.kind().starts_with("client.");
+        let unknown = matches!(event, ResponseEvent::Unknown(_));
+        let from_wire = unknown || !event.kind().starts_with("client.");
         // Without an observer only the first event needs the time.
         let now = |wanted: bool| wanted.then(Instant::now);
         let told = self.with(|progress| {

@@ -179,7 +179,7 @@ impl fmt::Debug for CallInfo {
 }
 
 /// How a request that went to the wire ended.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct AttemptInfo<'a> {
     /// Its number as retry counts, from 1. A request that is sent again with a fresh credential
@@ -209,6 +209,24 @@ pub struct AttemptInfo<'a> {
     pub authorization_error: Option<&'a str>,
     /// The code that a 401 has in `x-error-json`.
     pub code: Option<&'a str>,
+}
+
+impl fmt::Debug for AttemptInfo<'_> {
+    /// With the error's sentence: its `Debug` is a matter of the transport's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = self.error.map(|error| error.to_string());
+        f.debug_struct("AttemptInfo")
+            .field("attempt", &self.attempt.number())
+            .field("sent", &self.sent)
+            .field("outcome", &self.outcome)
+            .field("error_kind", &self.error_kind)
+            .field("error", &error.as_deref().map(redaction::scrub))
+            .field("elapsed", &self.elapsed)
+            .field("auth_header", &self.auth_header)
+            .field("request_id", &self.request_id)
+            .field("cf_ray", &self.cf_ray)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an attempt ended.
