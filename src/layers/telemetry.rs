@@ -237,12 +237,29 @@ impl<S: fmt::Debug, O> fmt::Debug for Telemetry<S, O> {
 }
 
 impl<S, O: Observe + Clone> Telemetry<S, O> {
-    /// Begins to watch a call; `None` if nobody wants to know.
+    /// Whether somebody may want to know.
+    #[inline]
+    fn is_enabled(&self) -> bool {
+        self.layer.observer.is_enabled() || tracing::level_enabled!(Level::INFO)
+    }
+
+    /// Apart, so that the way past it stays short.
+    #[inline(never)]
+    fn call_watched<B: 'static>(&mut self, mut request: Request<B>) -> TelemetryFuture<S::Future>
+    where
+        S: Service<Request<B>>,
+    {
+        let watch = self.watch(&mut request);
+        let inner = match &watch {
+            Some(watch) => watch.span().in_scope(|| self.inner.call(request)),
+            None => self.inner.call(request),
+        };
+        TelemetryFuture { inner, watched: Watched::new(watch) }
+    }
+
+    /// Begins to watch a call; `None` if nobody wants to know after all.
     fn watch<B: 'static>(&self, request: &mut Request<B>) -> Option<Arc<dyn Watch>> {
         let TelemetryLayer { observer, provider, record_content, last_id } = &self.layer;
-        if !observer.is_enabled() && !tracing::level_enabled!(Level::INFO) {
-            return None;
-        }
         let id = last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let info = CallInfo::of(id, request, provider.clone());
         let span = span::of_call(&info);
@@ -276,13 +293,12 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let watch = self.watch(&mut request);
-        let inner = match &watch {
-            Some(watch) => watch.span().in_scope(|| self.inner.call(request)),
-            None => self.inner.call(request),
-        };
-        TelemetryFuture { inner, watched: Watched::new(watch) }
+    #[inline]
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if self.is_enabled() {
+            return self.call_watched(request);
+        }
+        TelemetryFuture { inner: self.inner.call(request), watched: Watched::new(None) }
     }
 }
 
@@ -305,27 +321,43 @@ where
 {
     type Output = Result<Response<TelemetryBody<RB>>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = match &this.watched.watch {
-            Some(watch) => watch.span().in_scope(|| this.inner.poll(cx)),
-            None => this.inner.poll(cx),
-        };
-        let watched = this.watched;
-        let (mut head, body) = match ready!(polled) {
-            Ok(response) => response.into_parts(),
-            Err(error) => {
-                let error = error.into();
-                watched.end(Some(&error));
-                return Poll::Ready(Err(error));
-            }
-        };
-        if let Some(watch) = &watched.watch {
-            watch.head(&head);
-            StreamObservers::add(&mut head.extensions, Arc::clone(watch).stream_observer());
+        if this.watched.watch.is_some() {
+            return poll_watched(this.inner, this.watched, cx);
         }
-        let body = TelemetryBody::new(body, watched.take());
-        Poll::Ready(Ok(Response::from_parts(head, body)))
+        let response = ready!(this.inner.poll(cx)).map_err(Into::into)?;
+        Poll::Ready(Ok(response.map(TelemetryBody::unwatched)))
+    }
+}
+
+/// Polls in the call's span, and reports the head or the failure.
+#[inline(never)]
+fn poll_watched<F, RB, E>(
+    future: Pin<&mut F>,
+    watched: &mut Watched,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<TelemetryBody<RB>>, BoxError>>
+where
+    F: Future<Output = Result<Response<RB>, E>>,
+    E: Into<BoxError>,
+    RB: Body,
+{
+    let Some(watch) = watched.watch.clone() else { return Poll::Pending };
+    match ready!(watch.span().in_scope(|| future.poll(cx))) {
+        Ok(mut response) => {
+            watch.head(response.status(), response.headers(), response.extensions());
+            let observer = watch.stream_observer();
+            StreamObservers::add(response.extensions_mut(), observer);
+            let watched = watched.take();
+            Poll::Ready(Ok(response.map(|body| TelemetryBody::new(body, watched))))
+        }
+        Err(error) => {
+            let error = error.into();
+            watched.end(Some(&error));
+            Poll::Ready(Err(error))
+        }
     }
 }
 

@@ -61,7 +61,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Extensions, Request, Response, StatusCode, Uri, Version};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -191,14 +191,35 @@ impl<S> WatchAttempt<S> {
 }
 
 impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
-    /// What is noted of an attempt; `None` if nobody wants to know.
+    /// Whether somebody may want to know.
+    #[inline]
+    fn is_enabled(&self, extensions: &Extensions) -> bool {
+        self.layer.observer.is_enabled()
+            || tracing::level_enabled!(Level::INFO)
+            || extensions.get::<WatchedCall>().is_some()
+    }
+
+    /// Apart, so that the way past it stays short.
+    #[inline(never)]
+    fn call_watched<B>(&mut self, mut request: Request<B>) -> WatchAttemptFuture<S::Future>
+    where
+        S: Service<Request<B>>,
+        P: Propagate,
+    {
+        let watched = self.watch(&request);
+        let span = watched.as_ref().map_or_else(Span::none, |watched| watched.span.clone());
+        let inner = span.in_scope(|| {
+            self.layer.propagate.inject(request.headers_mut());
+            self.inner.call(request)
+        });
+        WatchAttemptFuture { inner, watched: OnDrop(watched) }
+    }
+
+    /// What is noted of an attempt; `None` if nobody wants to know after all.
     fn watch<B>(&self, request: &Request<B>) -> Option<Box<InFlight>> {
         let call = request.extensions().get::<WatchedCall>();
         let call = call.filter(|call| call.0.attempts().is_some());
         let observer = &self.layer.observer;
-        if call.is_none() && !observer.is_enabled() && !tracing::level_enabled!(Level::INFO) {
-            return None;
-        }
         let attempt = Attempt::of(request.extensions());
         let watcher = call.and_then(|call| call.0.attempts());
         let (sent, again, parent) = match watcher {
@@ -441,16 +462,13 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let Some(watched) = self.watch(&request) else {
-            self.layer.propagate.inject(request.headers_mut());
-            return WatchAttemptFuture { inner: self.inner.call(request), watched: OnDrop(None) };
-        };
-        let inner = watched.span.in_scope(|| {
-            self.layer.propagate.inject(request.headers_mut());
-            self.inner.call(request)
-        });
-        WatchAttemptFuture { inner, watched: OnDrop(Some(watched)) }
+        if self.is_enabled(request.extensions()) {
+            return self.call_watched(request);
+        }
+        self.layer.propagate.inject(request.headers_mut());
+        WatchAttemptFuture { inner: self.inner.call(request), watched: OnDrop(None) }
     }
 }
 
@@ -468,10 +486,43 @@ pin_project! {
 /// Reports an attempt that is dropped before its end.
 struct OnDrop(Option<Box<InFlight>>);
 
-impl Drop for OnDrop {
-    fn drop(&mut self) {
+impl OnDrop {
+    /// The future was dropped with the attempt still in it.
+    #[inline(never)]
+    fn left(&mut self) {
         if let Some(watched) = self.0.take() {
             watched.report(Came::<()>::Dropped);
+        }
+    }
+
+    /// Polls `future` in the attempt's span, and reports its end.
+    #[inline(never)]
+    fn poll<F, RB, E>(
+        &mut self,
+        future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<RB>, BoxError>>
+    where
+        F: Future<Output = Result<Response<RB>, E>>,
+        E: Into<BoxError>,
+    {
+        let span = self.0.as_ref().map_or_else(Span::none, |watched| watched.span.clone());
+        let result = ready!(span.in_scope(|| future.poll(cx))).map_err(Into::into);
+        if let Some(watched) = self.0.take() {
+            match &result {
+                Ok(answer) => watched.report(Came::Answer(answer)),
+                Err(error) => watched.report(Came::<RB>::Error(error)),
+            }
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl Drop for OnDrop {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.left();
         }
     }
 }
@@ -489,19 +540,12 @@ where
 {
     type Output = Result<Response<RB>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(watched) = &this.watched.0 else {
-            return this.inner.poll(cx).map_err(Into::into);
-        };
-        let polled = watched.span.in_scope(|| this.inner.poll(cx));
-        let result = ready!(polled).map_err(Into::into);
-        if let Some(watched) = this.watched.0.take() {
-            match &result {
-                Ok(answer) => watched.report(Came::Answer(answer)),
-                Err(error) => watched.report(Came::<RB>::Error(error)),
-            }
+        match &this.watched.0 {
+            Some(_) => this.watched.poll(this.inner, cx),
+            None => this.inner.poll(cx).map_err(Into::into),
         }
-        Poll::Ready(result)
     }
 }

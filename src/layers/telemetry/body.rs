@@ -23,6 +23,13 @@ pin_project! {
     }
 }
 
+impl<B> TelemetryBody<B> {
+    #[inline]
+    pub(super) fn unwatched(inner: B) -> Self {
+        Self { inner, watched: Watched::new(None) }
+    }
+}
+
 impl<B: Body> TelemetryBody<B> {
     pub(super) fn new(inner: B, mut watched: Watched) -> Self {
         // Nobody may ever poll a body without data.
@@ -39,34 +46,16 @@ where
     type Data = B::Data;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
-        let mut this = self.project();
-        let Some(watch) = &this.watched.watch else {
-            return this.inner.poll_frame(cx).map_err(Into::into);
-        };
-        let polled = watch.reading().in_scope(|| this.inner.as_mut().poll_frame(cx));
-        Poll::Ready(match ready!(polled) {
-            Some(Ok(frame)) => {
-                watch.read(frame.data_ref().map_or(0, |data| data.remaining() as u64));
-                // A reader that knows the length does not poll again.
-                if this.inner.is_end_stream() {
-                    this.watched.end(None);
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                let error = error.into();
-                this.watched.end(Some(&error));
-                Some(Err(error))
-            }
-            None => {
-                this.watched.end(None);
-                None
-            }
-        })
+        let this = self.project();
+        match &this.watched.watch {
+            Some(_) => this.watched.poll_frame(this.inner, cx),
+            None => this.inner.poll_frame(cx).map_err(Into::into),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -90,9 +79,55 @@ impl Watched {
         Self { watch, at_end: false }
     }
 
+    /// Polls `body` in the call's span, and reports what it yields.
+    ///
+    /// Apart, so that the way past it stays short.
+    #[inline(never)]
+    fn poll_frame<B>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        let Some(watch) = &self.watch else { return Poll::Ready(None) };
+        let polled = watch.reading().in_scope(|| body.as_mut().poll_frame(cx));
+        Poll::Ready(match ready!(polled) {
+            Some(Ok(frame)) => {
+                watch.read(frame.data_ref().map_or(0, |data| data.remaining() as u64));
+                // A reader that knows the length does not poll again.
+                if body.is_end_stream() {
+                    self.end(None);
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                let error = error.into();
+                self.end(Some(&error));
+                Some(Err(error))
+            }
+            None => {
+                self.end(None);
+                None
+            }
+        })
+    }
+
     /// It goes on elsewhere.
     pub(super) fn take(&mut self) -> Self {
         Self::new(self.watch.take())
+    }
+
+    /// The owner was dropped with the call still in it.
+    #[inline(never)]
+    fn left(&mut self) {
+        match self.watch.take() {
+            Some(watch) if self.at_end => watch.ended(None),
+            Some(watch) => watch.dropped(),
+            None => {}
+        }
     }
 
     /// The body or the call ends here.
@@ -104,11 +139,10 @@ impl Watched {
 }
 
 impl Drop for Watched {
+    #[inline]
     fn drop(&mut self) {
-        match self.watch.take() {
-            Some(watch) if self.at_end => watch.ended(None),
-            Some(watch) => watch.dropped(),
-            None => {}
+        if self.watch.is_some() {
+            self.left();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{StatusCode, response};
+use http::{Extensions, HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -24,7 +24,7 @@ pub(super) trait Watch: Send + Sync {
     fn span(&self) -> Span;
 
     /// The head of the answer is there.
-    fn head(&self, head: &response::Parts);
+    fn head(&self, status: StatusCode, headers: &HeaderMap, extensions: &Extensions);
 
     /// The body is polled; gives the span to do it in.
     fn reading(&self) -> Span;
@@ -200,20 +200,20 @@ impl<O: Observe> Watch for CallWatch<O> {
         self.with(|progress| progress.span.clone()).unwrap_or_else(Span::none)
     }
 
-    fn head(&self, head: &response::Parts) {
+    fn head(&self, status: StatusCode, headers: &HeaderMap, extensions: &Extensions) {
         self.with(|progress| {
-            progress.status = Some(head.status);
-            progress.credential = head.extensions.get().cloned();
-            if head.status.is_client_error() || head.status.is_server_error() {
-                progress.refusal = Some(error::kind_of_status(head.status));
+            progress.status = Some(status);
+            progress.credential = extensions.get().cloned();
+            if status.is_client_error() || status.is_server_error() {
+                progress.refusal = Some(error::kind_of_status(status));
             }
-            let model = head.headers.get("openai-model").and_then(|model| model.to_str().ok());
+            let model = headers.get("openai-model").and_then(|model| model.to_str().ok());
             progress.model = model.map(|model| progress.clean(model));
-            span::record_head(&progress.span, head.status);
+            span::record_head(&progress.span, status);
         });
         if let Some(observer) = self.observer() {
-            let (status, elapsed) = (head.status, self.started.elapsed());
-            observer.on_head(&self.info, &HeadInfo { status, elapsed, headers: &head.headers });
+            let elapsed = self.started.elapsed();
+            observer.on_head(&self.info, &HeadInfo { status, elapsed, headers });
         }
     }
 
