@@ -54,6 +54,8 @@ pub use self::chain::Chain;
 pub(crate) use self::http_status::{not_a_stream, request_id_header};
 pub use self::kind::{ErrorKind, Stage};
 pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
+#[cfg(feature = "telemetry")]
+pub(crate) use self::{causes::kind_of, http_status::kind_of_status};
 
 /// The error of every endpoint: one pointer in size, opaque, with accessors.
 ///

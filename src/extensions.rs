@@ -335,12 +335,20 @@ impl fmt::Display for RetryReason {
 
 /// On a request: the call that telemetry watches, for those who know what it cannot see.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "telemetry"), allow(dead_code))] // Never made there.
 pub(crate) struct WatchedCall(pub(crate) Arc<dyn CallWatcher>);
 
 /// What layers inside telemetry report to it.
+#[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) trait CallWatcher: Send + Sync {
     /// `failed` has failed; another attempt follows after `delay`.
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason);
+
+    /// Who hears of the single attempts.
+    #[cfg(feature = "telemetry")]
+    fn attempts(&self) -> Option<&dyn crate::layers::telemetry::attempt::AttemptWatcher> {
+        None
+    }
 }
 
 /// On a response: the rate limits that its headers report.

@@ -143,7 +143,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` on |
+//! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` and `telemetry` on |
 //! | `http2` | yes | HTTP/2 in the transport, negotiated in TLS |
 //! | `ring` | yes | TLS in the transport: rustls with ring, and one of the next two; without it only `http://` URLs work |
 //! | `platform-verifier` | yes | trust in the operating system's certificate roots |
@@ -158,6 +158,9 @@
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |
 //! | `token-command` | | a source that runs a command: `layers::auth::CommandToken` |
+//! | `telemetry` | with `client` | `TelemetryLayer` and `AttemptLayer`: spans and hooks, on tokio's clock |
+//! | `metrics` | | `MetricsObserver`, on the facade of that name; turns `telemetry` on |
+//! | `opentelemetry` | | the trace context in each request, by its API; turns `telemetry` on |
 //! | `testing` | | [`testing::Server`] |
 //! | `full` | | all of them but `backoff` |
 //!

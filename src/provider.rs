@@ -50,7 +50,7 @@ const OWN_USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("tower-openai/", env!("CARGO_PKG_VERSION")));
 
 /// Parts of a base URL that mean Azure.
-const AZURE_MARKERS: [&str; 6] = [
+pub(crate) const AZURE_MARKERS: [&str; 6] = [
     "openai.azure.",
     "cognitiveservices.azure.",
     "aoai.azure.",

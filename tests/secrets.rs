@@ -17,7 +17,9 @@ use tower_openai::layers::auth::{
     Cached, ChatGpt, CommandToken, Credentials, CredentialsError, HeaderCredentials, Token,
     token_fn,
 };
-use tower_openai::layers::{ApiKey, AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+use tower_openai::layers::{
+    ApiKey, AttemptLayer, AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer, TelemetryLayer,
+};
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest, TurnState};
 use tower_openai::sse::StreamSettings;
@@ -221,8 +223,10 @@ async fn no_secret_is_printed_or_traced_at_any_stage() {
     let on_response = tower_http::trace::DefaultOnResponse::new().include_headers(true);
     let stack = ServiceBuilder::new()
         .layer(layers.0)
+        .layer(TelemetryLayer::new())
         .layer(layers.1)
         .layer(layers.2)
+        .layer(AttemptLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(headers).on_response(on_response))
         .layer(IdleTimeoutLayer::new(std::time::Duration::from_secs(60)))
         .service(HyperTransport::new().unwrap());
@@ -248,6 +252,7 @@ async fn no_secret_is_printed_or_traced_at_any_stage() {
     let traced = trace.text();
     assert!(traced.contains("hyper_util::client"), "the transport was listened to");
     assert!(traced.contains("tower_http"), "the layers were listened to");
+    assert!(traced.contains("tower_openai::telemetry"), "telemetry was listened to");
     // What tower-http prints of the answer's head is the server's to say; ours must be marked.
     let own: String = traced.lines().filter(|line| !line.contains("finished processing")).collect();
     assert_clean("the trace", &own);

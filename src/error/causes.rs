@@ -94,6 +94,15 @@ fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
     iter::successors(Some(error), |cause| (**cause).source())
 }
 
+/// What kind of error [`Error::from`] would make of it.
+#[cfg(feature = "telemetry")]
+pub(crate) fn kind_of(error: &Cause) -> ErrorKind {
+    match causes(error).find_map(|cause| cause.downcast_ref::<Error>()) {
+        Some(own) => own.kind(),
+        None => meaning(error).0,
+    }
+}
+
 fn meaning(error: &Cause) -> (ErrorKind, Stage) {
     if let Some(found) = causes(error).find_map(of_layer) {
         return found;

@@ -100,6 +100,12 @@ pub(super) fn by_status_alone(kind: ErrorKind, said: &ApiError) -> Option<bool> 
     alone.then_some(true)
 }
 
+/// What a refusal of this status means when its body says nothing.
+#[cfg(feature = "telemetry")]
+pub(crate) fn kind_of_status(status: StatusCode) -> ErrorKind {
+    kind(status, &ApiError::default(), b"")
+}
+
 pub(super) fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
     const BAD_IMAGE: &[u8] = b"The image data you provided does not represent a valid image";
     if let Some(kind) = said::kind_of_error(said) {

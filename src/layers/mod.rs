@@ -52,6 +52,8 @@ pub mod rate_limit;
 mod refusal;
 #[cfg(feature = "retry")]
 pub mod retry;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 #[cfg(feature = "timeout")]
 pub mod total_timeout;
 
@@ -69,6 +71,8 @@ pub use self::provider::{ProviderLayer, WithProvider};
 pub use self::rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer, RateLimitsHandle};
 #[cfg(feature = "retry")]
 pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
+#[cfg(feature = "telemetry")]
+pub use self::telemetry::{AttemptLayer, Telemetry, TelemetryBody, TelemetryLayer, WatchAttempt};
 #[cfg(feature = "timeout")]
 pub use self::total_timeout::{
     TotalTimeout, TotalTimeoutBody, TotalTimeoutError, TotalTimeoutLayer,

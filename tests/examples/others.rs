@@ -48,6 +48,18 @@ async fn hmac_signer_signs_the_bytes_on_the_wire() {
 }
 
 #[tokio::test]
+async fn observe_prints_each_hook_in_order() {
+    let ran = run(example("observe", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let firsts = ["request: ", "attempt 1: Status(503)", "attempt 2: Status(200)", "head: 200"];
+    let lines: Vec<_> = ran.out.lines().filter(|line| !line.starts_with("retry")).collect();
+    for (line, first) in lines.iter().zip(firsts) {
+        assert!(line.starts_with(first), "{}", ran.out);
+    }
+    assert!(ran.out.contains("end of call 1: complete, 2 attempts"), "{}", ran.out);
+}
+
+#[tokio::test]
 async fn chat_answers_a_prompt_from_arguments_or_stdin() {
     let ran = run(example("chat", &["Why", "so?"])).await;
     assert_eq!(ran.code, 0, "{ran:?}");

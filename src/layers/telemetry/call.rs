@@ -1,0 +1,423 @@
+//! One call while it is watched: what layers, body and stream report comes together here.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Extensions, HeaderMap, StatusCode};
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::attempt::AttemptWatcher;
+use super::observe::{
+    AttemptInfo, AttemptOutcome, CallEnd, CallInfo, EventInfo, HeadInfo, Observe, Outcome,
+    RetryInfo, SequenceGap,
+};
+use super::span;
+use crate::extensions::{Attempt, Call, CallWatcher, RetryReason};
+use crate::model::{Response, ResponseEvent, TokenUsage};
+use crate::sse::{StreamEnd, StreamObserver};
+use crate::{BoxError, Error, ErrorKind, error, redaction};
+
+/// What the future and the body of a call report.
+pub(super) trait Watch: Send + Sync {
+    /// The call's span; none once the call has ended.
+    fn span(&self) -> Span;
+
+    /// The head of the answer is there.
+    fn head(&self, status: StatusCode, headers: &HeaderMap, extensions: &Extensions);
+
+    /// The body is polled; gives the span to do it in.
+    fn reading(&self) -> Span;
+
+    /// The body has yielded so many bytes.
+    fn read(&self, bytes: u64);
+
+    /// There was no answer, or its body is over.
+    fn ended(&self, error: Option<&BoxError>);
+
+    /// The future or the body was dropped before its end.
+    fn dropped(&self);
+
+    fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver>;
+}
+
+pub(super) struct CallWatch<O> {
+    info: CallInfo,
+    observer: O,
+    observing: bool,
+    record_content: bool,
+    started: Instant,
+    /// `None` once the call has ended: whatever is reported later is too late.
+    progress: Mutex<Option<Progress>>,
+}
+
+/// How far the call has come.
+pub(super) struct Progress {
+    pub(super) span: Span,
+    pub(super) status: Option<StatusCode>,
+    /// What a refusal means to one who reads only bytes.
+    refusal: Option<ErrorKind>,
+    /// What it was authorised with is among its secrets.
+    call: Option<Call>,
+    /// A typed reader has taken the answer: its end is the call's, not that of the body.
+    typed: bool,
+    pub(super) attempts: u32,
+    pub(super) retries: u32,
+    /// The last attempt, if it was refused with 401.
+    unauthorized: Option<Attempt>,
+    pub(super) first_event: Option<Duration>,
+    last_event: Option<Instant>,
+    waiting_since: Option<Instant>,
+    sequence_number: Option<u64>,
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    pub(super) usage: Option<TokenUsage>,
+    pub(super) model: Option<Box<str>>,
+    pub(super) response_id: Option<Box<str>>,
+    /// `gen_ai.response.finish_reasons` has one entry, for there is one answer.
+    pub(super) finish_reason: Option<Box<str>>,
+}
+
+impl Progress {
+    fn new(span: Span) -> Self {
+        Self {
+            span,
+            status: None,
+            refusal: None,
+            call: None,
+            typed: false,
+            attempts: 0,
+            retries: 0,
+            unauthorized: None,
+            first_event: None,
+            last_event: None,
+            waiting_since: None,
+            sequence_number: None,
+            events: 0,
+            bytes: 0,
+            usage: None,
+            model: None,
+            response_id: None,
+            finish_reason: None,
+        }
+    }
+
+    /// The server's words without the credential of the call or what looks like one.
+    pub(super) fn clean(&self, text: &str) -> Box<str> {
+        let secrets = self.call.as_ref().map(Call::kept_secrets).unwrap_or_default();
+        match redaction::scrub_known(text, secrets.iter().map(String::as_str)) {
+            Some(text) => redaction::scrub(&text).into(),
+            None => redaction::scrub(text).into(),
+        }
+    }
+
+    /// What a response in an event or error tells.
+    fn learn(&mut self, response: &Response) {
+        if let Some(usage) = &response.usage {
+            self.usage = Some(usage.clone());
+        }
+        if !response.model.is_empty() {
+            self.model = Some(self.clean(&response.model));
+        }
+        if !response.id.is_empty() {
+            self.response_id = Some(self.clean(&response.id));
+        }
+        if let Some(reason) = span::finish_reason(response) {
+            self.finish_reason = Some(self.clean(reason));
+        }
+    }
+
+    /// Notes the number of an event, and the gap before it.
+    fn number(&mut self, event: &ResponseEvent) -> Option<SequenceGap> {
+        let next = event.sequence_number()?;
+        let last = self.sequence_number.replace(next)?;
+        (next != last.wrapping_add(1)).then_some(SequenceGap { last, next })
+    }
+}
+
+impl<O: Observe> CallWatch<O> {
+    /// A call that begins now.
+    pub(super) fn begin(info: CallInfo, span: Span, observer: O, record_content: bool) -> Self {
+        let observing = observer.is_enabled();
+        if observing {
+            observer.on_request(&info);
+        }
+        let progress = Mutex::new(Some(Progress::new(span)));
+        Self { info, observer, observing, record_content, started: Instant::now(), progress }
+    }
+
+    /// Locked for a moment: hooks are called without the lock.
+    fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something while the call has not ended.
+    fn with<T>(&self, change: impl FnOnce(&mut Progress) -> T) -> Option<T> {
+        self.progress().as_mut().map(change)
+    }
+
+    fn observer(&self) -> Option<&O> {
+        self.observing.then_some(&self.observer)
+    }
+
+    /// Ends the call, if it has not ended.
+    fn finish(&self, outcome: Outcome<'_>) {
+        let Some(progress) = self.progress().take() else { return };
+        self.tell_end(progress, outcome);
+    }
+
+    /// As [`finish`](Self::finish), unless a typed reader will tell the end.
+    fn finish_untyped(&self, outcome: impl FnOnce(&Progress) -> Outcome<'static>) {
+        let taken = self.progress().take_if(|progress| !progress.typed);
+        if let Some(progress) = taken {
+            let outcome = outcome(&progress);
+            self.tell_end(progress, outcome);
+        }
+    }
+
+    fn tell_end(&self, progress: Progress, outcome: Outcome<'_>) {
+        let end = CallEnd {
+            outcome,
+            status: progress.status,
+            duration: self.started.elapsed(),
+            first_event: progress.first_event,
+            attempts: progress.attempts,
+            retries: progress.retries,
+            events: progress.events,
+            bytes: progress.bytes,
+            usage: progress.usage.as_ref(),
+            model: progress.model.as_deref(),
+            response_id: progress.response_id.as_deref(),
+        };
+        span::record_end(&progress, &end, self.record_content);
+        if let Some(observer) = self.observer() {
+            observer.on_end(&self.info, &end);
+        }
+    }
+}
+
+impl<O: Observe> Watch for CallWatch<O> {
+    fn span(&self) -> Span {
+        self.with(|progress| progress.span.clone()).unwrap_or_else(Span::none)
+    }
+
+    fn head(&self, status: StatusCode, headers: &HeaderMap, extensions: &Extensions) {
+        self.with(|progress| {
+            progress.status = Some(status);
+            progress.call = extensions.get().cloned();
+            if status.is_client_error() || status.is_server_error() {
+                progress.refusal = Some(error::kind_of_status(status));
+            }
+            let model = headers.get("openai-model").and_then(|model| model.to_str().ok());
+            progress.model = model.map(|model| progress.clean(model));
+            span::record_head(&progress.span, status);
+        });
+        if let Some(observer) = self.observer() {
+            let elapsed = self.started.elapsed();
+            observer.on_head(&self.info, &HeadInfo { status, elapsed, headers });
+        }
+    }
+
+    fn reading(&self) -> Span {
+        self.with(|progress| {
+            if self.observing && progress.waiting_since.is_none() {
+                progress.waiting_since = Some(Instant::now());
+            }
+            progress.span.clone()
+        })
+        .unwrap_or_else(Span::none)
+    }
+
+    fn read(&self, bytes: u64) {
+        self.with(|progress| progress.bytes += bytes);
+    }
+
+    fn ended(&self, error: Option<&BoxError>) {
+        self.finish_untyped(|progress| {
+            let kind = match error {
+                Some(error) => Some(error::kind_of(&**error)),
+                None => progress.refusal,
+            };
+            kind.map_or(Outcome::Complete, |kind| Outcome::Error { kind, error: None })
+        });
+    }
+
+    fn dropped(&self) {
+        self.finish_untyped(|_| Outcome::Dropped);
+    }
+
+    fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver> {
+        self
+    }
+}
+
+impl<O: Observe> StreamObserver for CallWatch<O> {
+    fn on_open(&self) {
+        self.with(|progress| progress.typed = true);
+    }
+
+    fn on_event(&self, event: &ResponseEvent) {
+        let unknown = matches!(event, ResponseEvent::Unknown(_));
+        let from_wire = unknown || !event.kind().starts_with("client.");
+        // Without an observer only the first event needs the time.
+        let now = |wanted: bool| wanted.then(Instant::now);
+        let told = self.with(|progress| {
+            let now = now(self.observing || (from_wire && progress.first_event.is_none()));
+            let mut first = None;
+            if from_wire {
+                progress.events += 1;
+                if progress.first_event.is_none() {
+                    first = now.map(|now| now.duration_since(self.started));
+                    progress.first_event = first;
+                    span::record_first_event(&progress.span, first);
+                }
+            }
+            if let ResponseEvent::ServerModel(model) = event {
+                progress.model = Some(progress.clean(model));
+            }
+            if let Some(response) = event.response() {
+                progress.learn(response);
+                if self.record_content && event.is_terminal() {
+                    span::record_output(progress, response);
+                }
+            }
+            let gap = progress.number(event);
+            if let Some(gap) = gap {
+                span::sequence_gap(&progress.span, gap);
+            }
+            let since = |then: Option<Instant>| Some(now?.duration_since(then?));
+            let waited = since(progress.waiting_since.take()).unwrap_or_default();
+            let since_last = since(progress.last_event);
+            if from_wire {
+                progress.last_event = now;
+            }
+            (first, gap, EventInfo { event, from_wire, waited, since_last })
+        });
+        let (Some((first, gap, event)), Some(observer)) = (told, self.observer()) else { return };
+        if let Some(gap) = gap {
+            observer.on_sequence_gap(&self.info, gap);
+        }
+        if let Some(elapsed) = first {
+            observer.on_first_event(&self.info, elapsed);
+        }
+        observer.on_event(&self.info, &event);
+    }
+
+    fn on_end(&self, end: StreamEnd<'_>) {
+        match end {
+            StreamEnd::Complete => self.finish(Outcome::Complete),
+            StreamEnd::Dropped => self.finish(Outcome::Dropped),
+            StreamEnd::Error(error) => {
+                self.with(|progress| self.learn_from(progress, error));
+                self.finish(Outcome::Error { kind: error.kind(), error: Some(error) });
+            }
+        }
+    }
+}
+
+impl<O: Observe> CallWatch<O> {
+    fn learn_from(&self, progress: &mut Progress, error: &Error) {
+        if let Some(response) = error.response() {
+            progress.learn(response);
+            if self.record_content {
+                span::record_output(progress, response);
+            }
+        }
+    }
+}
+
+impl<O: Observe> CallWatcher for CallWatch<O> {
+    fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason) {
+        let retry = RetryInfo { failed, delay, reason };
+        let open = self.with(|progress| {
+            progress.retries += 1;
+            span::retrying(&progress.span, &retry);
+        });
+        if let (Some(()), Some(observer)) = (open, self.observer()) {
+            observer.on_retry(&self.info, &retry);
+        }
+    }
+
+    fn attempts(&self) -> Option<&dyn AttemptWatcher> {
+        Some(self)
+    }
+}
+
+impl<O: Observe> AttemptWatcher for CallWatch<O> {
+    fn info(&self) -> &CallInfo {
+        &self.info
+    }
+
+    fn sending(&self, attempt: Attempt) -> (u32, bool, Span) {
+        let sending = |progress: &mut Progress| {
+            progress.attempts = progress.attempts.saturating_add(1);
+            let again = progress.unauthorized.take() == Some(attempt);
+            (progress.attempts, again, progress.span.clone())
+        };
+        self.with(sending).unwrap_or_else(|| (attempt.number(), false, Span::none()))
+    }
+
+    fn attempted(&self, attempt: &AttemptInfo<'_>) {
+        let unauthorized = attempt.outcome == AttemptOutcome::Status(StatusCode::UNAUTHORIZED);
+        let open = self.with(|progress| {
+            progress.unauthorized = unauthorized.then_some(attempt.attempt);
+        });
+        if let (Some(()), Some(observer)) = (open, self.observer()) {
+            observer.on_attempt(&self.info, attempt);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<String>>>);
+
+    impl Observe for Told {
+        fn on_retry(&self, call: &CallInfo, retry: &RetryInfo) {
+            let line = format!("{} {retry:?}", call.id());
+            self.0.lock().unwrap().push(line);
+        }
+
+        fn on_end(&self, _: &CallInfo, end: &CallEnd<'_>) {
+            let line = format!("{} {} {}", end.outcome.as_str(), end.attempts, end.retries);
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    #[test]
+    fn waits_are_told_until_the_call_has_ended() {
+        let told = Told::default();
+        let info = CallInfo::of(7, &Request::new(()), None);
+        let watch = CallWatch::begin(info, Span::none(), told.clone(), false);
+        let reason = RetryReason::Status(StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(watch.sending(Attempt::FIRST).0, 1);
+        watch.retrying(Attempt::FIRST, Duration::from_secs(2), reason);
+        assert_eq!(watch.sending(Attempt::FIRST.next()).0, 2);
+        watch.ended(None);
+        watch.dropped();
+        watch.retrying(Attempt::FIRST.next(), Duration::from_secs(2), reason);
+        watch.ended(Some(&"late".into()));
+        let told = told.0.lock().unwrap();
+        let retry = "7 RetryInfo { failed: Attempt(1), delay: 2s, reason: Status(503) }";
+        assert_eq!(*told, [retry, "complete 2 1"]);
+    }
+
+    #[test]
+    fn the_end_of_the_body_is_not_the_end_of_a_typed_stream() {
+        let told = Told::default();
+        let info = CallInfo::of(1, &Request::new(()), None);
+        let watch = CallWatch::begin(info, Span::none(), told.clone(), false);
+        watch.on_open();
+        watch.ended(None);
+        watch.dropped();
+        assert!(told.0.lock().unwrap().is_empty());
+        watch.on_end(StreamEnd::Dropped);
+        watch.on_end(StreamEnd::Complete);
+        assert_eq!(*told.0.lock().unwrap(), ["dropped 0 0"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! Attempts without a call around them, the headers they carry on, and the metrics.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Response};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, ServiceBuilder, ServiceExt};
+use tower_openai::extensions::Attempt;
+use tower_openai::layers::telemetry::{
+    AttemptInfo, AttemptLayer, CallInfo, MetricsObserver, Observe, OpenTelemetry, TelemetryLayer,
+};
+use tower_openai::layers::{AuthLayer, Bearer};
+use tower_openai::services::{Responses, ResponsesRequest};
+use tower_openai::{BoxError, ErrorKind};
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::support::{Again, Trace, answer, full, get, status, transport};
+
+/// Keeps what it is told of attempts.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<String>>>);
+
+impl Observe for Seen {
+    fn on_attempt(&self, call: &CallInfo, attempt: &AttemptInfo<'_>) {
+        let error = attempt.error.map(ToString::to_string);
+        let line = format!(
+            "{} {:?} {:?} {:?} {error:?} {:?} {:?} {:?} {:?}",
+            call.id(),
+            attempt.outcome,
+            attempt.error_kind,
+            attempt.version,
+            attempt.auth_header,
+            attempt.request_id,
+            attempt.authorization_error,
+            attempt.code,
+        );
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[tokio::test]
+async fn an_observer_of_its_own_needs_no_call_around() {
+    let seen = Seen::default();
+    let auth = AuthLayer::new(Bearer::new("planted-token").unwrap()).for_origin("https://x.test");
+    let layers = ServiceBuilder::new()
+        .layer(auth.unwrap())
+        .layer(AttemptLayer::new().observe(seen.clone()))
+        .into_inner();
+    let refused = transport(|_| {
+        let mut answer = status(401, "");
+        let headers = answer.headers_mut();
+        headers.insert("x-request-id", HeaderValue::from_static("req_1"));
+        headers.insert("x-openai-authorization-error", HeaderValue::from_static("planted-token!"));
+        // {"error":{"code":"token_expired"}}
+        let code = "eyJlcnJvciI6eyJjb2RlIjoidG9rZW5fZXhwaXJlZCJ9fQ==";
+        headers.insert("x-error-json", HeaderValue::from_static(code));
+        Ok(answer)
+    });
+    let broken = transport(|_| Err(BoxError::from("no route")));
+    drop(layers.layer(refused).oneshot(get("https://x.test/a")).await.unwrap());
+    layers.layer(broken).oneshot(get("https://other.test/b")).await.map(drop).unwrap_err();
+    assert_eq!(
+        *seen.0.lock().unwrap(),
+        [
+            "1 Status(401) Some(Auth) Some(HTTP/1.1) None Some(\"authorization\") Some(\"req_1\") \
+             Some(\"[redacted]!\") Some(\"token_expired\")",
+            "2 Error(Transport) Some(Transport) None Some(\"no route\") None None None None",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn alone_an_attempt_counts_by_its_extension() {
+    let (trace, _guard) = Trace::start();
+    let service = AttemptLayer::new().layer(transport(|_| Ok(status(200, ""))));
+    let mut request = get("https://user:planted@x.test/y?sig=planted");
+    request.extensions_mut().insert(Attempt::FIRST.next().next());
+    drop(service.oneshot(request).await.unwrap());
+    let [attempt] = &trace.spans("attempt")[..] else { panic!("one attempt") };
+    assert_eq!(attempt.fields["http.request.resend_count"], "2");
+    assert_eq!(attempt.fields["url.full"], "https://x.test/y");
+    assert!(!trace.text().contains("planted"), "{}", trace.text());
+}
+
+// What goes on to the server.
+
+#[tokio::test]
+async fn headers_are_written_on_each_attempt_after_all_others() {
+    let layer = AttemptLayer::new().propagate(|headers: &mut HeaderMap| {
+        let auth = headers.contains_key("authorization");
+        headers.insert("traceparent", if auth { "with-auth" } else { "bare" }.parse().unwrap());
+    });
+    let echo = transport(|request| {
+        let mut answer = Response::new(full(""));
+        *answer.headers_mut() = request.headers().clone();
+        Ok(answer)
+    });
+    let auth = AuthLayer::new(Bearer::new("token").unwrap()).for_origin("https://x.test").unwrap();
+    let stack = ServiceBuilder::new().layer(auth).layer(layer).service(echo);
+    let mut request = get("https://x.test/y");
+    request.headers_mut().insert("traceparent", HeaderValue::from_static("the caller's"));
+    let answer = stack.oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()["traceparent"], "with-auth");
+}
+
+#[tokio::test]
+async fn the_trace_context_is_that_of_the_attempt() {
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+    let provider = SdkTracerProvider::builder().build();
+    let bridge = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    let subscriber = tracing_subscriber::registry().with(bridge);
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let note = sent.clone();
+    let http = transport(move |request| {
+        note.lock().unwrap().push(request.headers()["traceparent"].to_str().unwrap().to_owned());
+        let first = note.lock().unwrap().len() == 1;
+        Ok(status(if first { 503 } else { 200 }, ""))
+    });
+    let attempts = AttemptLayer::new().propagate(OpenTelemetry).layer(http);
+    let stack = ServiceBuilder::new()
+        .layer(TelemetryLayer::new())
+        .layer(Again)
+        .service(BoxCloneSyncService::new(attempts));
+    drop(stack.oneshot(get("https://x.test/y")).await.unwrap());
+
+    let sent = sent.lock().unwrap();
+    let [first, second] = &sent[..] else { panic!("two attempts: {sent:?}") };
+    let parts = |text: &str| text.split('-').map(str::to_owned).collect::<Vec<_>>();
+    let (first, second) = (parts(first), parts(second));
+    assert_eq!(first.len(), 4);
+    assert_eq!(first[1], second[1], "one trace");
+    assert_ne!(first[2], second[2], "each attempt is a span");
+    assert_ne!(first[1], "0".repeat(32));
+}
+
+#[tokio::test]
+async fn without_a_propagator_or_trace_nothing_is_written() {
+    let echo = transport(|request| {
+        let mut answer = Response::new(full(""));
+        *answer.headers_mut() = request.headers().clone();
+        Ok(answer)
+    });
+    let service = AttemptLayer::new().propagate(OpenTelemetry).layer(echo);
+    let answer = service.oneshot(get("https://x.test/y")).await.unwrap();
+    assert!(answer.headers().is_empty());
+}
+
+// Metrics.
+
+#[tokio::test(start_paused = true)]
+async fn the_four_metrics_of_the_conventions() {
+    let recorder = DebuggingRecorder::new();
+    let snapshots = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let layer = TelemetryLayer::new().observe(MetricsObserver::new());
+
+    let http = transport(|_| Ok(Response::new(full(answer()))));
+    let responses = Responses::new(layer.layer(http));
+    let mut stream = responses.stream_request(ResponsesRequest::new("m", "x")).await.unwrap();
+    stream.try_next().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stream.final_response().await.unwrap();
+
+    let refused = transport(|_| Ok(status(503, "")));
+    let call = Responses::new(layer.layer(refused)).stream_request(ResponsesRequest::new("m", "x"));
+    assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Server);
+
+    let mut lines = Vec::new();
+    for (key, _, description, value) in snapshots.snapshot().into_vec() {
+        let DebugValue::Histogram(values) = value else { panic!("a histogram") };
+        assert!(description.is_some());
+        let labels: Vec<_> =
+            key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        lines.push(format!("{} {} {values:?}", key.key().name(), labels.join(" ")));
+    }
+    lines.sort();
+    let call = "gen_ai.operation.name=chat gen_ai.provider.name=openai gen_ai.request.model=m \
+                openai.api.type=responses";
+    let served = format!("{call} gen_ai.response.model=gpt-5.2-2026");
+    assert_eq!(
+        lines,
+        [
+            format!("gen_ai.client.operation.duration {call} error.type=server [0.0]"),
+            format!("gen_ai.client.operation.duration {served} [3.0]"),
+            format!("gen_ai.client.operation.time_per_output_chunk {call} [3.0, 0.0]"),
+            format!("gen_ai.client.operation.time_to_first_chunk {served} [0.0]"),
+            format!("gen_ai.client.token.usage {served} gen_ai.token.type=input [11.0]"),
+            format!("gen_ai.client.token.usage {served} gen_ai.token.type=output [7.0]"),
+        ]
+    );
+}

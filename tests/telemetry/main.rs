@@ -1,0 +1,8 @@
+//! Telemetry: what observers hear and in which order, and what stands in the spans.
+
+mod attempts;
+mod content;
+mod contract;
+mod hooks;
+mod spans;
+mod support;
