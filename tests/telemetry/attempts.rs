@@ -1,10 +1,11 @@
 //! Attempts without a call around them, the headers they carry on, and the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Response};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -154,10 +155,43 @@ async fn without_a_propagator_or_trace_nothing_is_written() {
 
 // Metrics.
 
+/// The values of histograms by their names and labels.
+#[derive(Default)]
+struct Values(Arc<Mutex<BTreeMap<String, Vec<f64>>>>);
+
+struct Value(String, Arc<Mutex<BTreeMap<String, Vec<f64>>>>);
+
+impl metrics::HistogramFn for Value {
+    fn record(&self, value: f64) {
+        self.1.lock().unwrap().entry(self.0.clone()).or_default().push(value);
+    }
+}
+
+impl metrics::Recorder for Values {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, _: SharedString) {
+        assert!(name.as_str().starts_with("gen_ai.client.") && unit.is_some());
+    }
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        unreachable!("there are only histograms")
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        unreachable!("there are only histograms")
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        let labels = key.labels().map(|label| format!(" {}={}", label.key(), label.value()));
+        let name = format!("{}{}", key.name(), labels.collect::<String>());
+        Histogram::from_arc(Arc::new(Value(name, self.0.clone())))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_four_metrics_of_the_conventions() {
-    let recorder = DebuggingRecorder::new();
-    let snapshots = recorder.snapshotter();
+    let recorder = Values::default();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let layer = TelemetryLayer::new().observe(MetricsObserver::new());
 
@@ -172,16 +206,8 @@ async fn the_four_metrics_of_the_conventions() {
     let call = Responses::new(layer.layer(refused)).stream_request(ResponsesRequest::new("m", "x"));
     assert_eq!(call.await.unwrap_err().kind(), ErrorKind::Server);
 
-    let mut lines = Vec::new();
-    for (key, _, description, value) in snapshots.snapshot().into_vec() {
-        let DebugValue::Histogram(values) = value else { panic!("a histogram") };
-        assert!(description.is_some());
-        let labels: Vec<_> =
-            key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
-        lines.push(format!("{} {} {values:?}", key.key().name(), labels.join(" ")));
-    }
-    lines.sort();
+    let values = recorder.0.lock().unwrap();
+    let lines: Vec<_> = values.iter().map(|(key, values)| format!("{key} {values:?}")).collect();
     let call = "gen_ai.operation.name=chat gen_ai.provider.name=openai gen_ai.request.model=m \
                 openai.api.type=responses";
     let served = format!("{call} gen_ai.response.model=gpt-5.2-2026");
