@@ -164,7 +164,7 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        let inner = PeekError::new(inner, self.policy.peekable(), self.policy.peek_time);
+        let inner = PeekError::new(inner, self.policy.peekable());
         let session = Session::new(Arc::clone(&self.policy));
         Retry { inner: tower::retry::Retry::new(session, inner), policy: Arc::clone(&self.policy) }
     }
@@ -229,12 +229,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let state = if self.policy.retries(request.extensions()) {
-            State::Again { future: self.inner.call(request) }
+        if self.policy.retries(request.extensions()) {
+            RetryFuture { state: State::Again { future: self.inner.call(request) } }
         } else {
-            State::Once { future: self.inner.get_mut().call_blindly(request) }
-        };
-        RetryFuture { state }
+            let future = self.inner.get_mut().call_blindly(request);
+            RetryFuture { state: State::Once { future } }
+        }
     }
 }
 

@@ -92,10 +92,8 @@ impl<F> fmt::Debug for ClassifyFn<F> {
 }
 
 /// How an attempt ended: with a response head, or with an error in its place.
-#[derive(Debug)]
 pub struct Outcome<'a>(Kind<'a>);
 
-#[derive(Debug)]
 enum Kind<'a> {
     Answered {
         status: StatusCode,
@@ -193,6 +191,20 @@ impl<'a> Outcome<'a> {
             Kind::Answered { status, .. } => RetryReason::Status(status),
             Kind::Failed { kind, .. } => RetryReason::Error(kind),
         }
+    }
+}
+
+impl fmt::Debug for Outcome<'_> {
+    /// Shows neither headers nor body: a server may quote in them what it was sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Outcome");
+        match &self.0 {
+            Kind::Answered { status, body, .. } => {
+                out.field("status", status).field("body", &body.len())
+            }
+            Kind::Failed { kind, stage, .. } => out.field("kind", kind).field("stage", stage),
+        };
+        out.finish_non_exhaustive()
     }
 }
 

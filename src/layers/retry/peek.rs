@@ -48,15 +48,14 @@ impl std::error::Error for NotReady {
 pub(super) struct PeekError<S> {
     pub(super) inner: S,
     peekable: Peekable,
-    time: Duration,
     /// Tower's `Retry` drops what it knows of the call when readiness fails between attempts. So the
     /// failure is kept, and handed out as the end of that attempt.
     unready: Option<BoxError>,
 }
 
 impl<S> PeekError<S> {
-    pub(super) const fn new(inner: S, peekable: Peekable, time: Duration) -> Self {
-        Self { inner, peekable, time, unready: None }
+    pub(super) const fn new(inner: S, peekable: Peekable) -> Self {
+        Self { inner, peekable, unready: None }
     }
 
     /// A call of which nothing is read ahead.
@@ -65,13 +64,13 @@ impl<S> PeekError<S> {
         S: Service<Request<B>, Response = Response<RB>>,
     {
         let future = self.inner.call(request);
-        PeekFuture::Calling { future, peekable: Peekable::NOTHING, time: self.time }
+        PeekFuture::Calling { future, peekable: Peekable::NOTHING }
     }
 }
 
 impl<S: Clone> Clone for PeekError<S> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.peekable, self.time)
+        Self::new(self.inner.clone(), self.peekable)
     }
 }
 
@@ -101,14 +100,14 @@ where
             Some(own) => self.peekable.with(own),
             None => self.peekable,
         };
-        PeekFuture::Calling { future: self.inner.call(request), peekable, time: self.time }
+        PeekFuture::Calling { future: self.inner.call(request), peekable }
     }
 }
 
 pin_project! {
     #[project = PeekProj]
     pub(super) enum PeekFuture<F, RB> {
-        Calling { #[pin] future: F, peekable: Peekable, time: Duration },
+        Calling { #[pin] future: F, peekable: Peekable },
         Reading { reading: Option<Box<Reading<RB>>> },
         Unready { error: Option<BoxError> },
     }
@@ -126,24 +125,21 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
-                PeekProj::Calling { future, peekable, time } => {
+                PeekProj::Calling { future, peekable } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
                     if !peekable.takes(response.status(), response.headers()) {
                         return Poll::Ready(Ok(response.map(RetryBody::untouched)));
                     }
-                    let reading = Some(Box::new(Reading::new(response, *time)));
+                    let reading = Some(Box::new(Reading::new(response, peekable.time())));
                     self.set(Self::Reading { reading });
                 }
                 // Polled again after it was ready, it stays pending.
                 PeekProj::Reading { reading } => {
-                    let Some(reading) = reading else { return Poll::Pending };
-                    ready!(reading.poll_read(cx));
-                    let PeekProj::Reading { reading } = self.project() else {
-                        return Poll::Pending;
-                    };
-                    return reading
-                        .take()
-                        .map_or(Poll::Pending, |read| Poll::Ready(Ok(read.done())));
+                    if let Some(reading) = reading {
+                        ready!(reading.poll_read(cx));
+                    }
+                    let read = reading.take().map(|reading| Ok(reading.done()));
+                    return read.map_or(Poll::Pending, Poll::Ready);
                 }
                 PeekProj::Unready { error } => {
                     let error = error.take().map(NotReady);

@@ -200,7 +200,7 @@ impl RetryPolicy {
     }
 
     pub(super) fn peekable(&self) -> Peekable {
-        Peekable::of(&self.rules, self.classify.is_some())
+        Peekable::of(&self.rules, self.classify.is_some(), self.peek_time)
     }
 }
 

@@ -152,21 +152,29 @@ pub(super) struct Peekable {
     statuses: StatusSet,
     /// Also of those whose header asks for another attempt.
     on_request: bool,
+    /// For how long, in milliseconds: each call carries this.
+    millis: u32,
 }
 
 impl Peekable {
-    pub(super) const NOTHING: Self = Self { statuses: StatusSet::NONE, on_request: false };
+    pub(super) const NOTHING: Self =
+        Self { statuses: StatusSet::NONE, on_request: false, millis: 0 };
 
     /// `custom`: a classifier of the caller's may want to see any failure.
-    pub(super) const fn of(rules: &Rules, custom: bool) -> Self {
+    pub(super) fn of(rules: &Rules, custom: bool, time: Duration) -> Self {
         let statuses = if custom { StatusSet::ALL } else { rules.statuses };
-        Self { statuses, on_request: !matches!(rules.hints, Hints::Ignored) }
+        let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Self { statuses, on_request: !matches!(rules.hints, Hints::Ignored), millis }
+    }
+
+    pub(super) const fn time(&self) -> Duration {
+        Duration::from_millis(self.millis as u64)
     }
 
     /// As the request wants it.
     pub(super) fn with(self, own: &RetryOverride) -> Self {
         let on_request = own.honour_hints.unwrap_or(self.on_request);
-        Self { statuses: with_statuses(self.statuses, own), on_request }
+        Self { statuses: with_statuses(self.statuses, own), on_request, ..self }
     }
 
     pub(super) fn takes(&self, status: StatusCode, headers: &HeaderMap) -> bool {
