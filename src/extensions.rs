@@ -38,6 +38,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::uri::{Authority, Scheme};
 use http::{Extensions, HeaderValue, StatusCode, Uri};
 
 use crate::ErrorKind;
@@ -57,8 +58,9 @@ pub use self::timeouts::StreamTimeouts;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     secure: bool,
-    /// Lower case.
-    host: Arc<str>,
+    /// As in a URL: lower case, without a default port.
+    authority: Arc<str>,
+    host_len: usize,
     port: u16,
 }
 
@@ -66,18 +68,32 @@ impl Origin {
     /// The origin of an absolute `http`, `https`, `ws` or `wss` URI; `None` for any other.
     pub fn of(uri: &Uri) -> Option<Self> {
         let (secure, host, port) = parts(uri)?;
-        Some(Self { secure, host: host.to_ascii_lowercase().into(), port })
+        Some(Self::new(secure, host.to_ascii_lowercase(), port))
     }
 
     /// The origin of `https://{host}`, given in lower case.
     pub(crate) fn https(host: &str) -> Self {
-        Self { secure: true, host: host.into(), port: default_port(true) }
+        Self::new(true, host.to_owned(), default_port(true))
+    }
+
+    /// `host` in lower case.
+    fn new(secure: bool, host: String, port: u16) -> Self {
+        let host_len = host.len();
+        let authority = if port == default_port(secure) { host } else { format!("{host}:{port}") };
+        Self { secure, authority: authority.into(), host_len, port }
     }
 
     /// True if `uri` is absolute and has this origin.
     pub fn matches(&self, uri: &Uri) -> bool {
+        // Written the same, as is the rule, it need not be taken apart. These are the schemes that
+        // `http::Uri` knows, so the comparison is one of constants.
+        let scheme = if self.secure { &Scheme::HTTPS } else { &Scheme::HTTP };
+        let authority = uri.authority().map(Authority::as_str);
+        if authority == Some(&*self.authority) && uri.scheme() == Some(scheme) {
+            return true;
+        }
         parts(uri).is_some_and(|(secure, host, port)| {
-            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(&self.host)
+            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(self.host())
         })
     }
 
@@ -88,7 +104,7 @@ impl Origin {
 
     /// The host in lower case; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        self.authority.get(..self.host_len).unwrap_or_default()
     }
 
     /// The port, the scheme's default included.
@@ -100,8 +116,7 @@ impl Origin {
 impl fmt::Display for Origin {
     /// As in a URL: a default port is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.host)?;
-        if self.port == default_port(self.secure) { Ok(()) } else { write!(f, ":{}", self.port) }
+        write!(f, "{}://{}", self.scheme(), self.authority)
     }
 }
 
@@ -431,6 +446,9 @@ mod tests {
         let shown = |text| Origin::of(&uri(text)).map(|origin| origin.to_string());
         assert_eq!(shown("https://X.test:443/").as_deref(), Some("https://x.test"));
         assert_eq!(shown("http://[::1]:8080/a").as_deref(), Some("http://[::1]:8080"));
+        let host = |text| Origin::of(&uri(text)).map(|origin| origin.host().to_owned());
+        assert_eq!(host("http://[::1]:8080/a").as_deref(), Some("[::1]"));
+        assert_eq!(host("https://X.test:443/").as_deref(), Some("x.test"));
         assert_eq!(shown("/relative"), None);
         assert_eq!(shown("ftp://x.test/"), None);
     }

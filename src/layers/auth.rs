@@ -186,6 +186,7 @@ impl<S, C> Auth<S, C> {
     inner_accessors!();
 
     /// Authorises `request` and calls the service inside.
+    #[inline]
     fn authorize<B>(
         &mut self,
         mut request: Request<B>,
@@ -225,6 +226,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.scope.trusts(&request) {
             Ok(true) => {
