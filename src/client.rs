@@ -44,6 +44,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::env::ProcessEnv;
+use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
 use crate::services::Responses;
 use crate::sse::StreamSettings;
@@ -87,6 +88,11 @@ impl Client {
     /// [`Policy`].
     pub fn http(&self) -> BoxHttpService {
         self.stacks.http.clone()
+    }
+
+    /// The latest rate limits that the provider has reported to any endpoint of this client.
+    pub fn rate_limits(&self) -> RateLimitsHandle {
+        self.stacks.rate_limits.clone()
     }
 
     /// What the client is made of: every layer of every stack with its settings, for people.

@@ -12,11 +12,12 @@ use super::Client;
 use super::boxed::{BoxHttpService, erase};
 use super::explain::Explanation;
 use super::policy::Policy;
-use super::stack::{Credential, Preset, Wrap};
+use super::stack::{Authorisation, Preset, Wrap};
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
 use crate::layers::retry::{RetryBudget, TokenBucket};
-use crate::layers::{ApiKey, Bearer};
+use crate::layers::telemetry::Observe;
+use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
 use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::sse::StreamSettings;
@@ -32,7 +33,8 @@ use crate::{BoxError, Error, RequestBody};
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
-    credential: Option<Setting<Credential>>,
+    authorisation: Option<Setting<Authorisation>>,
+    observer: Option<Arc<dyn Observe>>,
     stream: StreamSettings,
     item_ids: Option<ItemIds>,
     transport: Option<Assemble>,
@@ -40,6 +42,7 @@ pub struct ClientBuilder {
     /// Name of the first setting made on `hyper`.
     hyper_only: Option<&'static str>,
     policy: Policy,
+    max_retries: Option<u32>,
     budget: Option<Arc<dyn RetryBudget>>,
     layers: Vec<Wrap>,
     attempt_layers: Vec<Wrap>,
@@ -52,6 +55,7 @@ type Setting<T> = Result<T, Error>;
 pub(super) struct Stacks {
     pub(super) http: BoxHttpService,
     pub(super) responses: BoxHttpService,
+    pub(super) rate_limits: RateLimitsHandle,
     pub(super) explanation: Explanation,
 }
 
@@ -77,20 +81,60 @@ impl ClientBuilder {
     pub fn api_key(mut self, key: impl AsRef<str>) -> Self {
         let key = key.as_ref();
         let both =
-            Bearer::new(key).and_then(|bearer| Ok(Credential::Key(bearer, ApiKey::new(key)?)));
-        self.credential = Some(both);
+            Bearer::new(key).and_then(|bearer| Ok(Authorisation::Key(bearer, ApiKey::new(key)?)));
+        self.authorisation = Some(both);
         self
     }
 
     /// A token in `authorization: Bearer`.
     pub fn bearer(mut self, token: Bearer) -> Self {
-        self.credential = Some(Ok(Credential::Bearer(token)));
+        self.authorisation = Some(Ok(Authorisation::Bearer(token)));
         self
     }
 
     /// A key in the header `api-key`, as Azure has it.
     pub fn api_key_header(mut self, key: ApiKey) -> Self {
-        self.credential = Some(Ok(Credential::ApiKey(key)));
+        self.authorisation = Some(Ok(Authorisation::ApiKey(key)));
+        self
+    }
+
+    /// Authorises requests with a layer of yours: an [`AuthLayer`] with any [`Credentials`], one that
+    /// [refreshes] them after a 401, or another. It stands inside retry.
+    ///
+    /// [`AuthLayer`]: crate::layers::AuthLayer
+    /// [`Credentials`]: crate::layers::Credentials
+    /// [refreshes]: crate::layers::AuthLayer::refresh_on_unauthorized
+    pub fn auth_layer<L, RB>(mut self, layer: L) -> Self
+    where
+        L: Layer<BoxHttpService> + Send + 'static,
+        L::Service: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<http::Request<RequestBody>>>::Error: Into<BoxError>,
+        <L::Service as Service<http::Request<RequestBody>>>::Future: Send + 'static,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<BoxError>,
+    {
+        let wrap = Authorisation::Layer(Box::new(move |inner| erase(layer.layer(inner))));
+        self.authorisation = Some(Ok(wrap));
+        self
+    }
+
+    /// Tells `observer` of every call and attempt, beside those that were added before.
+    pub fn observe(mut self, observer: impl Observe) -> Self {
+        self.observer = Some(match self.observer {
+            Some(others) => Arc::new((others, observer)),
+            None => Arc::new(observer),
+        });
+        self
+    }
+
+    /// How often a call is tried again at most, where the [`policy`](Self::policy) of its endpoint
+    /// does not say; zero is off. Default: 2.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = Some(retries);
         self
     }
 
@@ -105,7 +149,7 @@ impl ClientBuilder {
         if env.non_blank("OPENAI_API_KEY")?.is_some() {
             let bearer = Bearer::from_source("OPENAI_API_KEY", env)?;
             let header = ApiKey::from_source("OPENAI_API_KEY", env)?;
-            self.credential = Some(Ok(Credential::Key(bearer, header)));
+            self.authorisation = Some(Ok(Authorisation::Key(bearer, header)));
         } else if env.non_blank("OPENAI_BASE_URL")?.is_none() {
             return Err(Error::build(
                 "`OPENAI_API_KEY` is not set: set it, or set `OPENAI_BASE_URL` to a server that \
@@ -254,27 +298,32 @@ impl ClientBuilder {
     /// or the platform's certificate roots cannot be loaded.
     pub fn build(self) -> Result<Client, Error> {
         let provider = self.provider.transpose()?.unwrap_or_else(Provider::openai);
-        let credential = match self.credential.transpose()? {
-            Some(Credential::Key(_, header)) if provider.is_azure() => {
-                Some(Credential::ApiKey(header))
+        let authorisation = match self.authorisation.transpose()? {
+            Some(Authorisation::Key(_, header)) if provider.is_azure() => {
+                Some(Authorisation::ApiKey(header))
             }
-            credential => credential,
+            authorisation => authorisation,
         };
+        let mut policy = self.policy;
+        let retries = &mut policy.default.retry.max_retries;
+        *retries = retries.or(self.max_retries);
         let item_ids = self.item_ids.unwrap_or(match provider.is_azure() {
             true => ItemIds::WhenStored,
             false => ItemIds::Keep,
         });
         let preset = Preset {
             provider,
-            credential,
+            authorisation,
+            observer: self.observer,
+            rate_limits: RateLimitLayer::new(),
             timeouts: self.stream.timeouts,
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
             layers: self.layers,
             attempt_layers: self.attempt_layers,
         };
         let stacks = match (self.transport, self.hyper_only) {
-            (None, _) => assemble(&preset, &self.policy, self.hyper.build()?)?,
-            (Some(assemble), None) => assemble(&preset, &self.policy)?,
+            (None, _) => assemble(&preset, &policy, self.hyper.build()?)?,
+            (Some(assemble), None) => assemble(&preset, &policy)?,
             (Some(_), Some(setting)) => {
                 return Err(Error::build(format!(
                     "`{setting}` is a setting of the built-in transport, but `transport` replaces \
@@ -283,7 +332,7 @@ impl ClientBuilder {
             }
         };
         let mut stream = self.stream;
-        stream.timeouts = self.policy.responses().timeouts.or(stream.timeouts);
+        stream.timeouts = policy.responses().timeouts.or(stream.timeouts);
         Ok(Client { stacks: Arc::new(stacks), stream, item_ids })
     }
 }
@@ -292,7 +341,7 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("provider", &self.provider)
-            .field("credential", &self.credential)
+            .field("anonymous", &self.authorisation.is_none())
             .field("stream", &self.stream)
             .field("hyper", &self.hyper)
             .field("policy", &self.policy)
@@ -318,5 +367,6 @@ where
     let (responses, above) =
         preset.assemble("responses", &policy.responses(), transport.clone())?;
     let (http, below) = preset.assemble("any other call", &policy.default, transport)?;
-    Ok(Stacks { http, responses, explanation: above.and(&below) })
+    let rate_limits = preset.rate_limits.handle();
+    Ok(Stacks { http, responses, rate_limits, explanation: above.and(&below) })
 }

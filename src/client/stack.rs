@@ -15,9 +15,11 @@ use crate::extensions::StreamTimeouts;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 use crate::layers::CompressionLayer;
 use crate::layers::retry::RetryBudget;
+use crate::layers::telemetry::Observe;
 use crate::layers::{
-    ApiKey, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer, InFlightLimitLayer,
-    ProviderLayer, RetryLayer, TotalTimeoutLayer,
+    ApiKey, AttemptLayer, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer,
+    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, TelemetryLayer,
+    TotalTimeoutLayer,
 };
 use crate::provider::Provider;
 use crate::services::Compression;
@@ -30,19 +32,21 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) type Wrap = Box<dyn Fn(BoxHttpService) -> BoxHttpService + Send>;
 
 /// How requests are authorised.
-#[derive(Clone, Debug)]
-pub(super) enum Credential {
+pub(super) enum Authorisation {
     /// Sent in the way of the provider.
     Key(Bearer, ApiKey),
     Bearer(Bearer),
     ApiKey(ApiKey),
+    /// A layer of the caller's.
+    Layer(Wrap),
 }
 
-impl Credential {
+impl Authorisation {
     fn describe(&self) -> &'static str {
         match self {
             Self::Key(..) | Self::Bearer(_) => "a bearer token",
             Self::ApiKey(_) => "a key in `api-key`",
+            Self::Layer(_) => "from `auth_layer`",
         }
     }
 }
@@ -50,7 +54,10 @@ impl Credential {
 /// What the stacks of a client have in common.
 pub(super) struct Preset {
     pub(super) provider: Provider,
-    pub(super) credential: Option<Credential>,
+    /// `None`: requests are anonymous.
+    pub(super) authorisation: Option<Authorisation>,
+    pub(super) observer: Option<Arc<dyn Observe>>,
+    pub(super) rate_limits: RateLimitLayer,
     /// Where an endpoint's policy says nothing.
     pub(super) timeouts: StreamTimeouts,
     pub(super) budget: Arc<dyn RetryBudget>,
@@ -82,11 +89,12 @@ impl Preset {
         let mut explanation = Explanation::of(endpoint);
         explanation.yours("layer", self.layers.len());
         let call = CallLayers::new(self, policy, &mut explanation)?;
-        explanation
-            .layer("AuthLayer", self.credential.as_ref().map_or("none", |one| one.describe()));
+        let authorisation = self.authorisation.as_ref();
+        explanation.layer("AuthLayer", authorisation.map_or("none", Authorisation::describe));
         explanation.yours("attempt_layer", self.attempt_layers.len());
+        explanation.layer("AttemptLayer", "spans");
 
-        let attempt = ServiceBuilder::new();
+        let attempt = ServiceBuilder::new().layer(AttemptLayer::new());
         #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
         let attempt = {
             explanation.layer("DecompressionLayer", "of responses");
@@ -123,11 +131,13 @@ impl Preset {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<BoxError>,
     {
-        match self.credential.clone() {
-            Some(Credential::Key(token, _) | Credential::Bearer(token)) => {
-                call.around(AuthLayer::new(token).layer(attempt))
+        use Authorisation as A;
+        match &self.authorisation {
+            Some(A::Key(token, _) | A::Bearer(token)) => {
+                call.around(AuthLayer::new(token.clone()).layer(attempt))
             }
-            Some(Credential::ApiKey(key)) => call.around(AuthLayer::new(key).layer(attempt)),
+            Some(A::ApiKey(key)) => call.around(AuthLayer::new(key.clone()).layer(attempt)),
+            Some(A::Layer(auth)) => call.around(auth(erase(attempt))),
             None => call.around(attempt),
         }
     }
@@ -136,11 +146,13 @@ impl Preset {
 /// The layers of the preset that stand outside authorisation.
 struct CallLayers {
     provider: ProviderLayer,
+    telemetry: TelemetryLayer<Option<Arc<dyn Observe>>>,
     total: TotalTimeoutLayer,
     #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
     compression: CompressionLayer,
     retry: RetryLayer,
     in_flight: InFlightLimitLayer,
+    rate_limits: RateLimitLayer,
 }
 
 impl CallLayers {
@@ -152,6 +164,8 @@ impl CallLayers {
         // A query of the base URL may hold a key.
         let url = preset.provider.base_url();
         explanation.layer("ProviderLayer", url.split('?').next().unwrap_or_default());
+        let observed = if preset.observer.is_some() { "spans, and an observer" } else { "spans" };
+        explanation.layer("TelemetryLayer", observed);
         let total = policy.timeouts.or(preset.timeouts).total_or(None);
         explanation.limit("TotalTimeoutLayer", total);
         #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
@@ -180,13 +194,16 @@ impl CallLayers {
                 InFlightLimitLayer::with_semaphore(Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)))
             }
         };
+        explanation.layer("RateLimitLayer", "keeps the latest");
         Ok(Self {
             provider: ProviderLayer::new(preset.provider.clone()),
+            telemetry: TelemetryLayer::new().observe(preset.observer.clone()),
             total: TotalTimeoutLayer::new(total.unwrap_or_default()),
             #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
             compression,
             retry: RetryLayer::new(retry.budget(Arc::clone(&preset.budget))),
             in_flight,
+            rate_limits: preset.rate_limits.clone(),
         })
     }
 
@@ -203,10 +220,12 @@ impl CallLayers {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<BoxError>,
     {
-        let stack = ServiceBuilder::new().layer(self.provider).layer(self.total);
+        let stack =
+            ServiceBuilder::new().layer(self.provider).layer(self.telemetry).layer(self.total);
         #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
         let stack = stack.layer(self.compression);
-        erase(stack.layer(self.retry).layer(self.in_flight).service(attempt))
+        let stack = stack.layer(self.retry).layer(self.in_flight).layer(self.rate_limits);
+        erase(stack.service(attempt))
     }
 }
 
