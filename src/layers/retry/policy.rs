@@ -27,8 +27,8 @@ use crate::extensions::RetryOverride;
 /// | retry count header | none | `x-stainless-retry-count` | `x-stainless-retry-count` | none |
 ///
 /// In all of them a body code that says that waiting does not help makes the answer final, and the
-/// hint in a message counts where hints do; the SDKs look at neither. The SDKs send a first count of 0, this
-/// layer sends the header from the first retry on.
+/// hint in a message counts where hints do; the SDKs look at neither. The header counts from 1, on
+/// the first retry.
 #[derive(Clone)]
 #[must_use]
 pub struct RetryPolicy {
