@@ -10,8 +10,16 @@
 //!   ────────────────────────────────────────────────┼──────────────────────────────────────────
 //!                                                   ▼            HTTP level
 //!                      ProviderLayer         base URL, query, default headers
+//!                      TelemetryLayer        a span for the call, to the end of its stream
+//!                      TotalTimeoutLayer     ends the call, retries and body included
+//!                      CompressionLayer      the request's body
+//!                      RetryLayer            from here down: for each attempt
+//!                      InFlightLimitLayer    how many answers are open
+//!                      RateLimitLayer        what the server says of its limits
 //!                      AuthLayer             credentials, for the provider's origin only
+//!                      AttemptLayer          a span for the attempt
 //!                      DecompressionLayer    gzip, br, zstd
+//!                      HeadTimeoutLayer      ends the wait for the head
 //!                      IdleTimeoutLayer      ends a body that has gone silent
 //!                      transport             HyperTransport, or any HTTP service
 //!                                                   │
@@ -27,7 +35,8 @@
 //!
 //! # Call it
 //!
-//! [`Client`] is the stack above behind one type, for those who need no other order. The examples
+//! [`Client`] is the stack above behind one type, for those who need no other order; a
+//! [`Policy`](client::Policy), which can live in a file, tunes it for each endpoint. The examples
 //! here talk to [`testing::Server`], so that they run without an account;
 //! `Client::from_env()` is the client of the real API.
 //!
@@ -60,7 +69,9 @@
 //! use std::time::Duration;
 //!
 //! use tower::{Service, ServiceBuilder, ServiceExt};
-//! use tower_openai::layers::{AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+//! use tower_openai::layers::{
+//!     AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer, RetryLayer, RetryPolicy,
+//! };
 //! use tower_openai::model::ResponseEvent;
 //! use tower_openai::provider::Provider;
 //! use tower_openai::services::{Responses, ResponsesRequest};
@@ -74,6 +85,7 @@
 //!     .concurrency_limit(8) // sees ResponsesRequest
 //!     .layer(Responses::layer()) // typed above, HTTP below
 //!     .layer(ProviderLayer::new(Provider::new("loopback", base_url)?))
+//!     .layer(RetryLayer::new(RetryPolicy::default().max_retries(4)))
 //!     .layer(AuthLayer::new(Bearer::new("sk-example")?))
 //!     .layer(DecompressionLayer::new())
 //!     .layer(IdleTimeoutLayer::new(Duration::from_secs(300)))

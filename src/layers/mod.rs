@@ -7,13 +7,37 @@
 //!   endpoint service      typed request ⇄ http::Request, origin-form URI (`/responses`)
 //!         │
 //!   ProviderLayer         absolute URI, default headers, notes the origin
-//!         │
-//!   AuthLayer             credentials, only for that origin
-//!         │
+//!   TelemetryLayer        a span and a report for the call, to the end of its stream
+//!   TotalTimeoutLayer     ends the call, retries and body included
+//!   CompressionLayer      compresses the request's body
+//!   RetryLayer            sends again what failed in a way that may pass
+//!   ─ ─ ─ ─ ─ ─ ─ ─ ─     what follows happens for each attempt
+//!   InFlightLimitLayer    bounds how many answers are open
+//!   RateLimitLayer        keeps what the server says of its rate limits
+//!   AuthLayer             credentials, only for the provider's origin
+//!   AttemptLayer          a span and a report for the attempt
+//!   DecompressionLayer    reads compressed responses (with the transport)
+//!   HeadTimeoutLayer      ends the wait for a response head
 //!   IdleTimeoutLayer      ends a response body that has gone silent
 //!         │
 //!   transport             any Service<http::Request<B>, Response = http::Response<RB>>
 //! ```
+//!
+//! Why this order, where it matters:
+//!
+//! | rule | otherwise |
+//! |---|---|
+//! | `ProviderLayer` outside `AuthLayer` | no origin is known, and the request is refused |
+//! | `RetryLayer` outside `AuthLayer` | a retry goes out with a token that has expired meanwhile, or an old signature |
+//! | `RetryLayer` outside `HeadTimeoutLayer` | one slow attempt ends the call |
+//! | `RetryLayer` outside `InFlightLimitLayer` | a call that waits to be tried again takes the place of one that could run |
+//! | `CompressionLayer` outside `RetryLayer` | every attempt compresses anew |
+//! | `CompressionLayer` outside `AuthLayer` | a signer signs other bytes than are sent |
+//! | `TotalTimeoutLayer` outside `RetryLayer` | each attempt has the whole time |
+//! | `TelemetryLayer` outside `RetryLayer`, `AttemptLayer` inside `AuthLayer` | calls and attempts are counted as each other |
+//! | decompression inside `RetryLayer`, outside `IdleTimeoutLayer` | error bodies cannot be read; the clock of bytes sees none while a block fills |
+//!
+//! Leave out what you do not need. The preset, `Client`, is this order with settings.
 //!
 //! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type; one that
 //! cannot keeps the error of the service inside. All pass `poll_ready` through and call the very

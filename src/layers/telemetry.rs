@@ -145,7 +145,7 @@ use crate::BoxError;
 use crate::extensions::{StreamObservers, WatchedCall};
 
 /// Watches calls, for its span and an observer; see the [module](self).
-#[derive(Clone, Default)]
+#[derive(Clone)]
 #[must_use]
 pub struct TelemetryLayer<O = ()> {
     observer: O,
@@ -157,7 +157,14 @@ pub struct TelemetryLayer<O = ()> {
 impl TelemetryLayer {
     /// Writes a span, if somebody listens, and tells no observer.
     pub fn new() -> Self {
-        Self::default()
+        Self { observer: (), provider: None, record_content: false, last_id: Arc::default() }
+    }
+}
+
+// Not for every observer with a default: `TelemetryLayer::default()` would not say which.
+impl Default for TelemetryLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

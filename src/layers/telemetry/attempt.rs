@@ -84,7 +84,7 @@ pub(crate) trait AttemptWatcher: Send + Sync {
 }
 
 /// Reports every request that goes to the wire; see the [module](self).
-#[derive(Clone, Default)]
+#[derive(Clone)]
 #[must_use]
 pub struct AttemptLayer<O = (), P = ()> {
     observer: O,
@@ -96,7 +96,14 @@ pub struct AttemptLayer<O = (), P = ()> {
 impl AttemptLayer {
     /// Reports to the telemetry outside and to the span.
     pub fn new() -> Self {
-        Self::default()
+        Self { observer: (), propagate: (), last_id: Arc::default() }
+    }
+}
+
+// Not for everything with a default: `AttemptLayer::default()` would not say which.
+impl Default for AttemptLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
