@@ -155,6 +155,22 @@ async fn layers_see_calls_and_attempt_layers_see_attempts() {
     assert_eq!((outer.take(), seen.take(), calls.take()), (1, 3, 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_builder_s_number_of_retries_is_for_policies_that_say_nothing() {
+    for (json, attempts) in [
+        ("{}", 2),
+        (r#"{"default": {"retry": {"max_retries": 2}}}"#, 3),
+        (r#"{"responses": {"retry": {"max_retries": 2}}}"#, 3),
+        (r#"{"default": {"retry": {"preset": "none"}}}"#, 1),
+        (r#"{"responses": {"retry": {"preset": "codex"}}}"#, 5),
+    ] {
+        let configure = |builder: ClientBuilder| builder.policy(policy(json)).max_retries(1);
+        let (client, calls) = client(503, configure);
+        client.responses().stream_request(request()).await.unwrap_err();
+        assert_eq!(calls.take(), attempts, "{json}");
+    }
+}
+
 #[test]
 fn a_policy_is_a_file() {
     let policy = policy(TWO);
@@ -195,6 +211,7 @@ fn explain_tells_the_stack_outside_in_and_no_secret() {
     assert_eq!(
         names,
         [
+            "(between",
             "(yours)",
             "ProviderLayer",
             "TelemetryLayer",

@@ -131,8 +131,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How often a call is tried again at most, where the [`policy`](Self::policy) of its endpoint
-    /// does not say; zero is off. Default: 2.
+    /// How often a call is tried again at most, where the [`policy`](Self::policy) does not say, by a
+    /// number or a preset; zero is off. Default: 2.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries);
         self
@@ -305,8 +305,10 @@ impl ClientBuilder {
             authorisation => authorisation,
         };
         let mut policy = self.policy;
-        let retries = &mut policy.default.retry.max_retries;
-        *retries = retries.or(self.max_retries);
+        let retry = &mut policy.default.retry;
+        if retry.preset.is_none() {
+            retry.max_retries = retry.max_retries.or(self.max_retries);
+        }
         let item_ids = self.item_ids.unwrap_or(match provider.is_azure() {
             true => ItemIds::WhenStored,
             false => ItemIds::Keep,

@@ -23,6 +23,7 @@ use crate::layers::{
 };
 use crate::provider::Provider;
 use crate::services::Compression;
+use crate::sse::StreamSettings;
 use crate::{BoxError, Error, RequestBody};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -87,6 +88,10 @@ impl Preset {
         RB::Error: Into<BoxError>,
     {
         let mut explanation = Explanation::of(endpoint);
+        let timeouts = policy.timeouts.or(self.timeouts);
+        let mut stream = StreamSettings::default();
+        stream.timeouts = timeouts;
+        explanation.limit("(between events)", stream.progress_timeout());
         explanation.yours("layer", self.layers.len());
         let call = CallLayers::new(self, policy, &mut explanation)?;
         let authorisation = self.authorisation.as_ref();
@@ -100,7 +105,6 @@ impl Preset {
             explanation.layer("DecompressionLayer", "of responses");
             attempt.layer(crate::transport::decompression::DecompressionLayer::new())
         };
-        let timeouts = policy.timeouts.or(self.timeouts);
         let head = timeouts.head_or(Some(HEAD_TIMEOUT));
         let idle = timeouts.idle_or(Some(IDLE_TIMEOUT));
         explanation.limit("HeadTimeoutLayer", head);

@@ -201,7 +201,9 @@ fn replace(limits: &mut Vec<RateLimitSnapshot>, report: &RateLimitSnapshot) -> b
         newer.plan_type = newer.plan_type.or_else(|| older.plan_type.clone());
         newer.individual_limit = newer.individual_limit.or_else(|| older.individual_limit.clone());
     } else if limits.len() == CAPACITY {
-        limits.remove(0);
+        // The account's own limit stays, however many others are reported.
+        let other = |limit: &RateLimitSnapshot| limit.limit_id.as_deref() != Some("codex");
+        limits.remove(limits.iter().position(other).unwrap_or_default());
     }
     let changed = older.as_ref() != Some(&newer);
     limits.push(newer);

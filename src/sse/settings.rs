@@ -35,7 +35,7 @@ impl StreamSettings {
         self.timeouts.first_event_or(None)
     }
 
-    pub(super) fn progress_timeout(&self) -> Option<Duration> {
+    pub(crate) fn progress_timeout(&self) -> Option<Duration> {
         self.timeouts.progress_or(Some(PROGRESS_TIMEOUT))
     }
 }
