@@ -61,6 +61,7 @@ fn main() {
 fn layers(runtime: &Runtime) {
     println!("\n| layer | backend | per call: allocations | reallocations | bytes |");
     println!("| --- | --- | --- | --- | --- |");
+    let _timer = stacks::hold_timer(runtime);
     let _entered = runtime.enter();
     for mut row in stacks::rows() {
         // A first run fills what is kept.

@@ -363,6 +363,14 @@ async fn a_refusal_has_no_events_to_listen_to() {
     assert!(response.extensions().get::<StreamObservers>().is_none());
 }
 
+#[tokio::test]
+async fn one_json_text_has_no_events_to_listen_to() {
+    for (kind, listens) in [("application/json; charset=utf-8", false), ("text/plain", true)] {
+        let response = told(&RateLimitLayer::new(), 200, &[("content-type", kind)]).await;
+        assert_eq!(response.extensions().get::<StreamObservers>().is_some(), listens, "{kind}");
+    }
+}
+
 #[test]
 fn the_types_are_what_they_promise() {
     fn promised<T: Clone + Send + Sync + Unpin + 'static>() {}

@@ -13,27 +13,41 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
-use tower::retry::RetryLayer;
-use tower::util::BoxCloneSyncService;
+use tower::util::{BoxCloneSyncService, MapRequestLayer};
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_http::trace::TraceLayer;
+use tower_openai::extensions::Deadline;
 use tower_openai::layers::{
-    AuthLayer, Bearer, CompressionLayer, IdleTimeoutLayer, ProviderLayer, RateLimitLayer,
+    AttemptLayer, AuthLayer, Bearer, CompressionLayer, HeadTimeoutLayer, IdleTimeoutLayer,
+    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, RetryPolicy, TelemetryLayer,
+    TotalTimeoutLayer,
 };
 use tower_openai::provider::Provider;
-use tower_openai::{BoxError, RequestBody};
+use tower_openai::transport::decompression::DecompressionLayer;
+use tower_openai::RequestBody;
 
 /// Calls that one run of a [`Row`] makes.
 pub const CALLS: usize = 1_000;
 
-const LIMIT: Duration = Duration::from_secs(300);
+/// Longer than a run of the benchmark, and than [`hold_timer`]'s.
+const LIMIT: Duration = Duration::from_secs(3600);
 const BASE: &str = "https://api.example.com/v1";
+
+const BARE: &str = "bare service";
+const CLONE: &str = "a clone of the request";
+const JOIN: &str = "a joined URL, and an extension";
+const HEADER: &str = "an inserted header";
+const DEADLINE: &str = "a read clock, and an extension";
+const PERMIT: &str = "a permit of a semaphore";
 
 /// One line of the tables.
 pub struct Row {
     pub name: &'static str,
     pub backend: &'static str,
+    /// The row whose cost this one has too: the bare service, or that with what a layer is there
+    /// to build.
+    pub beside: &'static str,
     /// Makes [`CALLS`] calls.
     pub run: Box<dyn FnMut()>,
 }
@@ -43,39 +57,78 @@ pub struct Row {
 /// A layer more is a line more. Timers want a runtime to be entered while they run.
 pub fn rows() -> Vec<Row> {
     let provider = Provider::new("bench", BASE).expect("a base URL");
-    let bearer = Bearer::new("sk-example").expect("a token");
-    let auth = AuthLayer::new(bearer).for_origin(BASE).expect("an origin");
-    let ours = ServiceBuilder::new()
-        .layer(ProviderLayer::new(provider.clone()))
-        .layer(CompressionLayer::zstd())
-        .layer(RateLimitLayer::new())
-        .layer(auth.clone())
-        .layer(IdleTimeoutLayer::new(LIMIT))
-        .into_inner();
-    let theirs = ServiceBuilder::new()
-        .layer(TraceLayer::new_for_http())
-        .layer(RetryLayer::new(ServerErrors(2)))
-        .layer(SetRequestHeaderLayer::overriding(AUTHORIZATION, authorization()))
-        .timeout(LIMIT)
-        .into_inner();
+    let auth = || AuthLayer::new(Bearer::new("sk-example").expect("a token"));
+    let in_flight = || InFlightLimitLayer::new(1_000).expect("a limit");
 
     let mut rows = Rows::default();
-    rows.layer("bare service", tower::layer::util::Identity::new());
-    rows.layer("ProviderLayer", ProviderLayer::new(provider.clone()));
-    rows.layer("CompressionLayer, below its threshold", CompressionLayer::zstd());
-    rows.layer("CompressionLayer, not asked", CompressionLayer::new());
-    rows.layer("AuthLayer, static token", auth);
-    rows.layer("IdleTimeoutLayer", IdleTimeoutLayer::new(LIMIT));
-    rows.layer("RateLimitLayer", RateLimitLayer::new());
-    rows.layer("all of these", ours);
-    rows.layer("tower and tower-http: trace, retry, set header, timeout", theirs);
+    rows.layer(BARE, BARE, tower::layer::util::Identity::new());
 
-    let request = request();
-    rows.operation("request clone", move || drop(black_box(request.clone())));
-    rows.operation("joined URL", move || {
-        black_box(provider.url_for("responses").expect("a URL"));
+    rows.layer("IdleTimeoutLayer", BARE, IdleTimeoutLayer::new(LIMIT));
+    rows.layer("HeadTimeoutLayer", BARE, HeadTimeoutLayer::new(LIMIT));
+    rows.layer("TotalTimeoutLayer, off", BARE, TotalTimeoutLayer::disabled());
+    rows.layer("TelemetryLayer, no subscriber", BARE, TelemetryLayer::new());
+    rows.layer("AttemptLayer, no observer", BARE, AttemptLayer::new());
+    rows.layer("RateLimitLayer", BARE, RateLimitLayer::new());
+    rows.layer("CompressionLayer, not asked", BARE, CompressionLayer::new());
+    rows.layer("CompressionLayer, below its threshold", BARE, CompressionLayer::zstd());
+    rows.layer("RetryLayer, disabled", BARE, RetryLayer::disabled());
+
+    rows.operation(HEADER, |request| {
+        request.headers_mut().insert(AUTHORIZATION, authorization());
     });
+    let named = auth().for_origin(BASE).expect("an origin");
+    rows.layer("AuthLayer, static token", HEADER, named);
+    rows.operation(CLONE, |request| drop(black_box(request.clone())));
+    rows.layer("RetryLayer, 2 retries", CLONE, RetryLayer::default());
+    rows.layer("tower's Retry", CLONE, tower::retry::RetryLayer::new(ServerErrors(2)));
+    let joining = provider.clone();
+    rows.operation(JOIN, move |request| {
+        *request.uri_mut() = joining.url_for("responses").expect("a URL");
+        request.extensions_mut().insert(joining.origin().clone());
+    });
+    rows.layer("ProviderLayer", JOIN, ProviderLayer::new(provider.clone()));
+    rows.operation(DEADLINE, |request| {
+        let deadline = Deadline::at(tokio::time::Instant::now() + LIMIT);
+        request.extensions_mut().insert(deadline);
+    });
+    rows.layer("TotalTimeoutLayer, on", DEADLINE, TotalTimeoutLayer::new(LIMIT));
+    let permits = std::sync::Arc::new(tokio::sync::Semaphore::new(1_000));
+    rows.operation(PERMIT, move |_| drop(black_box(permits.clone().try_acquire_owned())));
+    rows.layer("InFlightLimitLayer", PERMIT, in_flight());
+
+    let ours = ServiceBuilder::new()
+        .layer(ProviderLayer::new(provider))
+        .layer(TelemetryLayer::new())
+        .layer(TotalTimeoutLayer::disabled())
+        .layer(CompressionLayer::new())
+        .layer(RetryLayer::new(RetryPolicy::default()))
+        .layer(in_flight())
+        .layer(RateLimitLayer::new())
+        .layer(auth())
+        .layer(AttemptLayer::new())
+        .layer(DecompressionLayer::new())
+        .layer(HeadTimeoutLayer::new(LIMIT))
+        .layer(IdleTimeoutLayer::new(LIMIT));
+    rows.layer("whole default stack", BARE, ours);
+    let theirs = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http())
+        .layer(tower::retry::RetryLayer::new(ServerErrors(2)))
+        .layer(SetRequestHeaderLayer::overriding(AUTHORIZATION, authorization()))
+        .timeout(LIMIT);
+    rows.layer("tower and tower-http: trace, retry, set header, timeout", BARE, theirs);
     rows.0
+}
+
+/// Registers a timer that is earlier than those of the rows, as a busy runtime has one. Without it
+/// each timer of a row is the next one, and what is measured is how its driver is woken.
+pub fn hold_timer(runtime: &tokio::runtime::Runtime) -> Pin<Box<tokio::time::Sleep>> {
+    runtime.block_on(async {
+        let mut timer = Box::pin(tokio::time::sleep(LIMIT / 2));
+        assert!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // The driver learns which timer is the next when it parks.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        timer
+    })
 }
 
 #[derive(Default)]
@@ -83,7 +136,7 @@ struct Rows(Vec<Row>);
 
 impl Rows {
     /// A layer over both backends, and over the first in a box.
-    fn layer<L, A, B>(&mut self, name: &'static str, layer: L)
+    fn layer<L, A, B>(&mut self, name: &'static str, beside: &'static str, layer: L)
     where
         L: Layer<Backend<false>> + Layer<Backend<true>>,
         <L as Layer<Backend<false>>>::Service:
@@ -99,15 +152,21 @@ impl Rows {
         let ready = layer.layer(Backend::<false>);
         let pending = layer.layer(Backend::<true>);
         let boxed = BoxCloneSyncService::new(ready.clone());
-        self.0.push(Row { name, backend: "ready", run: calls(ready) });
-        self.0.push(Row { name, backend: "pending once", run: calls(pending) });
-        self.0.push(Row { name, backend: "ready, boxed", run: calls(boxed) });
+        self.0.push(Row { name, beside, backend: "ready", run: calls(ready) });
+        self.0.push(Row { name, beside, backend: "pending once", run: calls(pending) });
+        self.0.push(Row { name, beside, backend: "ready, boxed", run: calls(boxed) });
     }
 
-    /// What a layer cannot do without, for comparison.
-    fn operation(&mut self, name: &'static str, mut operation: impl FnMut() + 'static) {
-        let run = Box::new(move || (0..CALLS).for_each(|_| operation()));
-        self.0.push(Row { name, backend: "none", run });
+    /// The bare service, and done by hand what a layer cannot do without.
+    fn operation<F>(&mut self, name: &'static str, operation: F)
+    where
+        F: Fn(&mut Request<RequestBody>) + Clone + Send + Sync + 'static,
+    {
+        let layer = MapRequestLayer::new(move |mut request| {
+            operation(&mut request);
+            request
+        });
+        self.layer(name, BARE, layer);
     }
 }
 
@@ -138,7 +197,7 @@ where
     })
 }
 
-/// What an endpoint sends, but for the URI, which is absolute; the provider's path is the same.
+/// What an endpoint sends, but for the URI, which is absolute unless a provider makes it so.
 fn request() -> Request<RequestBody> {
     let mut request = Request::new(RequestBody::from(r#"{"model":"gpt-5.2","input":"hello"}"#));
     *request.uri_mut() = Uri::from_static("https://api.example.com/v1/responses");
@@ -193,13 +252,13 @@ impl<const PENDING: bool> Future for Answer<PENDING> {
 #[derive(Clone)]
 struct ServerErrors(u32);
 
-impl<RB> tower::retry::Policy<Request<RequestBody>, Response<RB>, BoxError> for ServerErrors {
+impl<RB, E> tower::retry::Policy<Request<RequestBody>, Response<RB>, E> for ServerErrors {
     type Future = std::future::Ready<()>;
 
     fn retry(
         &mut self,
         _: &mut Request<RequestBody>,
-        result: &mut Result<Response<RB>, BoxError>,
+        result: &mut Result<Response<RB>, E>,
     ) -> Option<Self::Future> {
         let failed = result.as_ref().map_or(true, |answer| answer.status().is_server_error());
         if !failed || self.0 == 0 {

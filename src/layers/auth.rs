@@ -206,7 +206,8 @@ impl<S, C> Auth<S, C> {
                 let clone = self.inner.clone();
                 let service = Some(mem::replace(&mut self.inner, clone));
                 let future = self.credentials.authorize(request);
-                AuthFuture { state: State::Authorizing { future, service, witness }, sent: None }
+                let waiting = Box::pin(Waiting { future, service, witness });
+                AuthFuture { state: State::Authorizing { waiting }, sent: None }
             }
         }
     }
@@ -336,15 +337,21 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, CF> {
-        Authorizing {
-            #[pin]
-            future: CF,
-            // The one that was made ready.
-            service: Option<S>,
-            witness: Witness,
-        },
+        // Boxed, for it may hold the request, and credentials at hand never come here.
+        Authorizing { waiting: Pin<Box<Waiting<S, CF>>> },
         Calling { #[pin] future: F },
         Refused { error: Option<Error> },
+    }
+}
+
+pin_project! {
+    /// A call that waits for its credentials.
+    struct Waiting<S, CF> {
+        #[pin]
+        future: CF,
+        // The one that was made ready.
+        service: Option<S>,
+        witness: Witness,
     }
 }
 
@@ -376,11 +383,12 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Authorizing { future, service, witness } => {
-                    let result = ready!(future.poll(cx));
-                    match (result, service.take()) {
+                StateProj::Authorizing { waiting } => {
+                    let waiting = waiting.as_mut().project();
+                    let result = ready!(waiting.future.poll(cx));
+                    match (result, waiting.service.take()) {
                         (Ok(request), Some(mut service)) => {
-                            *this.sent = mem::take(witness).compare(&request);
+                            *this.sent = mem::take(waiting.witness).compare(&request);
                             State::Calling { future: service.call(request) }
                         }
                         (Err(error), _) => State::Refused { error: Some(error.before_sending()) },

@@ -120,6 +120,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let limit = StreamTimeouts::of(request.extensions()).head_or(self.limit);
         let attempt = Attempt::of(request.extensions());

@@ -131,6 +131,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let limit = StreamTimeouts::of(request.extensions()).idle_or(self.limit);
         IdleTimeoutFuture { inner: self.inner.call(request), limit }

@@ -170,6 +170,7 @@ where
         polled
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.permits.permit.take() {
             Some(permit) => InFlightLimitFuture {

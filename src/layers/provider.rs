@@ -129,6 +129,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         WithProviderFuture {
             state: match self.prepare(&mut request) {

@@ -22,7 +22,8 @@
 //!
 //! **Place:** anywhere. Inside retry it hears of every attempt, outside of the last. All services
 //! made by one layer, or by clones of it, report to the same handles: use one layer for each account.
-//! Headers are only searched, unless they report a limit.
+//! Headers are only searched, unless they report a limit. An answer that says it is JSON has no events
+//! and is given no observer of them.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -55,6 +56,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::sync::watch;
@@ -221,6 +223,11 @@ fn reported(status: StatusCode, headers: &HeaderMap) -> RateLimits {
     limits
 }
 
+/// Whether the body is one JSON text, in which no event can come.
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
 /// The service of [`RateLimitLayer`].
 #[derive(Clone, Debug)]
 pub struct RateLimit<S> {
@@ -261,6 +268,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // Calls that are not our endpoints' may have their streams read by our types too.
         let streaming = request.extensions().get().is_none_or(Call::is_streaming);
@@ -295,7 +303,7 @@ where
             this.reports.add(&limits);
             response.extensions_mut().insert(ReportedRateLimits::new(limits));
         }
-        if *this.streaming && response.status().is_success() {
+        if *this.streaming && response.status().is_success() && !is_json(response.headers()) {
             let reports = Arc::clone(this.reports);
             StreamObservers::add(response.extensions_mut(), reports);
         }

@@ -228,6 +228,7 @@ where
         self.get_mut().poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.policy.retries(request.extensions()) {
             RetryFuture { state: State::Again { future: self.inner.call(request) } }

@@ -151,6 +151,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let clock = self.start(request.extensions_mut());
         let state = match &clock {

@@ -45,6 +45,7 @@ use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -104,6 +105,7 @@ where
         Service::<Request<B>>::poll_ready(&mut self.inner, cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         DecompressionFuture { inner: self.inner.call(request) }
     }
@@ -134,7 +136,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.project().inner.poll(cx)?);
-        Poll::Ready(Ok(response.map(|inner| DecompressionBody { inner })))
+        Poll::Ready(Ok(response.map(DecompressionBody::new)))
     }
 }
 
@@ -150,7 +152,34 @@ pin_project! {
         RB::Error: Into<BoxError>,
     {
         #[pin]
-        inner: inner::DecompressionBody<BelowBody<RB>>,
+        state: State<RB>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<RB>
+    where
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
+        Plain { #[pin] body: RB },
+        // Boxed: room for a decoder is a lot to move through every layer above.
+        Encoded { body: Pin<Box<inner::DecompressionBody<BelowBody<RB>>>> },
+    }
+}
+
+impl<RB> DecompressionBody<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    fn new(body: inner::DecompressionBody<BelowBody<RB>>) -> Self {
+        let state = match body.get_ref().encoded {
+            true => State::Encoded { body: Box::pin(body) },
+            false => State::Plain { body: body.into_inner().inner },
+        };
+        Self { state }
     }
 }
 
@@ -176,18 +205,28 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.project().inner.poll_frame(cx).map_err(|err| match err.downcast::<BelowError>() {
+        let body = match self.project().state.project() {
+            StateProj::Plain { body } => return body.poll_frame(cx).map_err(Into::into),
+            StateProj::Encoded { body } => body,
+        };
+        body.as_mut().poll_frame(cx).map_err(|err| match err.downcast::<BelowError>() {
             Ok(below) => below.0,
             Err(err) => undecodable(err).into(),
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.state {
+            State::Plain { body } => body.is_end_stream(),
+            State::Encoded { body } => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.state {
+            State::Plain { body } => body.size_hint(),
+            State::Encoded { body } => body.size_hint(),
+        }
     }
 }
 
@@ -222,6 +261,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         BelowFuture { inner: self.inner.call(request) }
     }
@@ -242,7 +282,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = ready!(self.project().inner.poll(cx)?);
-        Poll::Ready(Ok(response.map(|inner| BelowBody { inner })))
+        let encoded = response.headers().contains_key(CONTENT_ENCODING);
+        Poll::Ready(Ok(response.map(|inner| BelowBody { inner, encoded })))
     }
 }
 
@@ -250,6 +291,8 @@ pin_project! {
     struct BelowBody<RB> {
         #[pin]
         inner: RB,
+        // Whether the head named an encoding. The layer in between takes it away.
+        encoded: bool,
     }
 }
 

@@ -92,6 +92,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(error) = self.unready.take() {
             return PeekFuture::Unready { error: Some(error) };

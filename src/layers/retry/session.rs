@@ -1,6 +1,7 @@
 //! One call's way through its attempts: what tower's `Retry` asks after each.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,13 +158,14 @@ impl Clone for Session {
 }
 
 impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Session {
-    type Future = Sleep;
+    // Boxed, for few calls wait, and all of them are moved.
+    type Future = Pin<Box<Sleep>>;
 
     fn retry(
         &mut self,
         request: &mut Request<B>,
         result: &mut Result<Response<RetryBody<RB>>, BoxError>,
-    ) -> Option<Sleep> {
+    ) -> Option<Self::Future> {
         let success = result.as_ref().is_ok_and(|response| response.status().as_u16() < 400);
         if success && self.progress.is_none() && self.policy.classify.is_none() {
             self.succeeded();
@@ -183,7 +185,7 @@ impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Ses
         match self.next(&outcome, request.extensions()) {
             Some(delay) => {
                 self.mark(request);
-                Some(tokio::time::sleep(delay))
+                Some(Box::pin(tokio::time::sleep(delay)))
             }
             None => {
                 if success {
