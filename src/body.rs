@@ -246,6 +246,13 @@ impl ResponseBody {
     }
 }
 
+/// Without data; layers that answer themselves need one.
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::new(RequestBody::empty())
+    }
+}
+
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseBody").finish_non_exhaustive()

@@ -64,7 +64,11 @@ impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Shown::Placeholder => f.write_str(PLACEHOLDER),
-            Shown::Value(value) => value.fmt(f),
+            // A server may quote a key in any header.
+            Shown::Value(value) => match value.to_str() {
+                Ok(text) => scrub(text).fmt(f),
+                Err(_) => value.fmt(f),
+            },
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tower::util::MapRequestLayer;
 use tower::{ServiceExt, service_fn};
 use tower_openai::client::Client;
+use tower_openai::layers::RetriedError;
 use tower_openai::services::ResponsesRequest;
 use tower_openai::transport::{HyperTransport, TransportError};
 use tower_openai::{Error, ErrorKind, RequestBody};
@@ -129,9 +130,16 @@ async fn a_compressed_answer_comes_out_plain() {
 #[tokio::test]
 async fn the_error_of_the_transport_arrives_whole() {
     let addr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let client = Client::builder().build().unwrap();
     let request = Request::get(format!("http://{addr}/")).body(RequestBody::empty()).unwrap();
-    let err = client.http().oneshot(request).await.unwrap_err();
+    let once = Client::builder().max_retries(0).build().unwrap();
+    let err = once.http().oneshot(request.clone()).await.unwrap_err();
     let err = err.downcast::<TransportError>().unwrap();
     assert_eq!(err.kind(), ErrorKind::Connect);
+
+    let client = Client::builder().build().unwrap();
+    let err = client.http().oneshot(request).await.unwrap_err();
+    let err = err.downcast::<RetriedError>().unwrap();
+    assert_eq!(err.attempts().len(), 3, "two retries by default");
+    let last = err.into_last().downcast::<TransportError>().unwrap();
+    assert_eq!(last.kind(), ErrorKind::Connect);
 }

@@ -23,7 +23,8 @@ fn resident() -> usize {
 }
 
 fn client(server: &Server, settings: StreamSettings) -> Client {
-    Client::builder().base_url(server.base_url()).stream_settings(settings).build().unwrap()
+    let client = Client::builder().base_url(server.base_url()).stream_settings(settings);
+    client.max_retries(0).build().unwrap()
 }
 
 fn request() -> ResponsesRequest {

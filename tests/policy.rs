@@ -130,6 +130,28 @@ async fn the_retry_budget_is_shared_by_all_endpoints() {
     assert_eq!((calls.take(), budget.tokens()), (1, 0));
 }
 
+/// A provider that is down is asked once per call and a few times more, however many calls there are.
+#[tokio::test(start_paused = true)]
+async fn row_57_a_retry_storm_stays_within_the_budget() {
+    const CALLS: usize = 1000;
+    // What `TokenBucket::default` has, and what a retry after such an answer takes of it.
+    for (status, retries) in [(500, 500 / 14), (503, 500 / 14), (429, 500 / 5)] {
+        let (client, calls) = client(status, |builder| builder);
+        let responses = client.responses();
+        let storm = (0..CALLS).map(|_| responses.stream_request(request()));
+        for result in futures_util::future::join_all(storm).await {
+            assert_eq!(result.map(drop).unwrap_err().status().unwrap(), status);
+        }
+        assert_eq!(calls.take(), CALLS + retries, "{status}");
+        // It stays that way for as long as no call succeeds.
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            responses.stream_request(request()).await.map(drop).unwrap_err();
+        }
+        assert_eq!(calls.take(), 10, "{status}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn layers_see_calls_and_attempt_layers_see_attempts() {
     let seen = Calls::default();

@@ -4,21 +4,28 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tower::{Layer, ServiceBuilder, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::trace::TraceLayer;
-use tower_openai::extensions::Call;
+use tower_openai::client::Policy;
+use tower_openai::extensions::{Attempts, Call};
 use tower_openai::layers::auth::{
     Cached, ChatGpt, CommandToken, Credentials, CredentialsError, HeaderCredentials, Token,
     token_fn,
 };
+use tower_openai::layers::telemetry::{
+    AttemptInfo, CallEnd, CallInfo, HeadInfo, Observe, RetryInfo,
+};
 use tower_openai::layers::{
-    ApiKey, AttemptLayer, AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer, TelemetryLayer,
+    ApiKey, AttemptLayer, AuthLayer, Bearer, CompressionLayer, HeadTimeoutLayer, IdleTimeoutLayer,
+    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetriedError, RetryLayer, RetryPolicy,
+    TelemetryLayer, TotalTimeoutLayer,
 };
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest, TurnState};
@@ -26,6 +33,8 @@ use tower_openai::sse::StreamSettings;
 use tower_openai::testing::{Event, Script, Server};
 use tower_openai::transport::HyperTransport;
 use tower_openai::{BoxError, Client, Error, RequestBody};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 // None of them may be looked at by their shape alone, but for the first, which a server quotes.
 const KEY: &str = "sk-planted-key-4711";
@@ -92,6 +101,9 @@ impl io::Write for Trace {
 
 impl Trace {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        // With a single subscriber, a test without one could settle that nobody listens.
+        static OTHER: OnceLock<Dispatch> = OnceLock::new();
+        OTHER.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let trace = Self::default();
         let writer = trace.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -198,17 +210,66 @@ where
     }
 }
 
+/// Prints all it is told, and counts it.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<&'static str>>>);
+
+impl Told {
+    fn note(&self, hook: &'static str, call: &CallInfo, value: &impl fmt::Debug) {
+        clean(call);
+        clean(value);
+        self.0.lock().unwrap().push(hook);
+    }
+
+    fn has(&self, hook: &'static str) -> bool {
+        self.0.lock().unwrap().contains(&hook)
+    }
+}
+
+impl Observe for Told {
+    fn on_request(&self, call: &CallInfo) {
+        self.note("request", call, call);
+    }
+
+    fn on_attempt(&self, call: &CallInfo, attempt: &AttemptInfo<'_>) {
+        self.note("attempt", call, attempt);
+    }
+
+    fn on_retry(&self, call: &CallInfo, retry: &RetryInfo) {
+        self.note("retry", call, retry);
+    }
+
+    fn on_head(&self, call: &CallInfo, head: &HeadInfo<'_>) {
+        self.note("head", call, head);
+    }
+
+    fn on_end(&self, call: &CallInfo, end: &CallEnd<'_>) {
+        self.note("end", call, end);
+    }
+}
+
+/// One retry, without much of a wait.
+fn one_retry() -> Policy {
+    let json = r#"{"default": {"retry": {"max_retries": 1, "base_ms": 1, "cap_ms": 2},
+        "timeouts": {"total_ms": 60000}, "compression": "zstd", "max_in_flight": 2}}"#;
+    serde_json::from_str(json).unwrap()
+}
+
 #[tokio::test]
 async fn no_secret_is_printed_or_traced_at_any_stage() {
     let (trace, _guard) = Trace::start();
     let server = Server::start().await.unwrap();
 
     // The preset, with a key.
+    let told = Told::default();
     let builder = Client::builder().provider(provider(server.base_url())).api_key(KEY);
+    let builder = builder.observe(told.clone()).policy(one_retry());
     clean(&builder);
     let client = builder.build().unwrap();
     clean(&client);
     clean(&client.http());
+    clean(client.explain());
+    assert_clean("Display", &client.explain().to_string());
 
     // The same by hand, with a bearer token and tower-http's tracing at its most talkative.
     let bearer = Bearer::new(TOKEN).unwrap();
@@ -221,14 +282,22 @@ async fn no_secret_is_printed_or_traced_at_any_stage() {
     clean(&layers);
     let headers = tower_http::trace::DefaultMakeSpan::new().include_headers(true);
     let on_response = tower_http::trace::DefaultOnResponse::new().include_headers(true);
+    let retry = RetryPolicy::default().max_retries(1).backoff([Duration::from_millis(1)]);
+    clean(&retry);
     let stack = ServiceBuilder::new()
         .layer(layers.0)
-        .layer(TelemetryLayer::new())
+        .layer(TelemetryLayer::new().observe(told.clone()))
+        .layer(TotalTimeoutLayer::new(Duration::from_secs(60)))
+        .layer(CompressionLayer::zstd())
+        .layer(RetryLayer::new(retry))
+        .layer(InFlightLimitLayer::new(2).unwrap())
+        .layer(RateLimitLayer::new())
         .layer(layers.1)
         .layer(layers.2)
         .layer(AttemptLayer::new())
         .layer(TraceLayer::new_for_http().make_span_with(headers).on_response(on_response))
-        .layer(IdleTimeoutLayer::new(std::time::Duration::from_secs(60)))
+        .layer(HeadTimeoutLayer::new(Duration::from_secs(60)))
+        .layer(IdleTimeoutLayer::new(Duration::from_secs(60)))
         .service(HyperTransport::new().unwrap());
     let by_hand = Responses::layer().layer(stack);
 
@@ -238,21 +307,31 @@ async fn no_secret_is_printed_or_traced_at_any_stage() {
     for script in answers() {
         let text = format!("{script:?}");
         let script = telling(script);
+        // A call takes one of them, or both if it is retried.
+        server.enqueue(script.clone()).enqueue(script.clone());
+        while server.queued() > 0 {
+            assert!(call(&preset).await.is_some(), "{text}");
+        }
         server.enqueue(script.clone()).enqueue(script);
-        assert!(call(&preset).await.is_some(), "{text}");
-        assert!(call(&by_hand).await.is_some(), "{text}");
+        while server.queued() > 0 {
+            assert!(call(&by_hand).await.is_some(), "{text}");
+        }
+    }
+    for hook in ["request", "attempt", "retry", "head", "end"] {
+        assert!(told.has(hook), "{hook}");
     }
     // The secrets did go out, so there was something to hide.
     let seen = server.requests();
     assert_eq!(seen[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
     assert_eq!(seen[0].header("openai-organization"), Some(ORGANIZATION));
     assert_eq!(seen[0].header("cookie"), Some(COOKIE));
-    assert_eq!(seen[2].header("api-key"), Some(OWN));
+    assert!(seen.iter().any(|request| request.header("api-key") == Some(OWN)));
 
     let traced = trace.text();
     assert!(traced.contains("hyper_util::client"), "the transport was listened to");
     assert!(traced.contains("tower_http"), "the layers were listened to");
     assert!(traced.contains("tower_openai::telemetry"), "telemetry was listened to");
+    assert!(traced.contains("another one follows"), "retry was listened to");
     // What tower-http prints of the answer's head is the server's to say; ours must be marked.
     let own: String = traced.lines().filter(|line| !line.contains("finished processing")).collect();
     assert_clean("the trace", &own);
@@ -417,6 +496,37 @@ async fn a_signed_url_is_in_no_error_of_the_transport() {
         clean_error(client.responses().stream_request(request()).await.map(drop).unwrap_err());
     }
     assert_clean("the trace", &trace.text());
+}
+
+/// What retry leaves with an answer or an error of the HTTP level.
+#[tokio::test]
+async fn attempts_show_no_secret() {
+    let (trace, _guard) = Trace::start();
+    let server = Server::start().await.unwrap();
+    let http = |base_url: &str| {
+        let provider = Provider::new("x", &format!("{base_url}?sig={TOKEN}")).unwrap();
+        let client = Client::builder().provider(provider).api_key(KEY).policy(one_retry());
+        client.build().unwrap().http()
+    };
+    let post = || Request::post("/responses").body(RequestBody::from(OWN)).unwrap();
+    let quote = || telling(Script::status(500).body(format!("{KEY} {TOKEN}")));
+    server.enqueue(quote()).enqueue(quote());
+    let answer = http(server.base_url()).oneshot(post()).await.unwrap();
+    let attempts: &Attempts = answer.extensions().get().expect("the attempts");
+    assert_eq!(attempts.all().len(), 2);
+    clean(attempts);
+    clean(answer.body());
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let error = http(&format!("http://127.0.0.1:{port}/v1")).oneshot(post()).await.unwrap_err();
+    let error = error.downcast::<RetriedError>().unwrap();
+    assert_eq!(error.attempts().len(), 2);
+    clean(&error);
+    assert_clean("Display", &format!("{error} {error:#}"));
+    clean_error(Error::from(BoxError::from(error)));
+    let traced = trace.text();
+    assert!(traced.contains("another one follows"), "retry was listened to");
+    assert_clean("the trace", &traced);
 }
 
 #[tokio::test]

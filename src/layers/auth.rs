@@ -149,6 +149,25 @@ impl<C> AuthLayer<C> {
 
     /// After a 401, refreshes the credentials and tries once more. The credentials must
     /// implement [`RefreshCredentials`], and the request [`Clone`].
+    ///
+    /// Of a key that never changes there is none other to be had, so that stack does not compile:
+    ///
+    /// ```compile_fail
+    /// use http::{Request, Response};
+    /// use tower::{ServiceBuilder, ServiceExt, service_fn};
+    /// use tower_openai::layers::{AuthLayer, Bearer};
+    ///
+    /// # fn main() -> Result<(), tower_openai::BoxError> {
+    /// let auth = AuthLayer::new(Bearer::new("sk-example")?);
+    /// let stack = ServiceBuilder::new()
+    ///     .layer(auth.refresh_on_unauthorized()) // leave it out, or take `Cached`
+    ///     .service(service_fn(|_: Request<()>| async {
+    ///         Ok::<_, std::io::Error>(Response::new(()))
+    ///     }));
+    /// let _ = stack.oneshot(Request::new(()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn refresh_on_unauthorized(self) -> RefreshingAuthLayer<C> {
         RefreshingAuthLayer::new(self)
     }

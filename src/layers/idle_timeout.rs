@@ -185,6 +185,13 @@ impl<B> IdleTimeoutBody<B> {
     }
 }
 
+/// A body that has ended; layers that answer themselves need one.
+impl<B> Default for IdleTimeoutBody<B> {
+    fn default() -> Self {
+        Self { inner: None, watchdog: Watchdog::new(None), bytes: 0, frames: 0 }
+    }
+}
+
 impl<B> Body for IdleTimeoutBody<B>
 where
     B: Body,

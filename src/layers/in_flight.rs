@@ -297,6 +297,13 @@ impl<B: Body> InFlightLimitBody<B> {
     }
 }
 
+/// A body that has ended and holds no permit; layers that answer themselves need one.
+impl<B> Default for InFlightLimitBody<B> {
+    fn default() -> Self {
+        Self { inner: None, permit: None }
+    }
+}
+
 impl<B: Body> Body for InFlightLimitBody<B> {
     type Data = B::Data;
     type Error = B::Error;

@@ -261,7 +261,7 @@ impl<S, O: Observe + Clone> Telemetry<S, O> {
             Some(watch) => watch.span().in_scope(|| self.inner.call(request)),
             None => self.inner.call(request),
         };
-        TelemetryFuture { inner, watched: Watched::new(watch) }
+        TelemetryFuture { inner: Some(inner), watched: Watched::new(watch) }
     }
 
     /// Begins to watch a call; `None` if nobody wants to know after all.
@@ -305,7 +305,7 @@ where
         if self.is_enabled() {
             return self.call_watched(request);
         }
-        TelemetryFuture { inner: self.inner.call(request), watched: Watched::new(None) }
+        TelemetryFuture { inner: Some(self.inner.call(request)), watched: Watched::new(None) }
     }
 }
 
@@ -313,9 +313,9 @@ pin_project! {
     /// The response future of [`Telemetry`].
     #[must_use = "futures do nothing unless polled"]
     pub struct TelemetryFuture<F> {
-        // Dropped first: its attempt ends before its call.
+        // `None` after its end, and dropped first: its attempt ends before its call.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         watched: Watched,
     }
 }
@@ -334,7 +334,8 @@ where
         if this.watched.watch.is_some() {
             return poll_watched(this.inner, this.watched, cx);
         }
-        let response = ready!(this.inner.poll(cx)).map_err(Into::into)?;
+        let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
+        let response = ready!(inner.poll(cx)).map_err(Into::into)?;
         Poll::Ready(Ok(response.map(TelemetryBody::unwatched)))
     }
 }
@@ -342,7 +343,7 @@ where
 /// Polls in the call's span, and reports the head or the failure.
 #[inline(never)]
 fn poll_watched<F, RB, E>(
-    future: Pin<&mut F>,
+    mut future: Pin<&mut Option<F>>,
     watched: &mut Watched,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Response<TelemetryBody<RB>>, BoxError>>
@@ -352,9 +353,13 @@ where
     RB: Body,
 {
     let Some(watch) = watched.watch.clone() else { return Poll::Pending };
-    match ready!(watch.span().in_scope(|| future.poll(cx))) {
+    let Some(inner) = future.as_mut().as_pin_mut() else { return Poll::Pending };
+    let result = ready!(watch.span().in_scope(|| inner.poll(cx)));
+    // An attempt that a timeout has cut short is in there still: it is to be told of before the end.
+    watch.span().in_scope(|| future.set(None));
+    match result {
         Ok(mut response) => {
-            watch.head(response.status(), response.headers(), response.extensions());
+            watch.head(response.status(), response.headers());
             let observer = watch.stream_observer();
             StreamObservers::add(response.extensions_mut(), observer);
             let watched = watched.take();

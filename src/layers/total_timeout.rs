@@ -233,6 +233,13 @@ impl<B> TotalTimeoutBody<B> {
     }
 }
 
+/// A body that has ended; layers that answer themselves need one.
+impl<B> Default for TotalTimeoutBody<B> {
+    fn default() -> Self {
+        Self { inner: None, clock: None, read: Read::default() }
+    }
+}
+
 impl<B> Body for TotalTimeoutBody<B>
 where
     B: Body,

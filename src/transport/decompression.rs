@@ -183,6 +183,16 @@ where
     }
 }
 
+impl<RB> Default for DecompressionBody<RB>
+where
+    RB: Body<Data = Bytes> + Default,
+    RB::Error: Into<BoxError>,
+{
+    fn default() -> Self {
+        Self { inner: inner::DecompressionBody::default() }
+    }
+}
+
 impl<RB> fmt::Debug for DecompressionBody<RB>
 where
     RB: Body<Data = Bytes>,
@@ -288,6 +298,7 @@ where
 }
 
 pin_project! {
+    #[derive(Default)]
     struct BelowBody<RB> {
         #[pin]
         inner: RB,

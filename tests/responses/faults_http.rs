@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::json;
 use tower_openai::sse::StreamSettings;
-use tower_openai::testing::Script;
-use tower_openai::{Error, ErrorKind, Stage};
+use tower_openai::testing::{Script, Server};
+use tower_openai::{Client, Error, ErrorKind, Stage};
 
 use crate::support::{Feed, Header, call, request, response, serving, soon, sse};
 
@@ -17,6 +17,20 @@ async fn refused(status: u16, headers: &[Header], body: impl Into<Bytes>) -> Err
 /// What the preset makes of one answer of the loopback server, and how often it asked.
 async fn served(script: Script) -> (Error, u64) {
     let (server, client) = serving(script).await;
+    told(server, client).await
+}
+
+/// The same of an answer that the preset would ask for again.
+async fn served_once(script: Script) -> Error {
+    let server = Server::start().await.unwrap();
+    server.enqueue(script);
+    let client = Client::builder().base_url(server.base_url()).max_retries(0).build().unwrap();
+    let (error, asked) = told(server, client).await;
+    assert_eq!(asked, 1);
+    error
+}
+
+async fn told(server: Server, client: Client) -> (Error, u64) {
     let responses = client.responses();
     let error = match soon(responses.stream_request(request())).await {
         Ok(stream) => soon(stream.text().collect()).await.expect_err("not an answer"),
@@ -37,7 +51,7 @@ async fn row_22_insufficient_quota_is_final() {
 
 #[tokio::test]
 async fn row_24_an_overloaded_server_is_named() {
-    let (error, _) = served(Script::named("503-overloaded").unwrap()).await;
+    let error = served_once(Script::named("503-overloaded").unwrap()).await;
     assert_eq!((error.kind(), error.code()), (ErrorKind::Overloaded, Some("server_is_overloaded")));
     assert_eq!((error.status().unwrap().as_u16(), error.stage()), (503, Stage::Sent));
 }
@@ -62,7 +76,7 @@ async fn row_25_a_refused_request_is_typed_and_sent_once() {
 
 #[tokio::test]
 async fn row_27_a_page_of_an_edge_is_an_error_by_status_and_shows_no_markup() {
-    let (error, _) = served(Script::named("html").unwrap()).await;
+    let error = served_once(Script::named("html").unwrap()).await;
     assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Server, 502));
     assert!(!error.to_string().contains('<'), "{error}");
     assert!(error.body().starts_with(b"<html>"));
@@ -71,7 +85,7 @@ async fn row_27_a_page_of_an_edge_is_an_error_by_status_and_shows_no_markup() {
 #[tokio::test]
 async fn row_28_a_huge_error_body_is_cut_and_the_status_kept() {
     let huge = Bytes::from(vec![b'x'; 3 << 20]);
-    let (error, _) = served(Script::status(500).body(huge.clone())).await;
+    let error = served_once(Script::status(500).body(huge.clone())).await;
     assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Server, 500));
     assert_eq!(error.body().len(), 64 << 10);
     assert!(error.to_string().len() < 2000);

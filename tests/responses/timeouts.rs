@@ -83,7 +83,8 @@ where
 {
     let start = Instant::now();
     let mut responses = Responses::new(http).timeouts(endpoint);
-    let error = match responses.call(request().timeouts(own)).await {
+    let ready = responses.ready().await.unwrap();
+    let error = match ready.call(request().timeouts(own)).await {
         Ok(stream) => stream.text().collect().await.unwrap_err(),
         Err(error) => error,
     };
@@ -137,7 +138,7 @@ fn slow_head(
 #[tokio::test(start_paused = true)]
 async fn row_15_headers_that_never_come_are_an_error_at_the_head_limit() {
     let (feed, body) = Feed::new();
-    let client = Client::builder().transport(slow_head(DAY, body)).build().unwrap();
+    let client = Client::builder().max_retries(0).transport(slow_head(DAY, body)).build().unwrap();
     let start = Instant::now();
     let error = client.responses().stream_request(request()).await.map(drop).unwrap_err();
     assert_eq!(start.elapsed(), seconds(60));
@@ -205,7 +206,7 @@ async fn every_clock_says_which_it_is_how_long_and_how_much_had_come() {
 async fn the_builder_s_limits_hold_for_layers_and_streams() {
     let own = |timeouts| {
         let (feed, body) = Feed::new();
-        let client = Client::builder().idle_timeout(seconds(400)).timeouts(timeouts);
+        let client = Client::builder().idle_timeout(seconds(400)).timeouts(timeouts).max_retries(0);
         let client = client.stream_settings(StreamSettings::default());
         let http = client.transport(slow_head(seconds(1), body)).build().unwrap().http();
         (feed, http)

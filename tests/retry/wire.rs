@@ -11,7 +11,7 @@ use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
-use tower_openai::{Error, ErrorKind, RequestBody};
+use tower_openai::{Error, ErrorKind, RequestBody, Stage};
 
 use crate::support::ms;
 
@@ -46,6 +46,16 @@ async fn a_refused_connection_is_tried_as_often_as_allowed() {
     let error = result.unwrap_err();
     assert_eq!((error.kind(), attempts), (ErrorKind::Connect, 3));
     assert_eq!(error.attempts().len(), 3);
+}
+
+#[tokio::test]
+async fn row_4_a_name_that_cannot_be_resolved_is_tried_as_often_as_allowed() {
+    let (result, attempts) = text("http://no-such-host.invalid/v1").await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), attempts), (ErrorKind::Connect, 3));
+    assert_eq!(error.stage(), Stage::NotSent);
+    assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+    assert!(error.attempts().iter().all(|one| one.error_kind() == Some(ErrorKind::Connect)));
 }
 
 /// `faults.md` rows 3 and 14: what closes before a head has come is tried again, with the same body.
@@ -96,4 +106,92 @@ async fn a_stale_connection_costs_an_attempt_and_the_caller_nothing() {
         assert!(stream.text().collect().await.unwrap().contains("hello"));
     }
     assert_eq!((server.received(), server.connections()), (3, 2));
+}
+
+/// What a server makes of a request whose body it does not read, frame by frame.
+#[derive(Clone, Copy)]
+enum Early {
+    /// A head with this status, then CANCEL.
+    Head(u16),
+    /// CANCEL alone.
+    Cancel,
+    /// An answer.
+    Whole,
+}
+
+/// An HTTP/2 server that plays `early`, one per request.
+async fn early<const N: usize>(early: [Early; N]) -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut plays = early.into_iter();
+        while let Ok((socket, _)) = listener.accept().await {
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((_request, mut respond))) = connection.accept().await {
+                let mut head = http::Response::new(());
+                match plays.next().unwrap() {
+                    Early::Cancel => respond.send_reset(h2::Reason::CANCEL),
+                    Early::Head(status) => {
+                        *head.status_mut() = status.try_into().unwrap();
+                        let mut stream = respond.send_response(head, false).unwrap();
+                        // A reset takes back what has not been sent.
+                        tokio::spawn(async move {
+                            tokio::time::sleep(ms(50)).await;
+                            stream.send_reset(h2::Reason::CANCEL);
+                        });
+                    }
+                    Early::Whole => {
+                        let mut stream = respond.send_response(head, false).unwrap();
+                        let event = "data: {\"type\":\"response.completed\",\"response\":\
+                                     {\"id\":\"r\"}}\n\n";
+                        stream.send_data(event.into(), true).unwrap();
+                    }
+                }
+            }
+        }
+    });
+    (base_url, server)
+}
+
+/// The answer of such a server to a request that is larger than it lets in, and the attempts it took.
+async fn answered_early<const N: usize>(plays: [Early; N]) -> (Result<(), Error>, usize) {
+    let (base_url, server) = early(plays).await;
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let count = attempts.clone();
+    let transport = HyperTransport::builder().http2_only().build().unwrap();
+    let counted = service_fn(move |request: http::Request<RequestBody>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        transport.clone().oneshot(request)
+    });
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::new("loopback", &base_url).unwrap()))
+        .layer(RetryLayer::new(RetryPolicy::default().backoff([ms(10), ms(20)])))
+        .service(counted);
+    let request = ResponsesRequest::new("gpt-5.2", "x".repeat(1 << 20));
+    let read = async { stack.oneshot(request).await?.final_response().await.map(drop) };
+    let read = tokio::time::timeout(Duration::from_secs(30), read).await.expect("within 30 s");
+    server.abort();
+    (read, attempts.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn row_35_an_early_429_is_one_although_its_stream_is_cancelled() {
+    let (result, attempts) = answered_early([Early::Head(429); 3]).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), attempts), (ErrorKind::RateLimited, 3));
+    assert_eq!(error.status().unwrap(), 429);
+    let (result, attempts) = answered_early([Early::Head(400)]).await;
+    assert_eq!((result.unwrap_err().kind(), attempts), (ErrorKind::InvalidRequest, 1));
+}
+
+#[tokio::test]
+async fn row_35_a_stream_that_is_cancelled_before_its_head_is_tried_again() {
+    let (result, attempts) = answered_early([Early::Cancel, Early::Cancel, Early::Whole]).await;
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(attempts, 3);
+    let (result, attempts) = answered_early([Early::Cancel; 3]).await;
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), attempts), (ErrorKind::Transport, 3));
+    assert!(error.attempts().iter().all(|one| one.error_kind() == Some(ErrorKind::Transport)));
 }

@@ -183,6 +183,7 @@ macro_rules! composes {
         answers("body timeout over", stack().layer(body()).layer($layer).service(http())).await;
         answers("body timeout under", stack().layer($layer).layer(body()).service(http())).await;
         let head = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
+        answers("http timeout over", stack().layer(head).layer($layer).service(http())).await;
         answers("http timeout under", stack().layer($layer).layer(head).service(http())).await;
     }};
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,8 +23,10 @@ use tower_openai::layers::telemetry::{
     AttemptInfo, CallEnd, CallInfo, EventInfo, HeadInfo, Observe, Outcome, RetryInfo, SequenceGap,
 };
 use tower_openai::{BoxError, RequestBody};
+use tracing::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::layer::{self, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -249,6 +251,10 @@ impl Visit for Collect<'_> {
 impl Trace {
     /// Listens on this thread as long as the guard lives.
     pub(crate) fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        // As long as there is just one subscriber, `tracing` asks that of the thread that comes by a
+        // span first whether anybody wants it: here another test's, which has none.
+        static OTHER: OnceLock<Dispatch> = OnceLock::new();
+        OTHER.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let trace = Self::default();
         let guard = tracing::subscriber::set_default(Registry::default().with(trace.clone()));
         (trace, guard)

@@ -38,6 +38,13 @@ impl<B: Body> TelemetryBody<B> {
     }
 }
 
+/// A body of no call; layers that answer themselves need one.
+impl<B: Default> Default for TelemetryBody<B> {
+    fn default() -> Self {
+        Self::unwatched(B::default())
+    }
+}
+
 impl<B> Body for TelemetryBody<B>
 where
     B: Body,

@@ -95,6 +95,10 @@ impl CallInfo {
         }
     }
 
+    pub(super) fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
+    }
+
     /// A number of its own among the calls of this layer and its clones, from 1.
     pub fn id(&self) -> u64 {
         self.id
