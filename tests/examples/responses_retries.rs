@@ -1,9 +1,10 @@
 //! The `responses` example: what it tries again, and what it tells of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::Instant;
 use tower_openai::testing::{Script, Server};
 
 use crate::run::{File, Ran, example, run};
@@ -153,7 +154,7 @@ async fn status_429_has_its_own_switch() {
 async fn a_policy_file_holds_where_no_flag_is() {
     let policy = r#"{
         "default": {"retry": {"max_retries": 9, "base_ms": 1, "factor": 1}},
-        "responses": {"retry": {"max_retries": 3}, "timeouts": {"head_ms": 100}, "max_in_flight": 1}
+        "responses": {"retry": {"max_retries": 3}, "timeouts": {"head_ms": 200}, "max_in_flight": 1}
     }"#;
     let file = File::new("policy", policy);
     let all = || [busy(), busy(), busy(), busy(), busy()];
@@ -163,7 +164,7 @@ async fn a_policy_file_holds_where_no_flag_is() {
         assert_eq!((ran.code, received), (1, requests), "{ran:?}");
     }
 
-    let late = || [Script::natural().head_delay(Duration::from_millis(300))];
+    let late = || [Script::natural().head_delay(Duration::from_millis(600))];
     let (ran, _) = told(late(), &["--policy", file.path(), "--max-retries", "0"]).await;
     assert_eq!(ran.lines().last().unwrap()["kind"], "head_timeout");
     assert_eq!(tries(&ran), [attempt(1, None, Some("head_timeout"))]);
