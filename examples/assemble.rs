@@ -3,31 +3,49 @@
 //! ```text
 //! cargo run --example assemble
 //! ```
+//!
+//! The same layers with the same settings as those of a `Client`, whose `explain()` prints them,
+//! but for the limits of load: there is none by default. Leave out what you do not need, and put
+//! your own layers between.
 
 use std::time::Duration;
 
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_openai::BoxError;
-use tower_openai::layers::{AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+use tower_openai::layers::{
+    AttemptLayer, AuthLayer, Bearer, CompressionLayer, HeadTimeoutLayer, IdleTimeoutLayer,
+    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, RetryPolicy, TelemetryLayer,
+    TotalTimeoutLayer,
+};
 use tower_openai::model::ResponseEvent;
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::testing::Server;
-use tower_openai::transport::HyperTransport;
+use tower_openai::transport::{HyperTransport, decompression::DecompressionLayer};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let server = Server::start().await?;
+    let provider = Provider::new("loopback", server.base_url())?;
 
     let mut responses = ServiceBuilder::new()
         // The typed level: layers see ResponsesRequest.
-        .concurrency_limit(8)
-        .timeout(Duration::from_secs(60))
+        .map_request(|request: ResponsesRequest| request.instructions("Be polite."))
         // Typed above, HTTP below.
         .layer(Responses::layer())
-        // The HTTP level: layers see http::Request<RequestBody>.
-        .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
+        // The HTTP level: layers see http::Request<RequestBody>. These see each call once,
+        .layer(ProviderLayer::new(provider))
+        .layer(TelemetryLayer::new())
+        .layer(TotalTimeoutLayer::new(Duration::from_secs(1200)))
+        .layer(CompressionLayer::new())
+        // and from here on each attempt.
+        .layer(RetryLayer::new(RetryPolicy::default().max_retries(2)))
+        .layer(InFlightLimitLayer::new(8)?)
+        .layer(RateLimitLayer::new())
         .layer(AuthLayer::new(Bearer::new("sk-example")?))
+        .layer(AttemptLayer::new())
+        .layer(DecompressionLayer::new())
+        .layer(HeadTimeoutLayer::new(Duration::from_secs(60)))
         .layer(IdleTimeoutLayer::new(Duration::from_secs(300)))
         .service(HyperTransport::new()?);
 

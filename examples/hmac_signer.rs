@@ -1,7 +1,7 @@
 //! A request signer: HMAC-SHA256 over method, path, date and the bytes of the body.
 //!
-//! It signs each attempt anew and sees the request as it is sent: here a layer outside of it packs
-//! the body, and the server finds that the signature is that of the packed bytes.
+//! It signs each attempt anew and sees the request as it is sent: here a layer outside of it
+//! compresses the body, and the server finds that the signature is that of the compressed bytes.
 //!
 //! ```text
 //! cargo run --example hmac_signer
@@ -10,18 +10,16 @@
 use std::future::{Ready, ready};
 use std::time::SystemTime;
 
-use async_compression::tokio::bufread::GzipEncoder;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
-use http::header::{CONTENT_ENCODING, DATE, HeaderName, HeaderValue};
+use http::header::{DATE, HeaderName, HeaderValue};
 use http::{Method, Request};
 use serde_json::json;
 use sha2::Sha256;
-use tokio::io::AsyncReadExt;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_openai::layers::auth::{Credentials, CredentialsError};
-use tower_openai::layers::{AuthLayer, ProviderLayer};
+use tower_openai::layers::{AuthLayer, CompressionLayer, ProviderLayer};
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::testing::{RecordedRequest, Script, Server};
@@ -89,17 +87,6 @@ impl Credentials<RequestBody> for Signer {
     }
 }
 
-/// Packs the body, so that what is signed is not what the endpoint wrote.
-async fn pack(mut request: Request<RequestBody>) -> Result<Request<RequestBody>, BoxError> {
-    let plain = request.body().as_bytes().cloned().unwrap_or_default();
-    let mut packed = Vec::new();
-    GzipEncoder::new(&*plain).read_to_end(&mut packed).await?;
-    println!("packed {} bytes into {}", plain.len(), packed.len());
-    request.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    *request.body_mut() = RequestBody::from(packed);
-    Ok(request)
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let signer = Signer { key: Hmac::new_from_slice(b"a key that both sides know")? };
@@ -107,7 +94,9 @@ async fn main() -> Result<(), BoxError> {
     let server = Server::builder().handler(move |request| {
         let body = request.body();
         let (own, other) = (verifier.accepts(request, body), verifier.accepts(request, b"other"));
-        println!("server: {} bytes came, signature valid: {own}", body.len());
+        let plain = request.decoded_body().unwrap_or_default();
+        println!("server: {} bytes came, of a body of {}", body.len(), plain.len());
+        println!("server: signature valid: {own}");
         println!("server: valid for other bytes: {other}");
         match own {
             true => {
@@ -121,11 +110,11 @@ async fn main() -> Result<(), BoxError> {
     let responses = ServiceBuilder::new()
         .layer(Responses::layer())
         .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
-        .filter_async(pack)
+        .layer(CompressionLayer::gzip())
         .layer(AuthLayer::new(signer))
         .service(HyperTransport::new()?);
 
-    let prompt = "Are you who you say you are? ".repeat(20);
+    let prompt = "Are you who you say you are? ".repeat(100);
     let answer = responses.oneshot(ResponsesRequest::new("gpt-5.2", prompt)).await?;
     println!("accepted: {}", answer.final_response().await?.id);
     Ok(())

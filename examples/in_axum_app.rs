@@ -1,8 +1,9 @@
 //! A gateway: an axum app that serves `/v1/responses` through a stack of layers.
 //!
-//! It takes the body as it comes, puts its own key on it, limits how many answers may stream at
-//! once and how long one may be silent, and passes the stream through byte by byte. A client that
-//! goes away cancels the request behind the gateway.
+//! It takes the body as it comes, puts its own key on it, limits how long the head of an answer may
+//! take and how long its stream may be silent, and passes the stream through byte by byte. Two
+//! answers may stream at once: a third caller is told so with 503 instead of being kept waiting. A
+//! client that goes away cancels the request behind the gateway, and makes room for another.
 //!
 //! ```text
 //! cargo run --example in_axum_app              # plays both sides, offline
@@ -21,21 +22,30 @@ use http::{Request, StatusCode, header};
 use tokio::net::TcpListener;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt};
-use tower_openai::layers::{AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer};
+use tower_openai::layers::{
+    AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer,
+};
 use tower_openai::provider::Provider;
 use tower_openai::services::ResponsesRequest;
-use tower_openai::testing::Server;
+use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
 use tower_openai::{BoxError, Client, Error, ErrorKind, RequestBody, ResponseBody};
 
 /// What the handler calls: the stack below, with its types erased so that axum can keep it.
 type Upstream = BoxCloneSyncService<Request<RequestBody>, http::Response<ResponseBody>, BoxError>;
 
+/// How many answers may stream at once.
+const MAX_OPEN: usize = 2;
+
 fn upstream(provider: Provider, key: Bearer) -> Result<Upstream, Error> {
     let stack = ServiceBuilder::new()
         .map_response(|response: http::Response<_>| response.map(ResponseBody::new))
+        // What the limit below would make wait is refused at once.
+        .load_shed()
+        .layer(InFlightLimitLayer::new(MAX_OPEN)?)
         .layer(ProviderLayer::new(provider))
         .layer(AuthLayer::new(key))
+        .layer(HeadTimeoutLayer::new(Duration::from_secs(30)))
         .layer(IdleTimeoutLayer::new(Duration::from_secs(60)))
         .service(HyperTransport::new()?);
     Ok(BoxCloneSyncService::new(stack))
@@ -105,21 +115,36 @@ async fn main() -> Result<(), BoxError> {
     }
 }
 
-/// The other side: a caller of the gateway.
+/// The other side: callers of the gateway.
 async fn play(base_url: &str, server: &Server) -> Result<(), BoxError> {
-    let client = Client::builder().base_url(base_url).build()?;
+    // A refusal is to be seen, not to be waited out.
+    let client = Client::builder().base_url(base_url).max_retries(0).build()?;
+    let responses = client.responses();
     let request = || ResponsesRequest::new("gpt-5.2", "Why is the sky blue?");
 
-    let stream = client.responses().stream_request(request()).await?;
+    let stream = responses.stream_request(request()).await?;
     println!("through it: {}", stream.text().collect().await?);
 
-    let mut stream = client.responses().stream_request(request()).await?;
-    stream.try_next().await?;
-    drop(stream);
+    // Two answers that do not end. Each caller has read an event, so both are open.
+    let mut open = Vec::new();
+    for _ in 0..MAX_OPEN {
+        server.enqueue(Script::natural().cut_after(4).then_stall());
+        let mut stream = responses.stream_request(request()).await?;
+        stream.try_next().await?;
+        open.push(stream);
+    }
+    match responses.stream_request(request()).await {
+        Ok(_) => println!("there was room for one more"),
+        Err(error) => println!("one too many: {error}"),
+    }
+
+    drop(open);
     // Unless the real API was asked.
     if server.received() > 0 {
         let asked = server.wait_for_disconnect().await;
         println!("a caller went away: the provider saw {:?}", asked.closed().await);
+        let stream = responses.stream_request(request()).await?;
+        println!("there is room again: {}", stream.text().collect().await?);
     }
     Ok(())
 }

@@ -9,18 +9,17 @@
 
 use std::time::Duration;
 
-use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_openai::extensions::Attempt;
+use tower::{ServiceBuilder, ServiceExt};
+use tower_openai::BoxError;
 use tower_openai::layers::telemetry::{
     AttemptInfo, AttemptLayer, CallEnd, CallInfo, EventInfo, HeadInfo, Observe, RetryInfo,
     SequenceGap, TelemetryLayer,
 };
-use tower_openai::layers::{AuthLayer, Bearer, ProviderLayer};
+use tower_openai::layers::{AuthLayer, Bearer, ProviderLayer, RetryLayer};
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
-use tower_openai::{BoxError, RequestBody, ResponseBody};
 
 /// Prints each hook.
 #[derive(Clone)]
@@ -36,7 +35,8 @@ impl Observe for Print {
     }
 
     fn on_retry(&self, _: &CallInfo, retry: &RetryInfo) {
-        println!("retry: {} after attempt {}", retry.reason, retry.failed.number());
+        let number = retry.failed.number();
+        println!("retry: {} on attempt {number}, the next in {:.1?}", retry.reason, retry.delay);
     }
 
     fn on_head(&self, _: &CallInfo, head: &HeadInfo<'_>) {
@@ -67,39 +67,21 @@ impl Observe for Print {
     }
 }
 
-type Http = BoxCloneSyncService<http::Request<RequestBody>, http::Response<ResponseBody>, BoxError>;
-
-/// Sends a request once more if the server fails.
-fn once_more(http: Http) -> Http {
-    BoxCloneSyncService::new(service_fn(move |mut request: http::Request<RequestBody>| {
-        let http = http.clone();
-        async move {
-            let first = http.clone().oneshot(request.clone()).await?;
-            if !first.status().is_server_error() {
-                return Ok(first);
-            }
-            let next = Attempt::of(request.extensions()).next();
-            request.extensions_mut().insert(next);
-            http.oneshot(request).await
-        }
-    }))
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     let server = Server::start().await?;
     server.enqueue(Script::status(503)).enqueue(Script::natural().text("Hello!"));
 
-    let attempts = ServiceBuilder::new()
-        .layer(AuthLayer::new(Bearer::new("sk-example")?))
-        .layer(AttemptLayer::new())
-        .map_response(|response: http::Response<_>| response.map(ResponseBody::new))
-        .service(HyperTransport::new()?);
     let responses = ServiceBuilder::new()
         .layer(Responses::layer())
         .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
+        // Sees one call, however often it is sent.
         .layer(TelemetryLayer::new().observe(Print))
-        .service(once_more(BoxCloneSyncService::new(attempts)));
+        .layer(RetryLayer::default())
+        .layer(AuthLayer::new(Bearer::new("sk-example")?))
+        // Sees each attempt, and reports it above.
+        .layer(AttemptLayer::new())
+        .service(HyperTransport::new()?);
 
     let request = ResponsesRequest::new("gpt-5.2", "Say hello.");
     let text = responses.oneshot(request).await?.text().collect().await?;

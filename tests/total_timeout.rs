@@ -17,7 +17,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, advance, sleep};
-use tokio_test::{assert_pending, assert_ready_ok, task::spawn};
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task::spawn};
 use tower::retry::Policy;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::extensions::{Deadline, StreamTimeouts};
@@ -129,6 +129,28 @@ impl<RB> Policy<layer::Sent, Response<RB>, BoxError> for Again {
     fn clone_request(&mut self, request: &layer::Sent) -> Option<layer::Sent> {
         Some(request.clone())
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_dropped_before_the_error_is_told() {
+    let held = Arc::new(());
+    let alive = Arc::downgrade(&held);
+    let mut held = Some(held);
+    let mute = service_fn(move |_: layer::Sent| {
+        let held = held.take().expect("one call");
+        async move {
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok::<_, io::Error>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    let mut call = spawn(TotalTimeout::new(mute, LIMIT).oneshot(layer::get()));
+    assert_pending!(call.poll());
+    advance(LIMIT + TICK).await;
+    assert!(alive.upgrade().is_some());
+    let error = assert_ready_err!(call.poll());
+    assert!(!total_error(error).has_head());
+    assert!(alive.upgrade().is_none(), "though the future is still there");
 }
 
 #[tokio::test(start_paused = true)]

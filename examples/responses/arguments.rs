@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
 use tower_openai::BoxError;
+use tower_openai::client::Policy;
 use tower_openai::env::{EnvSource, ProcessEnv};
 use tower_openai::extensions::StreamTimeouts;
+use tower_openai::layers::retry::RetrySettings;
 use tower_openai::services::{Compression, ResponsesRequest};
 
 const MODEL: &str = "gpt-5.2";
@@ -25,18 +28,28 @@ usage: responses [OPTIONS] [PROMPT...]
                             (of a repeated key the last one counts);
                             --model and PROMPT replace its model and input
   --header 'K: V'           a further header; may be repeated
+  --compression zstd|gzip   compress the request
+  --max-retries N           how often a failed attempt is followed by another; 0 is
+                            never                            [default: 2]
+  --retry-429               try again after 429; that is the default
+  --no-retry-429            do not
   --head-timeout-ms N       the longest wait for the response's head; 0 is off
   --idle-timeout-ms N       the longest wait between two bytes; 0 is off
-  --compression zstd|gzip   compress the request
   --progress-timeout-ms N   the longest wait between two events; 0 is off
   --total-timeout-ms N      the longest that the whole call may take; 0 is off
+  --policy FILE             retries, timeouts and limits as JSON, such as
+                            {\"responses\": {\"retry\": {\"max_retries\": 4},
+                            \"timeouts\": {\"idle_ms\": 60000}}}; the flags beat it
   --lenient                 skip events that cannot be decoded
-  --events                  one JSON object per event and line in place of the text
+  --events                  one JSON object per event and line in place of the text,
+                            with a client.attempt for each attempt and a client.retry
+                            before each wait
   -h, --help                this text
 
 Flags beat the environment; an empty variable counts as unset. A key without a
 base URL goes to https://api.openai.com/v1; with neither, an embedded server
-answers. Without PROMPT and body the prompt is read from stdin.
+answers. Without PROMPT and body the prompt is read from stdin. Once an answer has
+begun, nothing is tried again.
 
 exit code: 0 completed, 1 failed, 2 wrong usage";
 
@@ -44,13 +57,15 @@ exit code: 0 completed, 1 failed, 2 wrong usage";
 pub(crate) struct Arguments {
     pub(crate) base_url: Option<String>,
     pub(crate) api_key: Option<String>,
-    pub(crate) timeouts: StreamTimeouts,
     pub(crate) lenient: bool,
     pub(crate) events: bool,
     model: Option<String>,
     body: Option<OsString>,
     headers: Vec<(String, String)>,
     compression: Compression,
+    timeouts: StreamTimeouts,
+    retry: RetrySettings,
+    policy: Option<OsString>,
     prompt: Vec<String>,
 }
 
@@ -89,6 +104,16 @@ impl Arguments {
                 Long("total-timeout-ms") => {
                     arguments.timeout(&mut parser, "total", StreamTimeouts::total)?;
                 }
+                Long("max-retries") => {
+                    let value = parser.value()?.string()?;
+                    let retries = value.parse().map_err(|_| {
+                        format!("--max-retries takes a whole number, not {value:?}")
+                    })?;
+                    arguments.retry.max_retries = Some(retries);
+                }
+                Long("retry-429") => arguments.retry.retry_429 = Some(true),
+                Long("no-retry-429") => arguments.retry.retry_429 = Some(false),
+                Long("policy") => arguments.policy = Some(parser.value()?),
                 Long("lenient") => arguments.lenient = true,
                 Long("events") => arguments.events = true,
                 Long("help") | Short('h') => {
@@ -122,6 +147,20 @@ impl Arguments {
             .map_err(|_| format!("--{clock}-timeout-ms takes whole milliseconds, not {value:?}"))?;
         self.timeouts = set(self.timeouts, Duration::from_millis(milliseconds));
         Ok(())
+    }
+
+    /// What the flags say, and where they say nothing the policy file.
+    pub(crate) fn policy(&self) -> Result<Policy, BoxError> {
+        let mut policy = match &self.policy {
+            Some(path) => {
+                read_policy(path).map_err(|problem| format!("the policy {path:?}: {problem}"))?
+            }
+            None => Policy::default(),
+        };
+        let own = &mut policy.responses;
+        own.retry = self.retry.or(own.retry);
+        own.timeouts = self.timeouts.or(own.timeouts);
+        Ok(policy)
     }
 
     /// The request that is asked for; reads the body or the prompt where they are.
@@ -170,6 +209,21 @@ fn read(path: &OsString) -> Result<String, BoxError> {
         return Ok(io::read_to_string(io::stdin())?);
     }
     Ok(std::fs::read_to_string(path).map_err(|error| format!("the body {path:?}: {error}"))?)
+}
+
+fn read_policy(path: &OsString) -> Result<Policy, BoxError> {
+    let text = std::fs::read_to_string(path)?;
+    // First as an object: serde would take an array for the fields in their order.
+    serde_json::from_str::<Map<String, Json>>(&text)?;
+    let policy: Policy = serde_json::from_str(&text)?;
+    for (endpoint, retry) in
+        [("default", policy.default.retry), ("responses", policy.responses().retry)]
+    {
+        if let Err(problem) = retry.policy() {
+            return Err(format!("`retry` of `{endpoint}`: {problem}").into());
+        }
+    }
+    Ok(policy)
 }
 
 fn prompt_from_stdin() -> Result<String, BoxError> {

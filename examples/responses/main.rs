@@ -9,6 +9,7 @@
 //! without an account.
 
 mod arguments;
+mod attempts;
 mod json_text;
 
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ use tower_openai::testing::Server;
 use tower_openai::{BoxError, Client, Error};
 
 use self::arguments::Arguments;
+use self::attempts::PrintAttempts;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -79,12 +81,16 @@ impl From<io::Error> for Failure {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let policy = arguments.policy().map_err(Failure::Usage)?;
     let request = arguments.request().map_err(Failure::Usage)?;
     let mut settings = StreamSettings::default();
     settings.lenient = arguments.lenient;
     // Held to the end: dropping the embedded server stops it.
     let mut embedded = None;
-    let mut builder = Client::builder().stream_settings(settings).timeouts(arguments.timeouts);
+    let mut builder = Client::builder().stream_settings(settings).policy(policy);
+    if arguments.events {
+        builder = builder.observe(PrintAttempts::default());
+    }
     builder = match (&arguments.base_url, &arguments.api_key) {
         (Some(base_url), _) => builder.base_url(base_url),
         (None, Some(_)) => builder,
@@ -137,7 +143,8 @@ async fn print_text(
     Ok(result?)
 }
 
-/// One JSON object per event and line, and one more that tells how it ended.
+/// One JSON object per event and line, and one more that tells how it ended. [`PrintAttempts`] adds
+/// what came before them.
 async fn print_events(
     responses: &Responses<BoxHttpService>,
     request: Request,

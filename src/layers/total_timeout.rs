@@ -195,13 +195,15 @@ where
     type Output = Result<Response<TotalTimeoutBody<RB>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(result) = this.state.poll(cx) {
+        let mut this = self.project();
+        if let Poll::Ready(result) = this.state.as_mut().poll(cx) {
             let clock = this.clock.take();
             return Poll::Ready(Ok(result?.map(|body| TotalTimeoutBody::new(body, clock))));
         }
         let Some(clock) = this.clock else { return Poll::Pending };
         ready!(clock.alarm.poll(cx));
+        // Dropped before the error is known, the attempt that was under way is still heard of.
+        this.state.set(CallOrRefusal::Refusal { error: None });
         Poll::Ready(Err(TotalTimeoutError { limit: clock.limit, read: None }.into()))
     }
 }

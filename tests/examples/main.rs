@@ -3,4 +3,5 @@
 mod others;
 mod responses;
 mod responses_events;
+mod responses_retries;
 mod run;

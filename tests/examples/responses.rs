@@ -1,38 +1,14 @@
 //! The `responses` example: arguments, environment, input, text, exit codes.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 use tower_openai::testing::{Script, Server};
 
-use crate::run::{Ran, end, example, run, run_with_input};
+use crate::run::{File, Ran, end, example, run, run_with_input};
 
 async fn asked(server: &Server, arguments: &[&str]) -> Ran {
     let base_url = server.base_url().to_owned();
     let all = [&["--base-url", &base_url], arguments].concat();
     run(example("responses", &all)).await
-}
-
-/// A file that is gone when the test is.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("tower-openai-{}-{name}.json", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 #[tokio::test]
@@ -51,6 +27,10 @@ async fn help_names_every_flag() {
             "--compression",
             "--progress-timeout-ms",
             "--total-timeout-ms",
+            "--max-retries",
+            "--retry-429",
+            "--no-retry-429",
+            "--policy",
             "--lenient",
             "--events",
         ] {
@@ -86,6 +66,13 @@ async fn wrong_usage_is_2_and_says_nothing_on_stdout() {
         &["--idle-timeout-ms", "", "hi"],
         &["--total-timeout-ms"],
         &["--lenient=yes", "hi"],
+        &["--max-retries", "-1", "hi"],
+        &["--max-retries", "some", "hi"],
+        &["--max-retries", "4294967296", "hi"],
+        &["--max-retries"],
+        &["--retry-429=no", "hi"],
+        &["--policy"],
+        &["--policy", "/no/such/file", "hi"],
         &["--body", "/no/such/file"],
         &["--body", array.path()],
         &["--body", broken.path()],
@@ -134,7 +121,7 @@ async fn the_text_goes_to_stdout_and_ends_its_line() {
 async fn a_failure_is_1_and_keeps_what_had_come() {
     let server = Server::start().await.unwrap();
     server.enqueue(Script::status(429).header("retry-after", "7"));
-    let ran = asked(&server, &["hi"]).await;
+    let ran = asked(&server, &["--max-retries", "0", "hi"]).await;
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
     assert!(ran.err.starts_with("responses: ") && ran.err.contains("429"), "{}", ran.err);
 
@@ -147,7 +134,7 @@ async fn a_failure_is_1_and_keeps_what_had_come() {
     // Nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/v1");
-    let ran = run(example("responses", &["--base-url", &url, "hi"])).await;
+    let ran = run(example("responses", &["--base-url", &url, "--max-retries", "0", "hi"])).await;
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
 }
 
@@ -273,7 +260,7 @@ async fn the_progress_limit_ends_a_stream_that_stalls() {
 
 /// The last line of a run with `--events` that fails.
 async fn failed(server: &Server, flag: &str, limit: &str) -> serde_json::Value {
-    let ran = asked(server, &[flag, limit, "--events", "hi"]).await;
+    let ran = asked(server, &[flag, limit, "--max-retries", "0", "--events", "hi"]).await;
     assert_eq!(ran.code, 1, "{ran:?}");
     ran.lines().pop().unwrap()
 }

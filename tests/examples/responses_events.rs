@@ -8,12 +8,13 @@ use tower_openai::testing::{Event, Script, Server};
 
 use crate::run::{Ran, end, example, run};
 
-/// What it prints of one answer.
+/// What it prints of one answer, by default to one attempt.
 async fn told(script: Script, flags: &[&str]) -> Ran {
     let server = Server::start().await.unwrap();
     server.enqueue(script);
     let base_url = server.base_url().to_owned();
-    run(example("responses", &[&["--base-url", &base_url, "--events", "hi"], flags].concat())).await
+    let one = ["--base-url", &base_url, "--events", "--max-retries", "0", "hi"];
+    run(example("responses", &[&one, flags].concat())).await
 }
 
 #[tokio::test]
@@ -21,13 +22,13 @@ async fn each_line_is_one_event_and_the_last_one_tells_the_end() {
     let ran = told(Script::natural().header("openai-model", "m-1"), &[]).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     let types = ran.types();
-    assert_eq!(types[..2], ["client.server_model", "response.created"]);
+    assert_eq!(types[..3], ["client.attempt", "client.server_model", "response.created"]);
     assert_eq!(types[types.len() - 2..], ["response.completed", "client.end"]);
     let lines = ran.lines();
     let end = lines.last().unwrap();
     assert_eq!(end["outcome"], "completed");
-    assert_eq!(end["response_id"], lines[1]["response"]["id"]);
-    assert_eq!(lines[0]["model"], "m-1");
+    assert_eq!(end["response_id"], lines[2]["response"]["id"]);
+    assert_eq!(lines[1]["model"], "m-1");
 }
 
 #[tokio::test]
@@ -43,7 +44,7 @@ async fn wire_events_are_never_written_anew() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines: Vec<_> = ran.out.lines().collect();
     let one_line = r#"{"type":"response.other","x":[1,2]}"#;
-    assert_eq!(lines[..5], [odd, delta, delta, one_line, last]);
+    assert_eq!(lines[1..6], [odd, delta, delta, one_line, last]);
 }
 
 const KEYS: [&str; 11] = [
@@ -78,7 +79,7 @@ fn failure(ran: &Ran) -> Value {
 async fn a_refusal_is_one_line_with_all_members() {
     let script = Script::status(429).header("retry-after", "7").header("x-request-id", "req_9");
     let ran = told(script, &[]).await;
-    assert_eq!(ran.types(), ["client.error"]);
+    assert_eq!(ran.types(), ["client.attempt", "client.error"]);
     let error = failure(&ran);
     assert_eq!((&error["kind"], &error["status"]), (&json!("rate_limited"), &json!(429)));
     assert_eq!((&error["retryable"], &error["retry_after_ms"]), (&json!(true), &json!(7000)));

@@ -85,3 +85,25 @@ pub(crate) async fn run_with_input(mut command: Command, input: &[u8]) -> Ran {
     drop(stdin);
     end(child).await
 }
+
+/// A file that is gone when the test is.
+pub(crate) struct File(PathBuf);
+
+impl File {
+    pub(crate) fn new(name: &str, text: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("tower-openai-{}-{name}.json", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
