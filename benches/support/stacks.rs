@@ -17,6 +17,7 @@ use tower::util::{BoxCloneSyncService, MapRequestLayer};
 use tower::{Layer, Service, ServiceBuilder};
 use tower_http::set_header::SetRequestHeaderLayer;
 use tower_http::trace::TraceLayer;
+use tower_openai::RequestBody;
 use tower_openai::extensions::Deadline;
 use tower_openai::layers::{
     AttemptLayer, AuthLayer, Bearer, CompressionLayer, HeadTimeoutLayer, IdleTimeoutLayer,
@@ -25,7 +26,6 @@ use tower_openai::layers::{
 };
 use tower_openai::provider::Provider;
 use tower_openai::transport::decompression::DecompressionLayer;
-use tower_openai::RequestBody;
 
 /// Calls that one run of a [`Row`] makes.
 pub const CALLS: usize = 1_000;

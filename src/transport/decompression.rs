@@ -189,7 +189,7 @@ where
     RB::Error: Into<BoxError>,
 {
     fn default() -> Self {
-        Self { inner: inner::DecompressionBody::default() }
+        Self { state: State::Plain { body: RB::default() } }
     }
 }
 
