@@ -8,7 +8,7 @@
 
 mod support;
 
-use support::measure::{Contender, Figure, interleaved};
+use support::measure::{Contender, Figure, both_clocks};
 use support::stacks::{self, CALLS, Row};
 
 fn main() {
@@ -21,23 +21,27 @@ fn main() {
     if args.next().as_deref() == Some("profile") {
         return profile(&mut rows, &args.collect::<Vec<_>>());
     }
-    let beside: Vec<_> = rows.iter().map(|row| (row.backend, row.beside)).collect();
+    let beside: Vec<_> = rows.iter().map(|row| (row.backend, row.beside, row.sizes)).collect();
     let contenders = rows.into_iter().map(|row| Contender::new(row.name, row.run)).collect();
-    let figures = interleaved(CALLS, contenders);
+    let figures = both_clocks(CALLS, contenders).cpu();
 
-    println!("| layer | backend | ns/call | range | over the bare service | over | ns |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| layer | backend | ns/call | range | over the bare service | over | ns | bytes of future, answer |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let of = |backend, name| {
         let rows = figures.iter().zip(&beside);
         let mut rows = rows.filter(|(figure, row)| row.0 == backend && figure.name == name);
         rows.next().map_or(f64::NAN, |(figure, _)| figure.median)
     };
-    for (Figure { name, median, min, max }, (backend, beside)) in figures.iter().zip(&beside) {
+    for (Figure { name, median, min, max }, (backend, beside, sizes)) in figures.iter().zip(&beside)
+    {
         let bare = median - of(*backend, figures[0].name);
         let over = median - of(*backend, beside);
         println!(
             "| {name} | {backend} | {median:.0} | {min:.0}..{max:.0} | {bare:.0} | {beside} | \
-             {over:.0} |"
+             {over:.0} | {}, {} |",
+            sizes.0, sizes.1
         );
     }
 }

@@ -48,8 +48,27 @@ pub struct Row {
     /// The row whose cost this one has too: the bare service, or that with what a layer is there
     /// to build.
     pub beside: &'static str,
+    /// Bytes of a call's future, and of its answer.
+    pub sizes: (usize, usize),
     /// Makes [`CALLS`] calls.
     pub run: Box<dyn FnMut()>,
+}
+
+impl Row {
+    fn new<S, RB>(
+        name: &'static str,
+        beside: &'static str,
+        backend: &'static str,
+        service: S,
+    ) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response<RB>> + 'static,
+        S::Error: fmt::Debug,
+        RB: 'static,
+    {
+        let sizes = (size_of::<S::Future>(), size_of::<Response<RB>>());
+        Self { name, beside, backend, sizes, run: calls(service) }
+    }
 }
 
 /// All rows; the first one of each backend is the bare service.
@@ -69,6 +88,7 @@ pub fn rows() -> Vec<Row> {
     rows.layer("TelemetryLayer, no subscriber", BARE, TelemetryLayer::new());
     rows.layer("AttemptLayer, no observer", BARE, AttemptLayer::new());
     rows.layer("RateLimitLayer", BARE, RateLimitLayer::new());
+    rows.layer("DecompressionLayer", HEADER, DecompressionLayer::new());
     rows.layer("CompressionLayer, not asked", BARE, CompressionLayer::new());
     rows.layer("CompressionLayer, below its threshold", BARE, CompressionLayer::zstd());
     rows.layer("RetryLayer, disabled", BARE, RetryLayer::disabled());
@@ -152,9 +172,9 @@ impl Rows {
         let ready = layer.layer(Backend::<false>);
         let pending = layer.layer(Backend::<true>);
         let boxed = BoxCloneSyncService::new(ready.clone());
-        self.0.push(Row { name, beside, backend: "ready", run: calls(ready) });
-        self.0.push(Row { name, beside, backend: "pending once", run: calls(pending) });
-        self.0.push(Row { name, beside, backend: "ready, boxed", run: calls(boxed) });
+        self.0.push(Row::new(name, beside, "ready", ready));
+        self.0.push(Row::new(name, beside, "pending once", pending));
+        self.0.push(Row::new(name, beside, "ready, boxed", boxed));
     }
 
     /// The bare service, and done by hand what a layer cannot do without.
@@ -244,7 +264,9 @@ impl<const PENDING: bool> Future for Answer<PENDING> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Ok(Response::new(Full::default())))
+        let mut answer = Response::new(Full::default());
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Poll::Ready(Ok(answer))
     }
 }
 
