@@ -236,6 +236,43 @@ async fn a_refresh_is_told_the_sensitive_values_that_were_added_and_no_others() 
     assert_eq!((rejected.len(), gate.seen()[1]["x-key-id"].clone()), (1, "1".parse().unwrap()));
 }
 
+/// Forgets to mark what it adds.
+#[derive(Clone, Default)]
+struct Unmarked(Arc<Mutex<Vec<RejectedCredential>>>);
+
+impl Credentials<RequestBody> for Unmarked {
+    type Future = Ready<Result<Request<RequestBody>, CredentialsError>>;
+
+    fn authorize(&self, mut request: Request<RequestBody>) -> Self::Future {
+        request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer opaque"));
+        request.headers_mut().insert("x-team", HeaderValue::from_static("open"));
+        ready(Ok(request))
+    }
+}
+
+impl RefreshCredentials for Unmarked {
+    type Future = Ready<Result<Refreshed, CredentialsError>>;
+
+    fn refresh(&self, rejected: RejectedCredential) -> Self::Future {
+        self.0.lock().unwrap().push(rejected);
+        ready(Ok(Refreshed::Unchanged))
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_told_a_credential_that_nobody_marked() {
+    let credentials = Unmarked::default();
+    let auth = AuthLayer::new(credentials.clone()).for_origin(ORIGIN).unwrap();
+    let mut request = ours();
+    request.headers_mut().insert("cookie", HeaderValue::from_static("the caller's"));
+    let gate = Gate::taking("nothing");
+    auth.refresh_on_unauthorized().layer(gate.clone()).oneshot(request).await.unwrap();
+    let rejected = credentials.0.lock().unwrap().remove(0);
+    let headers: Vec<_> = rejected.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    assert_eq!(headers, [("authorization", &HeaderValue::from_static("Bearer opaque"))]);
+    assert!(gate.seen()[0]["authorization"].is_sensitive());
+}
+
 #[tokio::test]
 async fn the_401_is_let_go_of_before_the_service_is_asked_again() {
     // A permit per response, as a limit on open streams has it.

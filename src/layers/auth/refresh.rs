@@ -48,7 +48,8 @@ pub enum Refreshed {
 }
 
 /// What a request carried that was answered 401: the header values that credentials had added or
-/// changed, and marked as sensitive.
+/// changed, if they are marked as sensitive or belong to a header that holds secrets, such as
+/// `authorization`.
 ///
 /// Its `Debug` shows the names only.
 #[derive(Clone, PartialEq, Eq)]
