@@ -148,6 +148,11 @@ impl Numbered {
         *self.0.fails.lock().unwrap() = error;
     }
 
+    /// From now on takes so long to answer.
+    pub(crate) fn take(&self, delay: Duration) {
+        *self.0.takes.lock().unwrap() = delay;
+    }
+
     /// From now on always gives the same token.
     pub(crate) fn repeat(&self) {
         *self.0.same.lock().unwrap() = true;

@@ -1,8 +1,8 @@
 //! Keeps a token for as long as it is good, and gets a new one once for all.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, Request};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::headers::put;
 use super::{
@@ -24,6 +24,12 @@ const EARLY: Duration = Duration::from_secs(5 * 60);
 /// How long a source is left alone that gave no token while the old one was still good.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a call waits for a new token while the old one is still good.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a call waits for a new token without which it cannot be sent.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
 /// Bearer credentials from a [`TokenSource`], asked as rarely as can be.
 ///
 /// | the token is | a call |
@@ -34,6 +40,11 @@ const PAUSE: Duration = Duration::from_secs(30);
 ///
 /// The call that got the turn asks the source, in its own task. If it is dropped, the next in line
 /// asks. Clones share the token.
+///
+/// A source that hangs holds up no call for long. While the old token is good, the call that asks
+/// waits for 5 s, then takes the old one; whether it waited in vain, failed or was dropped, the
+/// source is left alone for 30 s. Without a good token it waits for the
+/// [time limit](Self::time_limit). What the source was about to do is dropped.
 ///
 /// A token that has expired when the source gives it is sent all the same, because the clock here may
 /// be wrong; but only by those who have waited for it.
@@ -52,18 +63,24 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// ```
 ///
 /// Time is tokio's, which may stand still while a machine sleeps: then a 401 tells.
+///
+/// # Panics
+///
+/// Waiting for a source that does not answer at once panics outside a tokio runtime, or in one
+/// without its time driver.
 #[must_use]
 pub struct Cached<T> {
     shared: Arc<Shared<T>>,
     early: Duration,
     keep: Option<Duration>,
+    limit: Duration,
 }
 
 impl<T> Cached<T> {
     /// Credentials from `source`, which is not asked before the first call.
     pub fn new(source: T) -> Self {
         let shared = Shared { source, state: Mutex::default(), turn: Semaphore::new(1) };
-        Self { shared: Arc::new(shared), early: EARLY, keep: None }
+        Self { shared: Arc::new(shared), early: EARLY, keep: None, limit: TIME_LIMIT }
     }
 
     /// How long before its expiry a token is replaced; at most half its life. Default: 5 min.
@@ -78,11 +95,21 @@ impl<T> Cached<T> {
         self.keep = Some(age);
         self
     }
+
+    /// How long a call waits for the source when there is no token to send. After that it fails,
+    /// with all that waited, with a [transient](CredentialsError::transient) error. Default: 30 s.
+    ///
+    /// A source that has a limit of its own, like `CommandToken`, is held to the shorter one.
+    pub const fn time_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
 }
 
 impl<T> Clone for Cached<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), early: self.early, keep: self.keep }
+        let Self { ref shared, early, keep, limit } = *self;
+        Self { shared: Arc::clone(shared), early, keep, limit }
     }
 }
 
@@ -91,6 +118,7 @@ impl<T> fmt::Debug for Cached<T> {
         f.debug_struct("Cached")
             .field("early", &self.early)
             .field("keep", &self.keep)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
@@ -154,6 +182,15 @@ impl State {
             Some(Ok(value)) if rejected(value) => None,
             last => last.clone(),
         }
+    }
+
+    /// The token that is still good, though a new one is due; none is looked for in the pause.
+    fn put_off(&mut self) -> Option<HeaderValue> {
+        let Found::Stale(value) = self.look() else { return None };
+        if let Some(held) = &mut self.held {
+            held.stale = Instant::now().checked_add(PAUSE);
+        }
+        Some(value)
     }
 
     /// Marks the token that was sent as `rejected`. False if another one is there already.
@@ -244,7 +281,9 @@ impl<T: TokenSource> Cached<T> {
 
     /// Asks the source; for who has the turn.
     async fn ask(&self) -> Result<HeaderValue, CredentialsError> {
-        let answer = self.shared.source.token().await;
+        let mut asking = Asking { cached: self, answered: false };
+        let answer = self.token_in_time().await;
+        asking.answered = true;
         let mut state = self.state();
         let answer = match answer {
             Ok(token) => {
@@ -253,17 +292,47 @@ impl<T: TokenSource> Cached<T> {
                 state.held = Some(held);
                 Ok(value)
             }
-            Err(error) => match (state.look(), &mut state.held) {
-                (Found::Stale(value), Some(held)) => {
-                    held.stale = Instant::now().checked_add(PAUSE);
-                    Ok(value)
-                }
-                _ => Err(error),
-            },
+            Err(error) => state.put_off().ok_or(error),
         };
         state.answers += 1;
         state.last = Some(answer.clone());
         answer
+    }
+
+    /// What the source says, if it says it in time.
+    async fn token_in_time(&self) -> Result<Token, CredentialsError> {
+        let mut answer = pin!(self.shared.source.token());
+        // One that answers at once, like a file, needs no timer.
+        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
+            return answer;
+        }
+        let patience = PATIENCE.min(self.limit);
+        if let Ok(answer) = timeout(patience, answer.as_mut()).await {
+            return answer;
+        }
+        // Looked at only now, because what was good may have expired or been rejected meanwhile.
+        let spare = matches!(self.state().look(), Found::Stale(_));
+        if !spare {
+            if let Ok(answer) = timeout(self.limit - patience, answer).await {
+                return answer;
+            }
+        }
+        Err(CredentialsError::transient("the token source has not answered in time"))
+    }
+}
+
+/// A call that waits for the source. If it is dropped, the next one must not be held up likewise
+/// while the old token is good.
+struct Asking<'a, T> {
+    cached: &'a Cached<T>,
+    answered: bool,
+}
+
+impl<T> Drop for Asking<'_, T> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.cached.state().put_off();
+        }
     }
 }
 
