@@ -160,6 +160,49 @@ async fn a_token_that_came_meanwhile_is_not_thrown_away() {
     assert_eq!(gate.tokens(), ["token-1", "token-1", "token-2", "token-1", "token-2"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_asked_for_before_the_401_does_not_make_up_for_it() {
+    let second = Duration::from_secs(1);
+    for given_up in [false, true] {
+        let source = Numbered::default().living(Duration::from_secs(60));
+        let (service, gate) = rejecting(&source).await;
+        // Asked early, by a call that will have its answer only after another's 401. That answer
+        // was on its way before the source knew of the new token.
+        advance(31 * second).await;
+        source.take(4 * second);
+        source.repeat_once();
+        let early = tokio::spawn(service.clone().oneshot(ours()));
+        sleep(second).await;
+        let late = tokio::spawn(service.clone().oneshot(ours()));
+        sleep(second).await;
+        assert_eq!((source.counts(), gate.tokens().len()), ((2, 1), 2), "one 401, one question");
+        if given_up {
+            early.abort();
+        } else {
+            assert_eq!(early.await.unwrap().unwrap().status(), 200);
+        }
+        let response = timeout(60 * second, late).await.expect("an end").unwrap().unwrap();
+        assert_eq!(response.status(), 200, "given up: {given_up}");
+        assert_eq!(source.counts().0, 3, "once more");
+        assert!(!gate.tokens()[2..].contains(&"token-1".to_owned()), "{:?}", gate.tokens());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_asked_for_before_the_401_is_taken_if_it_is_another() {
+    let second = Duration::from_secs(1);
+    let source = Numbered::default().living(Duration::from_secs(60));
+    let (service, gate) = rejecting(&source).await;
+    advance(31 * second).await;
+    source.take(4 * second);
+    let early = tokio::spawn(service.clone().oneshot(ours()));
+    sleep(second).await;
+    assert_eq!(service.oneshot(ours()).await.unwrap().status(), 200);
+    assert_eq!(early.await.unwrap().unwrap().status(), 200);
+    assert_eq!(source.counts(), (2, 2));
+    assert_eq!(gate.tokens()[1..3], ["token-1", "token-2"]);
+}
+
 /// The same credentials over another gate.
 fn stack_of(service: &Stack, gate: Gate) -> Stack {
     let mut other = service.clone();

@@ -50,7 +50,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// be wrong; but only by those who have waited for it.
 ///
 /// With [`refresh_on_unauthorized`](super::AuthLayer::refresh_on_unauthorized) a 401 makes the
-/// token it was sent with a rejected one; one that came meanwhile is kept.
+/// token it was sent with a rejected one; one that came meanwhile is kept. If the source was asked
+/// before the 401 and answers with the rejected token, it is asked once more.
 ///
 /// ```
 /// use std::time::Duration;
@@ -174,14 +175,21 @@ impl State {
 
     /// What the source has said since it had said `before` things: an answer for all who waited.
     fn answer_since(&self, before: u64) -> Option<Result<HeaderValue, CredentialsError>> {
-        let rejected = |value: &HeaderValue| {
-            self.held.as_ref().is_some_and(|held| held.rejected && held.value == *value)
-        };
         match &self.last {
             _ if self.answers == before => None,
-            Some(Ok(value)) if rejected(value) => None,
+            Some(Ok(value)) if self.rejects(value) => None,
             last => last.clone(),
         }
+    }
+
+    /// Whether `value` has been answered 401, and the source has not insisted on it since.
+    fn rejects(&self, value: &HeaderValue) -> bool {
+        self.held.as_ref().is_some_and(|held| held.rejected && held.value == *value)
+    }
+
+    /// Whether the token that is there has been answered 401.
+    fn is_rejected(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.rejected)
     }
 
     /// The token that is still good, though a new one is due; none is looked for in the pause.
@@ -282,7 +290,12 @@ impl<T: TokenSource> Cached<T> {
     /// Asks the source; for who has the turn.
     async fn ask(&self) -> Result<HeaderValue, CredentialsError> {
         let mut asking = Asking { cached: self, answered: false };
-        let answer = self.token_in_time().await;
+        let knew = self.state().is_rejected();
+        let mut answer = self.token_in_time().await;
+        // Asked for before a 401 it says nothing of whether there is another.
+        if !knew && answer.as_ref().is_ok_and(|token| self.state().rejects(&token.value)) {
+            answer = self.token_in_time().await;
+        }
         asking.answered = true;
         let mut state = self.state();
         let answer = match answer {
