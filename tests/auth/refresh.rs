@@ -60,7 +60,7 @@ async fn the_second_401_is_the_answer_and_is_returned_whole() {
     assert_eq!(gate.tokens(), ["token-1", "token-2"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_that_brings_the_same_is_not_followed_by_another_attempt() {
     let source = Numbered::default();
     source.repeat();
@@ -70,7 +70,33 @@ async fn a_refresh_that_brings_the_same_is_not_followed_by_another_attempt() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
         assert_eq!((gate.seen().len(), source.counts().0), (1 + round, 1 + round));
+        advance(Duration::from_secs(31)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_no_other_token_is_left_alone_for_a_while() {
+    let source = Numbered::default();
+    source.repeat();
+    let (service, gate) = rejecting(&source).await;
+    for _ in 0..20 {
+        let response = service.clone().oneshot(ours()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
+    }
+    assert_eq!((gate.seen().len(), source.counts().0), (21, 2));
+    // Then it is asked, and what it has is used.
+    advance(Duration::from_secs(31)).await;
+    source.take(Duration::from_secs(1));
+    gate.take_only("token-1");
+    assert_eq!(service.clone().oneshot(ours()).await.unwrap().status(), 200);
+    assert_eq!(source.counts().0, 2, "not while the token is taken");
+    gate.take_only("token-2");
+    let calls = (0..20).map(|_| service.clone().oneshot(ours()));
+    for response in join_all(calls).await {
+        assert_eq!(response.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(source.counts().0, 3, "once for all");
 }
 
 #[tokio::test(start_paused = true)]

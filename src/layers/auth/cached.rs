@@ -21,7 +21,8 @@ use super::{
 /// How long before its expiry a token is replaced.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 
-/// How long a source is left alone that gave no token while the old one was still good.
+/// How long a source is left alone that gave no token while the old one was still good, or that
+/// gave the rejected one again.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// How long a call waits for a new token while the old one is still good.
@@ -51,7 +52,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// With [`refresh_on_unauthorized`](super::AuthLayer::refresh_on_unauthorized) a 401 makes the
 /// token it was sent with a rejected one; one that came meanwhile is kept. If the source was asked
-/// before the 401 and answers with the rejected token, it is asked once more.
+/// before the 401 and answers with the rejected token, it is asked once more. If it has no other,
+/// the token is sent again, and for 30 s a 401 passes without asking.
 ///
 /// ```
 /// use std::time::Duration;
@@ -146,6 +148,8 @@ struct Held {
     expires: Option<Instant>,
     stale: Option<Instant>,
     rejected: bool,
+    /// Until when the source, which gave it after it was rejected, is not asked for another.
+    insisted: Option<Instant>,
 }
 
 /// What a call finds.
@@ -201,15 +205,26 @@ impl State {
         Some(value)
     }
 
-    /// Marks the token that was sent as `rejected`. False if another one is there already.
-    fn reject(&mut self, rejected: Option<&HeaderValue>) -> bool {
-        match &mut self.held {
-            Some(held) if rejected.is_none_or(|rejected| *rejected == held.value) => {
-                held.rejected = true;
-                true
-            }
-            held => held.is_none(),
+    /// Marks the token that was sent as `rejected`, unless it is known without asking what comes
+    /// of that: another one is there already, or there is none.
+    fn reject(&mut self, rejected: Option<&HeaderValue>) -> Option<Refreshed> {
+        let held = self.held.as_mut()?;
+        if rejected.is_some_and(|rejected| *rejected != held.value) {
+            return Some(Refreshed::Replaced);
         }
+        if held.insisted.is_some_and(|until| Instant::now() < until) {
+            return Some(Refreshed::Unchanged);
+        }
+        held.rejected = true;
+        None
+    }
+
+    /// Keeps `token` in place of what was there.
+    fn hold(&mut self, mut token: Held) {
+        if self.rejects(&token.value) {
+            token.insisted = Instant::now().checked_add(PAUSE);
+        }
+        self.held = Some(token);
     }
 }
 
@@ -220,7 +235,13 @@ impl Held {
         let first = [due, refresh_in, keep].into_iter().flatten().min();
         // Ages beyond the clock's range are as good as none.
         let after = |age: Option<Duration>| Instant::now().checked_add(age?);
-        Self { value, expires: after(expires_in), stale: after(first), rejected: false }
+        Self {
+            value,
+            expires: after(expires_in),
+            stale: after(first),
+            rejected: false,
+            insisted: None,
+        }
     }
 }
 
@@ -272,8 +293,8 @@ impl<T: TokenSource> Cached<T> {
     async fn replace(&self, rejected: Option<HeaderValue>) -> Result<Refreshed, CredentialsError> {
         let answers = {
             let mut state = self.state();
-            if !state.reject(rejected.as_ref()) {
-                return Ok(Refreshed::Replaced);
+            if let Some(known) = state.reject(rejected.as_ref()) {
+                return Ok(known);
             }
             state.answers
         };
@@ -302,7 +323,7 @@ impl<T: TokenSource> Cached<T> {
             Ok(token) => {
                 let held = Held::new(token, self.early, self.keep);
                 let value = held.value.clone();
-                state.held = Some(held);
+                state.hold(held);
                 Ok(value)
             }
             Err(error) => state.put_off().ok_or(error),
