@@ -75,7 +75,9 @@
 //! # Clone
 //!
 //! The service inside has to be [`Clone`], because credentials that take time hold on to the one
-//! that was made ready, and leave a clone in its place. Those that are at hand never clone it.
+//! that was made ready, and leave a clone in its place. Those that are at hand never clone it. With
+//! `refresh_on_unauthorized` each authorised call clones it, and the request too, for a second
+//! attempt.
 
 #[cfg(feature = "token")]
 mod cached;
