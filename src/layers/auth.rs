@@ -61,7 +61,9 @@
 //!
 //! What credentials add is kept out of the errors of the endpoint above when the server quotes it:
 //! each header value that is marked sensitive, and what
-//! [`Call::keep_secret`](crate::extensions::Call::keep_secret) was told.
+//! [`Call::keep_secret`](crate::extensions::Call::keep_secret) was told. Values of headers that hold
+//! secrets by their name, such as `authorization`, `api-key` or `x-…-token`, are marked here if the
+//! credentials have not done it.
 //!
 //! # Errors
 //!
@@ -73,7 +75,9 @@
 //! # Clone
 //!
 //! The service inside has to be [`Clone`], because credentials that take time hold on to the one
-//! that was made ready, and leave a clone in its place. Those that are at hand never clone it.
+//! that was made ready, and leave a clone in its place. Those that are at hand never clone it. With
+//! `refresh_on_unauthorized` each authorised call clones it, and the request too, for a second
+//! attempt.
 
 #[cfg(feature = "token")]
 mod cached;
@@ -101,6 +105,7 @@ use tower::{Layer, Service};
 
 use crate::extensions::{Call, Origin};
 use crate::provider::BaseUrl;
+use crate::redaction::is_sensitive_header;
 use crate::{BoxError, Error};
 
 #[cfg(feature = "token")]
@@ -217,7 +222,7 @@ impl<S, C> Auth<S, C> {
     {
         match self.credentials.authorize_now(&mut request) {
             Some(Ok(())) => {
-                let sent = witness.compare(&request);
+                let sent = witness.compare(&mut request);
                 AuthFuture { state: State::Calling { future: self.inner.call(request) }, sent }
             }
             Some(Err(error)) => AuthFuture::refused(error.before_sending()),
@@ -318,9 +323,10 @@ impl Witness {
         Self { call, reports, before }
     }
 
-    /// What `request` has now that it did not have before.
-    fn compare<B>(self, request: &Request<B>) -> Option<RejectedCredential> {
+    /// What `request` has now that it did not have before. Marks it, if that was forgotten.
+    fn compare<B>(self, request: &mut Request<B>) -> Option<RejectedCredential> {
         let Self { call, reports, before } = self;
+        mark_sensitive(request.headers_mut());
         let mut added = Vec::new();
         if reports || call.is_some() {
             let new = sensitive(request.headers()).filter(|(_, value)| !before.contains(value));
@@ -337,8 +343,18 @@ impl Witness {
     }
 }
 
+/// Values that are marked, or secret by the name of their header.
 fn sensitive(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    headers.iter().filter(|(_, value)| value.is_sensitive())
+    headers.iter().filter(|(name, value)| value.is_sensitive() || is_sensitive_header(name))
+}
+
+/// Marks the values that are secret by the name of their header.
+fn mark_sensitive(headers: &mut HeaderMap) {
+    for (name, value) in headers {
+        if !value.is_sensitive() && is_sensitive_header(name) {
+            value.set_sensitive(true);
+        }
+    }
 }
 
 pin_project! {
@@ -406,8 +422,8 @@ where
                     let waiting = waiting.as_mut().project();
                     let result = ready!(waiting.future.poll(cx));
                     match (result, waiting.service.take()) {
-                        (Ok(request), Some(mut service)) => {
-                            *this.sent = mem::take(waiting.witness).compare(&request);
+                        (Ok(mut request), Some(mut service)) => {
+                            *this.sent = mem::take(waiting.witness).compare(&mut request);
                             State::Calling { future: service.call(request) }
                         }
                         (Err(error), _) => State::Refused { error: Some(error.before_sending()) },

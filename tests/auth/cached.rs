@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, timeout};
 use tower::{Layer, ServiceExt};
 use tower_openai::layers::AuthLayer;
 use tower_openai::layers::auth::{Auth, Cached, CredentialsError, Token, token_fn};
@@ -123,6 +123,80 @@ async fn an_early_refresh_that_fails_leaves_the_token_in_use_and_the_source_alon
     assert_eq!((error.kind(), error.stage()), (ErrorKind::Transport, Stage::NotSent));
     source.fail(None);
     assert_eq!(sends(&service).await, "token-5");
+}
+
+/// A source that hangs, and a service whose token has 5 min to live and is to be replaced.
+async fn hanging() -> (Numbered, Auth<Gate, Cached<Numbered>>) {
+    let source = Numbered::default().living(HOUR);
+    let service = over(Cached::new(source.clone()), &Gate::taking("x"));
+    assert_eq!(sends(&service).await, "token-1");
+    advance(55 * MINUTE + SECOND).await;
+    source.take(24 * HOUR);
+    (source, service)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_holds_up_one_call_for_a_moment_while_the_token_is_good() {
+    let (source, service) = hanging().await;
+    let began = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(sends(&service).await, "token-1");
+    }
+    assert_eq!((began.elapsed().as_secs(), source.counts()), (5, (2, 1)));
+    advance(31 * SECOND).await;
+    source.take(SECOND);
+    assert_eq!(sends(&service).await, "token-2");
+    assert_eq!(source.counts(), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_give_up_on_an_early_refresh_leave_the_source_alone_for_the_next() {
+    let (source, service) = hanging().await;
+    let call = timeout(SECOND, service.clone().oneshot(ours()));
+    assert!(call.await.is_err(), "waits for the source");
+    let began = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(sends(&service).await, "token-1");
+    }
+    assert!(began.elapsed() < SECOND);
+    assert_eq!(source.counts(), (2, 1));
+    advance(31 * SECOND).await;
+    source.take(Duration::ZERO);
+    assert_eq!(sends(&service).await, "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_expires_while_a_source_hangs_is_not_sent() {
+    let (source, service) = hanging().await;
+    advance(5 * MINUTE - 3 * SECOND).await;
+    // Longer than a call waits that has a token, shorter than one that has none.
+    source.take(20 * SECOND);
+    let began = Instant::now();
+    assert_eq!(sends(&service).await, "token-2");
+    assert_eq!((began.elapsed().as_secs(), source.counts()), (20, (2, 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_hangs_fails_all_who_wait_at_the_time_limit() {
+    for (limit, seconds) in [(None, 30), (Some(2 * SECOND), 2), (Some(2 * MINUTE), 120)] {
+        let source = Numbered::taking(24 * HOUR);
+        let gate = Gate::taking("x");
+        let mut cached = Cached::new(source.clone());
+        if let Some(limit) = limit {
+            cached = cached.time_limit(limit);
+        }
+        let service = over(cached, &gate);
+        let began = Instant::now();
+        for result in join_all((0..50).map(|_| service.clone().oneshot(ours()))).await {
+            let error = own_error(result.unwrap_err());
+            assert_eq!((error.kind(), error.stage()), (ErrorKind::Transport, Stage::NotSent));
+            assert!(error.is_retryable());
+        }
+        assert_eq!((began.elapsed().as_secs(), source.counts()), (seconds, (1, 0)));
+        assert_eq!(gate.seen().len(), 0);
+        source.take(Duration::ZERO);
+        assert_eq!(sends(&service).await, "token-1");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
 use tokio_test::assert_pending;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::layers::auth::{
@@ -14,6 +15,7 @@ use tower_openai::layers::auth::{
 };
 use tower_openai::layers::{ApiKey, AuthLayer, ProviderLayer};
 use tower_openai::provider::Provider;
+use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{BoxError, Error, ErrorKind, RequestBody, Stage};
 
 use crate::support::{Gate, ORIGIN, get, ours, own_error};
@@ -79,6 +81,34 @@ async fn chatgpt_sends_the_account_beside_any_token() {
         (&"k".parse().unwrap(), &"acc".parse().unwrap())
     );
     assert!(ChatGpt::new(bearer("t")).account_id("a b").is_err());
+}
+
+#[tokio::test]
+async fn a_credential_that_nobody_marked_is_kept_out_of_print_and_errors() {
+    const KEY: &str = "opaque-4711-planted";
+    let credentials = credentials_fn(|mut request: Request<RequestBody>| async move {
+        let value = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
+        request.headers_mut().insert("authorization", value);
+        request.headers_mut().insert("x-session-token", HeaderValue::from_static(KEY));
+        request.headers_mut().insert("x-team", HeaderValue::from_static("open"));
+        Ok(request)
+    });
+    let headers = headers_of(credentials).await.unwrap();
+    assert!(!format!("{headers:?}").contains(KEY), "{headers:?}");
+    assert!(!headers["x-team"].is_sensitive());
+
+    let server = service_fn(|_: Request<RequestBody>| async {
+        let body = format!(r#"{{"error":{{"message":"bad key {KEY}"}}}}"#);
+        Ok::<_, Infallible>(Response::builder().status(401).body(Full::from(body)).unwrap())
+    });
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::openai()))
+        .layer(AuthLayer::new(credentials))
+        .service(server);
+    let error = stack.oneshot(ResponsesRequest::new("gpt", "hi")).await.unwrap_err();
+    assert!(error.to_string().contains("bad key"), "{error}");
+    assert!(!format!("{error} {error:?}").contains(KEY), "{error:?}");
 }
 
 #[tokio::test]

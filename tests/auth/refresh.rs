@@ -60,7 +60,7 @@ async fn the_second_401_is_the_answer_and_is_returned_whole() {
     assert_eq!(gate.tokens(), ["token-1", "token-2"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_that_brings_the_same_is_not_followed_by_another_attempt() {
     let source = Numbered::default();
     source.repeat();
@@ -70,7 +70,33 @@ async fn a_refresh_that_brings_the_same_is_not_followed_by_another_attempt() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
         assert_eq!((gate.seen().len(), source.counts().0), (1 + round, 1 + round));
+        advance(Duration::from_secs(31)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_no_other_token_is_left_alone_for_a_while() {
+    let source = Numbered::default();
+    source.repeat();
+    let (service, gate) = rejecting(&source).await;
+    for _ in 0..20 {
+        let response = service.clone().oneshot(ours()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "refused");
+    }
+    assert_eq!((gate.seen().len(), source.counts().0), (21, 2));
+    // Then it is asked, and what it has is used.
+    advance(Duration::from_secs(31)).await;
+    source.take(Duration::from_secs(1));
+    gate.take_only("token-1");
+    assert_eq!(service.clone().oneshot(ours()).await.unwrap().status(), 200);
+    assert_eq!(source.counts().0, 2, "not while the token is taken");
+    gate.take_only("token-2");
+    let calls = (0..20).map(|_| service.clone().oneshot(ours()));
+    for response in join_all(calls).await {
+        assert_eq!(response.unwrap().status(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(source.counts().0, 3, "once for all");
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,6 +186,49 @@ async fn a_token_that_came_meanwhile_is_not_thrown_away() {
     assert_eq!(gate.tokens(), ["token-1", "token-1", "token-2", "token-1", "token-2"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_asked_for_before_the_401_does_not_make_up_for_it() {
+    let second = Duration::from_secs(1);
+    for given_up in [false, true] {
+        let source = Numbered::default().living(Duration::from_secs(60));
+        let (service, gate) = rejecting(&source).await;
+        // Asked early, by a call that will have its answer only after another's 401. That answer
+        // was on its way before the source knew of the new token.
+        advance(31 * second).await;
+        source.take(4 * second);
+        source.repeat_once();
+        let early = tokio::spawn(service.clone().oneshot(ours()));
+        sleep(second).await;
+        let late = tokio::spawn(service.clone().oneshot(ours()));
+        sleep(second).await;
+        assert_eq!((source.counts(), gate.tokens().len()), ((2, 1), 2), "one 401, one question");
+        if given_up {
+            early.abort();
+        } else {
+            assert_eq!(early.await.unwrap().unwrap().status(), 200);
+        }
+        let response = timeout(60 * second, late).await.expect("an end").unwrap().unwrap();
+        assert_eq!(response.status(), 200, "given up: {given_up}");
+        assert_eq!(source.counts().0, 3, "once more");
+        assert!(!gate.tokens()[2..].contains(&"token-1".to_owned()), "{:?}", gate.tokens());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_asked_for_before_the_401_is_taken_if_it_is_another() {
+    let second = Duration::from_secs(1);
+    let source = Numbered::default().living(Duration::from_secs(60));
+    let (service, gate) = rejecting(&source).await;
+    advance(31 * second).await;
+    source.take(4 * second);
+    let early = tokio::spawn(service.clone().oneshot(ours()));
+    sleep(second).await;
+    assert_eq!(service.oneshot(ours()).await.unwrap().status(), 200);
+    assert_eq!(early.await.unwrap().unwrap().status(), 200);
+    assert_eq!(source.counts(), (2, 2));
+    assert_eq!(gate.tokens()[1..3], ["token-1", "token-2"]);
+}
+
 /// The same credentials over another gate.
 fn stack_of(service: &Stack, gate: Gate) -> Stack {
     let mut other = service.clone();
@@ -234,6 +303,43 @@ async fn a_refresh_is_told_the_sensitive_values_that_were_added_and_no_others() 
     assert_eq!(headers, [("x-signature", &HeaderValue::from_static("signature by 0"))]);
     assert!(!format!("{rejected:?}").contains("signature by"), "{rejected:?}");
     assert_eq!((rejected.len(), gate.seen()[1]["x-key-id"].clone()), (1, "1".parse().unwrap()));
+}
+
+/// Forgets to mark what it adds.
+#[derive(Clone, Default)]
+struct Unmarked(Arc<Mutex<Vec<RejectedCredential>>>);
+
+impl Credentials<RequestBody> for Unmarked {
+    type Future = Ready<Result<Request<RequestBody>, CredentialsError>>;
+
+    fn authorize(&self, mut request: Request<RequestBody>) -> Self::Future {
+        request.headers_mut().insert("authorization", HeaderValue::from_static("Bearer opaque"));
+        request.headers_mut().insert("x-team", HeaderValue::from_static("open"));
+        ready(Ok(request))
+    }
+}
+
+impl RefreshCredentials for Unmarked {
+    type Future = Ready<Result<Refreshed, CredentialsError>>;
+
+    fn refresh(&self, rejected: RejectedCredential) -> Self::Future {
+        self.0.lock().unwrap().push(rejected);
+        ready(Ok(Refreshed::Unchanged))
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_told_a_credential_that_nobody_marked() {
+    let credentials = Unmarked::default();
+    let auth = AuthLayer::new(credentials.clone()).for_origin(ORIGIN).unwrap();
+    let mut request = ours();
+    request.headers_mut().insert("cookie", HeaderValue::from_static("the caller's"));
+    let gate = Gate::taking("nothing");
+    auth.refresh_on_unauthorized().layer(gate.clone()).oneshot(request).await.unwrap();
+    let rejected = credentials.0.lock().unwrap().remove(0);
+    let headers: Vec<_> = rejected.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    assert_eq!(headers, [("authorization", &HeaderValue::from_static("Bearer opaque"))]);
+    assert!(gate.seen()[0]["authorization"].is_sensitive());
 }
 
 #[tokio::test]

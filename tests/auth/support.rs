@@ -129,6 +129,7 @@ struct NumberedState {
     life: Mutex<Option<Duration>>,
     fails: Mutex<Option<CredentialsError>>,
     same: Mutex<bool>,
+    same_once: Mutex<bool>,
 }
 
 impl Numbered {
@@ -148,9 +149,19 @@ impl Numbered {
         *self.0.fails.lock().unwrap() = error;
     }
 
+    /// From now on takes so long to answer.
+    pub(crate) fn take(&self, delay: Duration) {
+        *self.0.takes.lock().unwrap() = delay;
+    }
+
     /// From now on always gives the same token.
     pub(crate) fn repeat(&self) {
         *self.0.same.lock().unwrap() = true;
+    }
+
+    /// Gives the first token to who asks next, however late the answer; does not count it.
+    pub(crate) fn repeat_once(&self) {
+        *self.0.same_once.lock().unwrap() = true;
     }
 
     /// How often it was asked, and how often it came to an answer.
@@ -164,8 +175,12 @@ impl TokenSource for Numbered {
         let state = &self.0;
         state.asked.fetch_add(1, Ordering::SeqCst);
         let delay = *state.takes.lock().unwrap();
+        let same_once = std::mem::take(&mut *state.same_once.lock().unwrap());
         tokio::time::sleep(delay).await;
-        let number = state.answered.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = match same_once {
+            true => 1,
+            false => state.answered.fetch_add(1, Ordering::SeqCst) + 1,
+        };
         if let Some(error) = state.fails.lock().unwrap().clone() {
             return Err(error);
         }

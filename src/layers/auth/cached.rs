@@ -1,8 +1,8 @@
 //! Keeps a token for as long as it is good, and gets a new one once for all.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, Request};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::headers::put;
 use super::{
@@ -21,8 +21,15 @@ use super::{
 /// How long before its expiry a token is replaced.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 
-/// How long a source is left alone that gave no token while the old one was still good.
+/// How long a source is left alone that gave no token while the old one was still good, or that
+/// gave the rejected one again.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a call waits for a new token while the old one is still good.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a call waits for a new token without which it cannot be sent.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bearer credentials from a [`TokenSource`], asked as rarely as can be.
 ///
@@ -35,11 +42,18 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// The call that got the turn asks the source, in its own task. If it is dropped, the next in line
 /// asks. Clones share the token.
 ///
+/// A source that hangs holds up no call for long. While the old token is good, the call that asks
+/// waits for 5 s, then takes the old one; whether it waited in vain, failed or was dropped, the
+/// source is left alone for 30 s. Without a good token it waits for the
+/// [time limit](Self::time_limit). What the source was about to do is dropped.
+///
 /// A token that has expired when the source gives it is sent all the same, because the clock here may
 /// be wrong; but only by those who have waited for it.
 ///
 /// With [`refresh_on_unauthorized`](super::AuthLayer::refresh_on_unauthorized) a 401 makes the
-/// token it was sent with a rejected one; one that came meanwhile is kept.
+/// token it was sent with a rejected one; one that came meanwhile is kept. If the source was asked
+/// before the 401 and answers with the rejected token, it is asked once more. If it has no other,
+/// the token is sent again, and for 30 s a 401 passes without asking.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,18 +66,24 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// ```
 ///
 /// Time is tokio's, which may stand still while a machine sleeps: then a 401 tells.
+///
+/// # Panics
+///
+/// Waiting for a source that does not answer at once panics outside a tokio runtime, or in one
+/// without its time driver.
 #[must_use]
 pub struct Cached<T> {
     shared: Arc<Shared<T>>,
     early: Duration,
     keep: Option<Duration>,
+    limit: Duration,
 }
 
 impl<T> Cached<T> {
     /// Credentials from `source`, which is not asked before the first call.
     pub fn new(source: T) -> Self {
         let shared = Shared { source, state: Mutex::default(), turn: Semaphore::new(1) };
-        Self { shared: Arc::new(shared), early: EARLY, keep: None }
+        Self { shared: Arc::new(shared), early: EARLY, keep: None, limit: TIME_LIMIT }
     }
 
     /// How long before its expiry a token is replaced; at most half its life. Default: 5 min.
@@ -78,11 +98,21 @@ impl<T> Cached<T> {
         self.keep = Some(age);
         self
     }
+
+    /// How long a call waits for the source when there is no token to send. After that it fails,
+    /// with all that waited, with a [transient](CredentialsError::transient) error. Default: 30 s.
+    ///
+    /// A source that has a limit of its own, like `CommandToken`, is held to the shorter one.
+    pub const fn time_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
 }
 
 impl<T> Clone for Cached<T> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), early: self.early, keep: self.keep }
+        let Self { ref shared, early, keep, limit } = *self;
+        Self { shared: Arc::clone(shared), early, keep, limit }
     }
 }
 
@@ -91,6 +121,7 @@ impl<T> fmt::Debug for Cached<T> {
         f.debug_struct("Cached")
             .field("early", &self.early)
             .field("keep", &self.keep)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
@@ -117,6 +148,8 @@ struct Held {
     expires: Option<Instant>,
     stale: Option<Instant>,
     rejected: bool,
+    /// Until when the source, which gave it after it was rejected, is not asked for another.
+    insisted: Option<Instant>,
 }
 
 /// What a call finds.
@@ -146,25 +179,52 @@ impl State {
 
     /// What the source has said since it had said `before` things: an answer for all who waited.
     fn answer_since(&self, before: u64) -> Option<Result<HeaderValue, CredentialsError>> {
-        let rejected = |value: &HeaderValue| {
-            self.held.as_ref().is_some_and(|held| held.rejected && held.value == *value)
-        };
         match &self.last {
             _ if self.answers == before => None,
-            Some(Ok(value)) if rejected(value) => None,
+            Some(Ok(value)) if self.rejects(value) => None,
             last => last.clone(),
         }
     }
 
-    /// Marks the token that was sent as `rejected`. False if another one is there already.
-    fn reject(&mut self, rejected: Option<&HeaderValue>) -> bool {
-        match &mut self.held {
-            Some(held) if rejected.is_none_or(|rejected| *rejected == held.value) => {
-                held.rejected = true;
-                true
-            }
-            held => held.is_none(),
+    /// Whether `value` has been answered 401, and the source has not insisted on it since.
+    fn rejects(&self, value: &HeaderValue) -> bool {
+        self.held.as_ref().is_some_and(|held| held.rejected && held.value == *value)
+    }
+
+    /// Whether the token that is there has been answered 401.
+    fn is_rejected(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.rejected)
+    }
+
+    /// The token that is still good, though a new one is due; none is looked for in the pause.
+    fn put_off(&mut self) -> Option<HeaderValue> {
+        let Found::Stale(value) = self.look() else { return None };
+        if let Some(held) = &mut self.held {
+            held.stale = Instant::now().checked_add(PAUSE);
         }
+        Some(value)
+    }
+
+    /// Marks the token that was sent as `rejected`, unless it is known without asking what comes
+    /// of that: another one is there already, or there is none.
+    fn reject(&mut self, rejected: Option<&HeaderValue>) -> Option<Refreshed> {
+        let held = self.held.as_mut()?;
+        if rejected.is_some_and(|rejected| *rejected != held.value) {
+            return Some(Refreshed::Replaced);
+        }
+        if held.insisted.is_some_and(|until| Instant::now() < until) {
+            return Some(Refreshed::Unchanged);
+        }
+        held.rejected = true;
+        None
+    }
+
+    /// Keeps `token` in place of what was there.
+    fn hold(&mut self, mut token: Held) {
+        if self.rejects(&token.value) {
+            token.insisted = Instant::now().checked_add(PAUSE);
+        }
+        self.held = Some(token);
     }
 }
 
@@ -175,7 +235,13 @@ impl Held {
         let first = [due, refresh_in, keep].into_iter().flatten().min();
         // Ages beyond the clock's range are as good as none.
         let after = |age: Option<Duration>| Instant::now().checked_add(age?);
-        Self { value, expires: after(expires_in), stale: after(first), rejected: false }
+        Self {
+            value,
+            expires: after(expires_in),
+            stale: after(first),
+            rejected: false,
+            insisted: None,
+        }
     }
 }
 
@@ -227,8 +293,8 @@ impl<T: TokenSource> Cached<T> {
     async fn replace(&self, rejected: Option<HeaderValue>) -> Result<Refreshed, CredentialsError> {
         let answers = {
             let mut state = self.state();
-            if !state.reject(rejected.as_ref()) {
-                return Ok(Refreshed::Replaced);
+            if let Some(known) = state.reject(rejected.as_ref()) {
+                return Ok(known);
             }
             state.answers
         };
@@ -244,26 +310,63 @@ impl<T: TokenSource> Cached<T> {
 
     /// Asks the source; for who has the turn.
     async fn ask(&self) -> Result<HeaderValue, CredentialsError> {
-        let answer = self.shared.source.token().await;
+        let mut asking = Asking { cached: self, answered: false };
+        let knew = self.state().is_rejected();
+        let mut answer = self.token_in_time().await;
+        // Asked for before a 401 it says nothing of whether there is another.
+        if !knew && answer.as_ref().is_ok_and(|token| self.state().rejects(&token.value)) {
+            answer = self.token_in_time().await;
+        }
+        asking.answered = true;
         let mut state = self.state();
         let answer = match answer {
             Ok(token) => {
                 let held = Held::new(token, self.early, self.keep);
                 let value = held.value.clone();
-                state.held = Some(held);
+                state.hold(held);
                 Ok(value)
             }
-            Err(error) => match (state.look(), &mut state.held) {
-                (Found::Stale(value), Some(held)) => {
-                    held.stale = Instant::now().checked_add(PAUSE);
-                    Ok(value)
-                }
-                _ => Err(error),
-            },
+            Err(error) => state.put_off().ok_or(error),
         };
         state.answers += 1;
         state.last = Some(answer.clone());
         answer
+    }
+
+    /// What the source says, if it says it in time.
+    async fn token_in_time(&self) -> Result<Token, CredentialsError> {
+        let mut answer = pin!(self.shared.source.token());
+        // One that answers at once, like a file, needs no timer.
+        if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
+            return answer;
+        }
+        let patience = PATIENCE.min(self.limit);
+        if let Ok(answer) = timeout(patience, answer.as_mut()).await {
+            return answer;
+        }
+        // Looked at only now, because what was good may have expired or been rejected meanwhile.
+        let spare = matches!(self.state().look(), Found::Stale(_));
+        if !spare {
+            if let Ok(answer) = timeout(self.limit - patience, answer).await {
+                return answer;
+            }
+        }
+        Err(CredentialsError::transient("the token source has not answered in time"))
+    }
+}
+
+/// A call that waits for the source. If it is dropped, the next one must not be held up likewise
+/// while the old token is good.
+struct Asking<'a, T> {
+    cached: &'a Cached<T>,
+    answered: bool,
+}
+
+impl<T> Drop for Asking<'_, T> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.cached.state().put_off();
+        }
     }
 }
 

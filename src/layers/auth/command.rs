@@ -56,7 +56,8 @@ impl CommandToken {
         self
     }
 
-    /// How long it may take before it is killed. Default: 30 s.
+    /// How long it may take before it is killed. Default: 30 s. [`Cached`](super::Cached) has a
+    /// [limit](super::Cached::time_limit) of its own.
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self

@@ -18,8 +18,9 @@ use super::CredentialsError;
 /// [`RequestBody`](crate::RequestBody).
 ///
 /// Header values that are secret are [marked](http::HeaderValue::set_sensitive): nothing then
-/// prints them, and an error that quotes one is scrubbed. A secret that goes elsewhere is named to
-/// [`Call::keep_secret`](crate::extensions::Call::keep_secret).
+/// prints them, and an error that quotes one is scrubbed. `AuthLayer` itself marks those whose
+/// header is known to hold secrets (`authorization`, `api-key` and their like). A secret that goes
+/// elsewhere is named to [`Call::keep_secret`](crate::extensions::Call::keep_secret).
 ///
 /// Most implementations are a closure, [`credentials_fn`]. One that needs no waiting has
 /// [`std::future::Ready`] as its future:

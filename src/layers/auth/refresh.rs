@@ -24,6 +24,12 @@ pub trait RefreshCredentials {
     /// If it has been replaced already, because another call was faster, that is the replacement:
     /// what has not been rejected is not thrown away. Calls that come together share one refresh.
     ///
+    /// The refused response is still open meanwhile, because it may yet be the answer. If a limit
+    /// inside the layer counts open responses, as
+    /// [`InFlightLimitLayer`](crate::layers::InFlightLimitLayer) does, do not call through the same
+    /// limit here: the refresh would wait for a slot that the response holds until the refresh is
+    /// done.
+    ///
     /// # Errors
     ///
     /// The future's, if no new credentials can be had. The call ends with it.
@@ -48,7 +54,8 @@ pub enum Refreshed {
 }
 
 /// What a request carried that was answered 401: the header values that credentials had added or
-/// changed, and marked as sensitive.
+/// changed, if they are marked as sensitive or belong to a header that holds secrets, such as
+/// `authorization`.
 ///
 /// Its `Debug` shows the names only.
 #[derive(Clone, PartialEq, Eq)]

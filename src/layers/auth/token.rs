@@ -32,6 +32,9 @@ use super::{Bearer, CredentialsError};
 ///
 /// let layer = AuthLayer::new(Cached::new(Vault {})).refresh_on_unauthorized();
 /// ```
+///
+/// Its client must not share an in-flight limit with the calls it gets tokens for: a call that waits
+/// for the token, or the 401 it is to replace, may hold the slot that the client waits for.
 pub trait TokenSource {
     /// Gets a token. Dropping the future gives up on it.
     ///
