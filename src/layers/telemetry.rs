@@ -354,7 +354,7 @@ where
     let Some(watch) = watched.watch.clone() else { return Poll::Pending };
     match ready!(watch.span().in_scope(|| future.poll(cx))) {
         Ok(mut response) => {
-            watch.head(response.status(), response.headers(), response.extensions());
+            watch.head(response.status(), response.headers());
             let observer = watch.stream_observer();
             StreamObservers::add(response.extensions_mut(), observer);
             let watched = watched.take();

@@ -1,6 +1,6 @@
 //! The hooks of a call: in order, and the end exactly once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -8,12 +8,17 @@ use http_body_util::BodyExt;
 use tokio::time::sleep;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt};
-use tower_openai::layers::telemetry::{AttemptLayer, Observe, Telemetry, TelemetryLayer};
+use tower_openai::layers::auth::HeaderCredentials;
+use tower_openai::layers::telemetry::{
+    AttemptInfo, AttemptLayer, CallEnd, CallInfo, Observe, Telemetry, TelemetryLayer,
+};
+use tower_openai::layers::{AuthLayer, ProviderLayer};
+use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{BoxError, ErrorKind};
 
 use crate::support::{
-    Again, AnyBody, Feed, Http, Log, answer, completed, delta, fed, full, get, sse, status,
+    Again, AnyBody, Feed, Http, Log, Trace, answer, completed, delta, fed, full, get, sse, status,
     transport,
 };
 
@@ -291,4 +296,46 @@ async fn observers_are_put_together() {
     for log in logs {
         assert_eq!(log.take().len(), 7);
     }
+}
+
+/// A credential may stand in any header: what the server quotes of it is told to nobody.
+#[tokio::test]
+async fn what_a_call_was_authorised_with_is_not_told() {
+    const KEY: &str = "planted-opaque-4711";
+
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<String>>);
+
+    impl Observe for Told {
+        fn on_attempt(&self, _: &CallInfo, attempt: &AttemptInfo<'_>) {
+            self.0.lock().unwrap().push_str(&format!("{attempt:?}"));
+        }
+
+        fn on_end(&self, _: &CallInfo, end: &CallEnd<'_>) {
+            self.0.lock().unwrap().push_str(&format!("{end:?}"));
+        }
+    }
+
+    let (trace, _guard) = Trace::start();
+    let told = Told::default();
+    let echo = transport(|request| {
+        let key = request.headers()["x-gateway-key"].clone();
+        let mut answer = Response::new(full(answer()));
+        for name in ["openai-model", "x-request-id", "cf-ray"] {
+            answer.headers_mut().insert(name, key.clone());
+        }
+        Ok(answer)
+    });
+    let auth = AuthLayer::new(HeaderCredentials::new("x-gateway-key", KEY).unwrap());
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::openai()))
+        .layer(TelemetryLayer::new().observe(told.clone()))
+        .layer(auth)
+        .layer(AttemptLayer::new())
+        .service(echo);
+    drop(stack.oneshot(request()).await.unwrap());
+    let told = told.0.lock().unwrap();
+    assert!(told.matches("[redacted]").count() >= 3, "{told}");
+    assert!(!told.contains(KEY) && !trace.text().contains(KEY), "{told} {}", trace.text());
 }

@@ -228,6 +228,7 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
             sent,
             again,
             credentials: in_flight::credentials(request.headers()),
+            secrets: request.extensions().get().cloned(),
             started: Instant::now(),
         }))
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{Extensions, HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -24,7 +24,7 @@ pub(super) trait Watch: Send + Sync {
     fn span(&self) -> Span;
 
     /// The head of the answer is there.
-    fn head(&self, status: StatusCode, headers: &HeaderMap, extensions: &Extensions);
+    fn head(&self, status: StatusCode, headers: &HeaderMap);
 
     /// The body is polled; gives the span to do it in.
     fn reading(&self) -> Span;
@@ -57,7 +57,7 @@ pub(super) struct Progress {
     pub(super) status: Option<StatusCode>,
     /// What a refusal means to one who reads only bytes.
     refusal: Option<ErrorKind>,
-    /// What it was authorised with is among its secrets.
+    /// That of the request: what it is authorised with is among its secrets by the time of an answer.
     call: Option<Call>,
     /// A typed reader has taken the answer: its end is the call's, not that of the body.
     typed: bool,
@@ -79,12 +79,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    fn new(span: Span) -> Self {
+    fn new(span: Span, call: Option<Call>) -> Self {
         Self {
             span,
             status: None,
             refusal: None,
-            call: None,
+            call,
             typed: false,
             attempts: 0,
             retries: 0,
@@ -142,7 +142,7 @@ impl<O: Observe> CallWatch<O> {
         if observing {
             observer.on_request(&info);
         }
-        let progress = Mutex::new(Some(Progress::new(span)));
+        let progress = Mutex::new(Some(Progress::new(span, info.call().cloned())));
         Self { info, observer, observing, record_content, started: Instant::now(), progress }
     }
 
@@ -201,10 +201,9 @@ impl<O: Observe> Watch for CallWatch<O> {
         self.with(|progress| progress.span.clone()).unwrap_or_else(Span::none)
     }
 
-    fn head(&self, status: StatusCode, headers: &HeaderMap, extensions: &Extensions) {
+    fn head(&self, status: StatusCode, headers: &HeaderMap) {
         self.with(|progress| {
             progress.status = Some(status);
-            progress.call = extensions.get().cloned();
             if status.is_client_error() || status.is_server_error() {
                 progress.refusal = Some(error::kind_of_status(status));
             }

@@ -95,6 +95,11 @@ impl CallInfo {
         }
     }
 
+    /// What the endpoint says of the call; among it what must not be told.
+    pub(super) fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
+    }
+
     /// A number of its own among the calls of this layer and its clones, from 1.
     pub fn id(&self) -> u64 {
         self.id
