@@ -287,3 +287,36 @@ async fn a_request_that_may_not_be_retried_is_not_cloned() {
     assert_eq!(clones(RetryLayer::default(), Some(off)).await, 0);
     assert_eq!(clones(RetryLayer::disabled(), Some(once)).await, 1);
 }
+
+/// A body of nothing but empty frames, which counts them, and never ends.
+struct Empties(Arc<AtomicUsize>);
+
+impl http_body::Body for Empties {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_frames_are_read_in_turns_and_not_for_ever() {
+    let frames = Arc::new(AtomicUsize::new(0));
+    let count = frames.clone();
+    let endless = service_fn(move |_: Request<()>| {
+        let response = Response::builder().status(503).body(Empties(count.clone()));
+        std::future::ready(Ok::<_, Infallible>(response.unwrap()))
+    });
+    let policy = RetryPolicy::default().max_retries(1).backoff([ms(1)]);
+    let mut call =
+        tokio_test::task::spawn(RetryLayer::new(policy).layer(endless).oneshot(Request::new(())));
+    assert!(call.poll().is_pending() && call.is_woken(), "others have their turn");
+    assert!(frames.load(Ordering::Relaxed) <= 64);
+    let response = call.await.unwrap();
+    assert_eq!((response.status().as_u16(), frames.load(Ordering::Relaxed)), (503, 2 * 4096));
+}

@@ -24,6 +24,12 @@ use crate::timer::Watchdog;
 /// The most of an error body that is read ahead.
 const PEEK_BYTES: usize = 64 * 1024;
 
+/// The most frames that are read ahead, empty ones included.
+const PEEK_FRAMES: u32 = 4096;
+
+/// After so many frames in one poll other tasks have their turn.
+const FRAMES_AT_ONCE: u32 = 64;
+
 /// On a response: the beginning of its body.
 #[derive(Clone)]
 pub(super) struct Peeked(pub(super) Bytes);
@@ -163,8 +169,11 @@ impl<F, RB> fmt::Debug for PeekFuture<F, RB> {
 /// An error answer while the beginning of its body is read.
 pub(super) struct Reading<RB> {
     head: response::Parts,
-    chunks: Vec<Bytes>,
-    room: usize,
+    /// The first chunk as it came; empty once there is a second one.
+    first: Bytes,
+    read: BytesMut,
+    /// How many more frames are read.
+    frames: u32,
     replay: Replay<RB>,
     watchdog: Watchdog,
 }
@@ -178,8 +187,9 @@ where
         let (head, body) = response.into_parts();
         Self {
             head,
-            chunks: Vec::new(),
-            room: PEEK_BYTES,
+            first: Bytes::new(),
+            read: BytesMut::new(),
+            frames: PEEK_FRAMES,
             replay: Replay::new(Box::pin(body)),
             watchdog: Watchdog::new(Some(time)),
         }
@@ -188,15 +198,24 @@ where
     /// Ready when enough is read: all, the most that is wanted, or what came in time. What goes
     /// wrong is left for the reader of the body.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let Some(body) = &mut self.replay.body else { return Poll::Ready(()) };
+        for _ in 0..FRAMES_AT_ONCE {
+            let Some(body) = self.replay.body.as_mut().filter(|_| self.frames > 0) else {
+                return Poll::Ready(());
+            };
+            self.frames -= 1;
             match body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(mut data) => {
-                        let kept = data.split_to(data.len().min(self.room));
-                        self.room -= kept.len();
-                        self.chunks.push(kept);
-                        if self.room == 0 {
+                        let room = PEEK_BYTES - self.first.len() - self.read.len();
+                        let kept = data.split_to(data.len().min(room));
+                        let full = kept.len() == room;
+                        if self.first.is_empty() && self.read.is_empty() {
+                            self.first = kept;
+                        } else if !kept.is_empty() {
+                            self.read.extend_from_slice(&std::mem::take(&mut self.first));
+                            self.read.extend_from_slice(&kept);
+                        }
+                        if full {
                             self.replay.rest = data;
                             return Poll::Ready(());
                         }
@@ -211,19 +230,16 @@ where
                 Poll::Pending => return self.watchdog.poll_expired(cx).map(drop),
             }
         }
+        let expired = self.watchdog.poll_expired(cx).map(drop);
+        if expired.is_pending() {
+            cx.waker().wake_by_ref();
+        }
+        expired
     }
 
     fn done(self) -> Response<RetryBody<RB>> {
-        let Self { head, mut chunks, mut replay, .. } = self;
-        replay.prefix = match chunks.pop() {
-            Some(only) if chunks.is_empty() => only,
-            Some(last) => {
-                let mut all = BytesMut::with_capacity(PEEK_BYTES);
-                chunks.iter().chain([&last]).for_each(|chunk| all.extend_from_slice(chunk));
-                all.freeze()
-            }
-            None => Bytes::new(),
-        };
+        let Self { head, first, read, mut replay, .. } = self;
+        replay.prefix = if read.is_empty() { first } else { read.freeze() };
         let peeked = Peeked(replay.prefix.clone());
         let mut response = Response::from_parts(head, RetryBody::replayed(replay));
         response.extensions_mut().insert(peeked);
