@@ -58,7 +58,7 @@ impl RetryOverride {
         self
     }
 
-    /// The longest hint that is waited for.
+    /// The longest hint that is waited for; more than a day counts as a day.
     pub const fn max_hint(mut self, longest: Duration) -> Self {
         self.max_hint = Some(longest);
         self

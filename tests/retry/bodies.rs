@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_openai::extensions::RetryOverride;
+use tower_openai::extensions::{Deadline, RetryOverride};
 use tower_openai::layers::{RetryBody, RetryLayer, RetryPolicy};
 use tower_openai::{BoxError, RequestBody};
 
@@ -319,4 +319,41 @@ async fn empty_frames_are_read_in_turns_and_not_for_ever() {
     assert!(frames.load(Ordering::Relaxed) <= 64);
     let response = call.await.unwrap();
     assert_eq!((response.status().as_u16(), frames.load(Ordering::Relaxed)), (503, 2 * 4096));
+}
+
+/// An answer whose body says nothing and does not end.
+fn stalled()
+-> impl tower::Service<Request<()>, Response = Response<Fed>, Error = Infallible, Future: Send> + Clone
+{
+    service_fn(|_: Request<()>| async {
+        let (feed, frames) = mpsc::unbounded_channel();
+        // Never closed.
+        std::mem::forget(feed);
+        let body = Fed { frames, read: Arc::default() };
+        Ok(Response::builder().status(503).header("retry-after", "1e300").body(body).unwrap())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_what_is_read_ahead() {
+    let start = Instant::now();
+    let mut request = Request::new(());
+    request.extensions_mut().insert(Deadline::at(start + ms(1000)));
+    let response = RetryLayer::default().layer(stalled()).oneshot(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 503);
+    assert!(start.elapsed() <= ms(1001), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_years() {
+    let longest = std::time::Duration::MAX;
+    let policy = RetryPolicy::default().max_retries(1).peek_time(longest).max_hint(longest);
+    for own in [RetryOverride::new(), RetryOverride::new().max_hint(longest)] {
+        let start = Instant::now();
+        let mut request = Request::new(());
+        request.extensions_mut().insert(own);
+        let call = RetryLayer::new(policy.clone()).layer(stalled()).oneshot(request);
+        assert_eq!(call.await.unwrap().status().as_u16(), 503);
+        assert!(start.elapsed() <= ms(3_600_001), "{:?}", start.elapsed());
+    }
 }

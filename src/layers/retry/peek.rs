@@ -13,12 +13,13 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower::Service;
 
 use super::body::{Replay, RetryBody};
 use super::rules::Peekable;
 use crate::BoxError;
-use crate::extensions::RetryOverride;
+use crate::extensions::{Deadline, RetryOverride};
 use crate::timer::Watchdog;
 
 /// The most of an error body that is read ahead.
@@ -70,7 +71,7 @@ impl<S> PeekError<S> {
         S: Service<Request<B>, Response = Response<RB>>,
     {
         let future = self.inner.call(request);
-        PeekFuture::Calling { future, peekable: Peekable::NOTHING }
+        PeekFuture::Calling { future, peekable: Peekable::NOTHING, deadline: None }
     }
 }
 
@@ -106,14 +107,15 @@ where
             Some(own) => self.peekable.with(own),
             None => self.peekable,
         };
-        PeekFuture::Calling { future: self.inner.call(request), peekable }
+        let deadline = request.extensions().get().copied();
+        PeekFuture::Calling { future: self.inner.call(request), peekable, deadline }
     }
 }
 
 pin_project! {
     #[project = PeekProj]
     pub(super) enum PeekFuture<F, RB> {
-        Calling { #[pin] future: F, peekable: Peekable },
+        Calling { #[pin] future: F, peekable: Peekable, deadline: Option<Deadline> },
         Reading { reading: Option<Box<Reading<RB>>> },
         Unready { error: Option<BoxError> },
     }
@@ -131,12 +133,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
-                PeekProj::Calling { future, peekable } => {
+                PeekProj::Calling { future, peekable, deadline } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
                     if !peekable.takes(response.status(), response.headers()) {
                         return Poll::Ready(Ok(response.map(RetryBody::untouched)));
                     }
-                    let reading = Some(Box::new(Reading::new(response, peekable.time())));
+                    // Who has a deadline decides before it, on what is there.
+                    let left =
+                        deadline.map(|at| at.instant().saturating_duration_since(Instant::now()));
+                    let time = left.map_or(peekable.time(), |left| left.min(peekable.time()));
+                    let reading = Some(Box::new(Reading::new(response, time)));
                     self.set(Self::Reading { reading });
                 }
                 // Polled again after it was ready, it stays pending.
