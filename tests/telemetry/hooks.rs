@@ -207,6 +207,10 @@ async fn bytes_that_are_not_read_to_the_end() {
     assert_told(&log, &["1: end dropped: 0 events, 0 bytes, 0 tokens, None"]);
 
     let (log, response) = answered(Ok(status(404, "no"))).await;
+    drop(response);
+    assert_told(&log, &["1: end error not_found: 0 events, 0 bytes, 0 tokens, None"]);
+
+    let (log, response) = answered(Ok(status(404, "no"))).await;
     response.into_body().collect().await.unwrap();
     assert_told(&log, &["1: end error not_found: 0 events, 2 bytes, 0 tokens, None"]);
 

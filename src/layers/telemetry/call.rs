@@ -242,7 +242,11 @@ impl<O: Observe> Watch for CallWatch<O> {
     }
 
     fn dropped(&self) {
-        self.finish_untyped(|_| Outcome::Dropped);
+        // Who looks at the status alone need not read the body of a refusal.
+        self.finish_untyped(|progress| {
+            let refused = |kind| Outcome::Error { kind, error: None };
+            progress.refusal.map_or(Outcome::Dropped, refused)
+        });
     }
 
     fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver> {
