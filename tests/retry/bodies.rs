@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_openai::extensions::{Deadline, RetryOverride};
+use tower_openai::layers::retry::{Action, Outcome, classify_fn};
 use tower_openai::layers::{RetryBody, RetryLayer, RetryPolicy};
 use tower_openai::{BoxError, RequestBody};
 
@@ -356,4 +357,23 @@ async fn nothing_waits_for_years() {
         assert_eq!(call.await.unwrap().status().as_u16(), 503);
         assert!(start.elapsed() <= ms(3_600_001), "{:?}", start.elapsed());
     }
+}
+
+/// Whatever the request says of statuses.
+#[tokio::test(start_paused = true)]
+async fn a_classifier_sees_the_body_of_a_status_that_is_turned_off() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let note = seen.clone();
+    let policy = RetryPolicy::default().classify(classify_fn(move |outcome: &Outcome<'_>| {
+        note.fetch_add(outcome.body().len(), Ordering::Relaxed);
+        Action::Pass
+    }));
+    let throttled = service_fn(|_: Request<()>| async {
+        let response = Response::builder().status(429).body(Full::<Bytes>::from("hello"));
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    let mut request = Request::new(());
+    request.extensions_mut().insert(RetryOverride::new().retry_429(false));
+    RetryLayer::new(policy).layer(throttled).oneshot(request).await.unwrap();
+    assert_eq!(seen.load(Ordering::Relaxed), 5);
 }

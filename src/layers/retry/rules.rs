@@ -177,7 +177,12 @@ impl Peekable {
     /// As the request wants it.
     pub(super) fn with(self, own: &RetryOverride) -> Self {
         let on_request = own.honour_hints.unwrap_or(self.on_request);
-        Self { statuses: with_statuses(self.statuses, own), on_request, ..self }
+        // Whoever wants all of them, a classifier above all, wants those too that are not tried again.
+        let statuses = match self.statuses {
+            StatusSet::ALL => StatusSet::ALL,
+            some => with_statuses(some, own),
+        };
+        Self { statuses, on_request, ..self }
     }
 
     pub(super) fn takes(&self, status: StatusCode, headers: &HeaderMap) -> bool {
