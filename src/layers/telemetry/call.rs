@@ -8,12 +8,16 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::attempt::AttemptWatcher;
+#[cfg(feature = "retry")]
+use super::observe::RetryInfo;
 use super::observe::{
     AttemptInfo, AttemptOutcome, CallEnd, CallInfo, EventInfo, HeadInfo, Observe, Outcome,
-    RetryInfo, SequenceGap,
+    SequenceGap,
 };
 use super::span;
-use crate::extensions::{Attempt, Call, CallWatcher, RetryReason};
+#[cfg(feature = "retry")]
+use crate::extensions::RetryReason;
+use crate::extensions::{Attempt, Call, CallWatcher};
 use crate::model::{Response, ResponseEvent, TokenUsage};
 use crate::sse::{StreamEnd, StreamObserver};
 use crate::{BoxError, Error, ErrorKind, error, redaction};
@@ -330,6 +334,7 @@ impl<O: Observe> CallWatch<O> {
 }
 
 impl<O: Observe> CallWatcher for CallWatch<O> {
+    #[cfg(feature = "retry")]
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason) {
         let retry = RetryInfo { failed, delay, reason };
         let open = self.with(|progress| {
@@ -381,6 +386,7 @@ mod tests {
     struct Told(Arc<Mutex<Vec<String>>>);
 
     impl Observe for Told {
+        #[cfg(feature = "retry")]
         fn on_retry(&self, call: &CallInfo, retry: &RetryInfo) {
             let line = format!("{} {retry:?}", call.id());
             self.0.lock().unwrap().push(line);
@@ -392,6 +398,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "retry")]
     #[test]
     fn waits_are_told_until_the_call_has_ended() {
         let told = Told::default();
