@@ -276,8 +276,9 @@ impl<S, O: Observe + Clone> Telemetry<S, O> {
         if *record_content && !span.is_disabled() {
             span::record_input(&span, request.body());
         }
+        let outer = request.extensions().get().cloned();
         let watch = CallWatch::begin(info, span, observer.clone(), *record_content);
-        let watch = Arc::new(watch);
+        let watch = Arc::new(watch.inside(outer));
         request.extensions_mut().insert(WatchedCall(watch.clone()));
         Some(watch)
     }

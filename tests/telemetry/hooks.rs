@@ -12,7 +12,7 @@ use tower_openai::layers::auth::HeaderCredentials;
 use tower_openai::layers::telemetry::{
     AttemptInfo, AttemptLayer, CallEnd, CallInfo, Observe, Telemetry, TelemetryLayer,
 };
-use tower_openai::layers::{AuthLayer, ProviderLayer};
+use tower_openai::layers::{AuthLayer, ProviderLayer, RetryLayer, RetryPolicy};
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{BoxError, ErrorKind};
@@ -342,4 +342,26 @@ async fn what_a_call_was_authorised_with_is_not_told() {
     let told = told.0.lock().unwrap();
     assert!(told.matches("[redacted]").count() >= 3, "{told}");
     assert!(!told.contains(KEY) && !trace.text().contains(KEY), "{told} {}", trace.text());
+}
+
+/// A telemetry inside another hides nothing from it.
+#[tokio::test]
+async fn two_telemetries_hear_of_the_same_attempts() {
+    let (outer, inner) = (Log::default(), Log::default());
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let http = transport(move |_| {
+        let first = first.swap(false, std::sync::atomic::Ordering::Relaxed);
+        Ok(status(if first { 503 } else { 200 }, ""))
+    });
+    let attempts = AttemptLayer::new().layer(http);
+    let stack = ServiceBuilder::new()
+        .layer(TelemetryLayer::new().observe(outer.clone()))
+        .layer(TelemetryLayer::new().observe(inner.clone()))
+        .layer(RetryLayer::new(RetryPolicy::default().backoff([Duration::from_millis(1)])))
+        .service(attempts);
+    drop(stack.oneshot(get("https://x.test/y")).await.unwrap());
+    let (outer, inner) = (outer.take(), inner.take());
+    assert_eq!(outer, inner);
+    assert!(outer.contains(&"1: attempt 2/2 Status(200)".to_owned()), "{outer:?}");
+    assert!(outer.contains(&"1: retry status 503 after 1ms".to_owned()), "{outer:?}");
 }

@@ -17,7 +17,7 @@ use super::observe::{
 use super::span;
 #[cfg(feature = "retry")]
 use crate::extensions::RetryReason;
-use crate::extensions::{Attempt, Call, CallWatcher};
+use crate::extensions::{Attempt, Call, CallWatcher, WatchedCall};
 use crate::model::{Response, ResponseEvent, TokenUsage};
 use crate::sse::{StreamEnd, StreamObserver};
 use crate::{BoxError, Error, ErrorKind, error, redaction};
@@ -47,6 +47,8 @@ pub(super) trait Watch: Send + Sync {
 
 pub(super) struct CallWatch<O> {
     info: CallInfo,
+    /// A telemetry further out, which hears only through this one.
+    outer: Option<WatchedCall>,
     observer: O,
     observing: bool,
     record_content: bool,
@@ -69,6 +71,9 @@ pub(super) struct Progress {
     pub(super) retries: u32,
     /// The last attempt, if it was refused with 401.
     unauthorized: Option<Attempt>,
+    /// What the telemetry further out said of the last attempt: its number, and whether it is one
+    /// after a 401.
+    sent_outside: Option<(u32, bool)>,
     pub(super) first_event: Option<Duration>,
     last_event: Option<Instant>,
     waiting_since: Option<Instant>,
@@ -93,6 +98,7 @@ impl Progress {
             attempts: 0,
             retries: 0,
             unauthorized: None,
+            sent_outside: None,
             first_event: None,
             last_event: None,
             waiting_since: None,
@@ -147,7 +153,17 @@ impl<O: Observe> CallWatch<O> {
             observer.on_request(&info);
         }
         let progress = Mutex::new(Some(Progress::new(span, info.call().cloned())));
-        Self { info, observer, observing, record_content, started: Instant::now(), progress }
+        let (outer, started) = (None, Instant::now());
+        Self { info, outer, observer, observing, record_content, started, progress }
+    }
+
+    /// Lets `outer` hear of the attempts and waits too.
+    pub(super) fn inside(self, outer: Option<WatchedCall>) -> Self {
+        Self { outer, ..self }
+    }
+
+    fn outer(&self) -> Option<&dyn AttemptWatcher> {
+        self.outer.as_ref()?.0.attempts()
     }
 
     /// Locked for a moment: hooks are called without the lock.
@@ -336,6 +352,9 @@ impl<O: Observe> CallWatch<O> {
 impl<O: Observe> CallWatcher for CallWatch<O> {
     #[cfg(feature = "retry")]
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason) {
+        if let Some(WatchedCall(outer)) = &self.outer {
+            outer.retrying(failed, delay, reason);
+        }
         let retry = RetryInfo { failed, delay, reason };
         let open = self.with(|progress| {
             progress.retries += 1;
@@ -357,7 +376,9 @@ impl<O: Observe> AttemptWatcher for CallWatch<O> {
     }
 
     fn sending(&self, attempt: Attempt) -> (u32, bool, Span) {
+        let outside = self.outer().map(|outer| outer.sending(attempt));
         let sending = |progress: &mut Progress| {
+            progress.sent_outside = outside.map(|(sent, again, _)| (sent, again));
             progress.attempts = progress.attempts.saturating_add(1);
             let again = progress.unauthorized.take() == Some(attempt);
             (progress.attempts, again, progress.span.clone())
@@ -369,8 +390,14 @@ impl<O: Observe> AttemptWatcher for CallWatch<O> {
         let unauthorized = attempt.outcome == AttemptOutcome::Status(StatusCode::UNAUTHORIZED);
         let open = self.with(|progress| {
             progress.unauthorized = unauthorized.then_some(attempt.attempt);
+            progress.sent_outside
         });
-        if let (Some(()), Some(observer)) = (open, self.observer()) {
+        if let Some(outer) = self.outer() {
+            let own = (attempt.sent, attempt.after_unauthorized);
+            let (sent, after_unauthorized) = open.flatten().unwrap_or(own);
+            outer.attempted(&AttemptInfo { sent, after_unauthorized, ..attempt.clone() });
+        }
+        if let (Some(_), Some(observer)) = (open, self.observer()) {
             observer.on_attempt(&self.info, attempt);
         }
     }
