@@ -180,9 +180,11 @@ impl Error {
         self
     }
 
-    /// Notes the attempts of the call, if there was more than one.
+    /// Notes the attempts of the call, if there was more than one. What one of them sent is sent,
+    /// whatever became of the last.
     pub(crate) fn with_attempts(mut self, attempts: Option<&Attempts>) -> Self {
         if let Some(attempts) = attempts {
+            self.0.stage = self.0.stage.furthest(attempts.furthest());
             self.0.attempts = Some(attempts.clone());
         }
         self
@@ -236,7 +238,7 @@ impl Error {
         self.0.kind
     }
 
-    /// How far the request had come.
+    /// How far the request had come; of several attempts, the one that had come furthest.
     pub fn stage(&self) -> Stage {
         self.0.stage
     }
@@ -288,7 +290,8 @@ impl Error {
         self.0.retry_after
     }
 
-    /// The attempts that `RetryLayer` made of the call, in order; the last one ended with this error.
+    /// The attempts that `RetryLayer` made of the call, in order. The last one ended with this error,
+    /// unless the service failed before it was ready for another.
     ///
     /// Empty if the call was not tried again.
     pub fn attempts(&self) -> &[AttemptSummary] {

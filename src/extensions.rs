@@ -36,6 +36,7 @@ mod timeouts;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "retry")]
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
@@ -357,6 +358,7 @@ pub(crate) struct WatchedCall(pub(crate) Arc<dyn CallWatcher>);
 #[cfg_attr(not(feature = "telemetry"), allow(dead_code))]
 pub(crate) trait CallWatcher: Send + Sync {
     /// `failed` has failed; another attempt follows after `delay`.
+    #[cfg(feature = "retry")]
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason);
 
     /// Who hears of the single attempts.

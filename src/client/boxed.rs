@@ -17,7 +17,7 @@ use crate::{BoxError, RequestBody, ResponseBody};
 ///
 /// A type of its own rather than a name for a [`BoxCloneSyncService`]: with [`BoxError`] among its
 /// parameters, the compiler could not tell that a future which calls it is [`Send`], and nothing
-/// that uses a [`Client`] could be spawned.
+/// that uses a [`Client`](super::Client) could be spawned.
 #[derive(Clone)]
 pub struct BoxHttpService(Erased);
 

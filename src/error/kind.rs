@@ -133,4 +133,14 @@ impl Stage {
             Self::Unknown => "unknown",
         }
     }
+
+    /// The one of two attempts of which the server may have seen more.
+    pub(crate) const fn furthest(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Streaming, _) | (_, Self::Streaming) => Self::Streaming,
+            (Self::Sent, _) | (_, Self::Sent) => Self::Sent,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::NotSent, Self::NotSent) => Self::NotSent,
+        }
+    }
 }

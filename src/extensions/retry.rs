@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Attempt, RetryReason};
-use crate::ErrorKind;
+use crate::{ErrorKind, Stage};
 
 /// On a request: what `RetryLayer` does differently for this one.
 ///
@@ -58,7 +58,7 @@ impl RetryOverride {
         self
     }
 
-    /// The longest hint that is waited for.
+    /// The longest hint that is waited for; more than a day counts as a day.
     pub const fn max_hint(mut self, longest: Duration) -> Self {
         self.max_hint = Some(longest);
         self
@@ -118,7 +118,7 @@ impl AttemptSummary {
         }
     }
 
-    /// How long was waited before the next attempt; `None` for the last one.
+    /// How long was waited before the next attempt; `None` if none was due.
     pub const fn delay(&self) -> Option<Duration> {
         self.delay
     }
@@ -136,16 +136,25 @@ impl fmt::Display for AttemptSummary {
 ///
 /// Absent, there was no retry. Of a very long call the first attempts are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempts(Arc<[AttemptSummary]>);
+pub struct Attempts {
+    all: Arc<[AttemptSummary]>,
+    furthest: Stage,
+}
 
 impl Attempts {
+    /// `furthest`: how far any of them had come, those that are left out included.
     #[cfg(feature = "retry")]
-    pub(crate) fn new(attempts: Vec<AttemptSummary>) -> Self {
-        Self(attempts.into())
+    pub(crate) fn new(attempts: Vec<AttemptSummary>, furthest: Stage) -> Self {
+        Self { all: attempts.into(), furthest }
     }
 
     /// The attempts, first to last.
     pub fn all(&self) -> &[AttemptSummary] {
-        &self.0
+        &self.all
+    }
+
+    /// What the server may have seen of the call, whatever became of the last attempt.
+    pub(crate) const fn furthest(&self) -> Stage {
+        self.furthest
     }
 }

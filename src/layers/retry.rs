@@ -9,7 +9,7 @@
 //! | | what follows |
 //! |---|---|
 //! | the caller's [classifier](RetryPolicy::classify) has an opinion | what it says |
-//! | the body's code says that waiting does not help: quota, usage limit, context window, policy | final |
+//! | the body's code, in its first 64 KiB, says that waiting does not help: quota, usage limit, context window, policy | final |
 //! | the server asks for a longer wait than [`max_hint`](RetryPolicy::max_hint) | final; the error carries the hint |
 //! | `x-should-retry: true` or `false` on a failure | what it says |
 //! | status 408, 409, 429, 500–599 | another attempt |
@@ -28,7 +28,7 @@
 //!
 //! **Only heads are retried.** Once an answer is handed on, its body belongs to the caller. To tell
 //! final answers apart, at most 64 KiB of an error body are read ahead, for at most
-//! [10 s](RetryPolicy::peek_time); [`RetryBody`] yields them again. An answer that is followed by another
+//! [10 s](RetryPolicy::peek_time) and not past the deadline; [`RetryBody`] yields them again. An answer that is followed by another
 //! attempt is dropped. If its body was not read to the end by then, an HTTP/1 connection is closed.
 //!
 //! **Place:** outside `AuthLayer`, so that each attempt is authorised afresh, and outside head

@@ -47,7 +47,7 @@
 //!
 //! A stream of this crate ends with its terminal event, whatever becomes of the body after it. For a
 //! reader that takes only bytes (an endpoint of yours) the end of the body is the end, and an error if
-//! the status was one. Without a subscriber and with `()` as its observer the layer passes requests
+//! the status was one, even if the body is dropped unread. Without a subscriber and with `()` as its observer the layer passes requests
 //! and answers through: it allocates nothing and reads no clock.
 //!
 //! # The span
@@ -276,8 +276,9 @@ impl<S, O: Observe + Clone> Telemetry<S, O> {
         if *record_content && !span.is_disabled() {
             span::record_input(&span, request.body());
         }
+        let outer = request.extensions().get().cloned();
         let watch = CallWatch::begin(info, span, observer.clone(), *record_content);
-        let watch = Arc::new(watch);
+        let watch = Arc::new(watch.inside(outer));
         request.extensions_mut().insert(WatchedCall(watch.clone()));
         Some(watch)
     }

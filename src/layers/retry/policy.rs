@@ -41,6 +41,9 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The longest [`peek_time`](Self::peek_time).
+    const LONGEST_PEEK: Duration = Duration::from_secs(60 * 60);
+
     const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
 
     const fn new(rules: Rules, backoff: ExponentialBackoff) -> Self {
@@ -121,9 +124,9 @@ impl RetryPolicy {
     }
 
     /// The longest hint that is waited for. What becomes of a longer one is said in the table above;
-    /// an error carries it in any case.
+    /// an error carries it in any case. More than a day counts as a day.
     pub const fn max_hint(mut self, longest: Duration) -> Self {
-        self.rules.max_hint = longest;
+        self.rules.max_hint = at_most(longest, Rules::LONGEST_HINT);
         self
     }
 
@@ -187,8 +190,9 @@ impl RetryPolicy {
     }
 
     /// How long the beginning of an error body is waited for before the decision; 10 s by default.
+    /// More than an hour counts as an hour. A [`Deadline`](crate::extensions::Deadline) cuts it short.
     pub const fn peek_time(mut self, longest: Duration) -> Self {
-        self.peek_time = longest;
+        self.peek_time = at_most(longest, Self::LONGEST_PEEK);
         self
     }
 
@@ -202,6 +206,11 @@ impl RetryPolicy {
     pub(super) fn peekable(&self) -> Peekable {
         Peekable::of(&self.rules, self.classify.is_some(), self.peek_time)
     }
+}
+
+/// `Duration::min`, which is not `const`.
+const fn at_most(time: Duration, longest: Duration) -> Duration {
+    if time.as_nanos() > longest.as_nanos() { longest } else { time }
 }
 
 /// 2 retries, hints honoured up to 60 s; see the table above.

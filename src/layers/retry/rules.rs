@@ -100,6 +100,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The longest `max_hint`: nothing sleeps for years because a server says so.
+    pub(super) const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
+
     pub(super) const STANDARD: Self = Self {
         max_retries: 2,
         statuses: StatusSet::usual(),
@@ -119,7 +122,7 @@ impl Rules {
 
     pub(super) fn with(mut self, own: &RetryOverride) -> Self {
         self.max_retries = own.max_retries.unwrap_or(self.max_retries);
-        self.max_hint = own.max_hint.unwrap_or(self.max_hint);
+        self.max_hint = own.max_hint.unwrap_or(self.max_hint).min(Self::LONGEST_HINT);
         self.transport = own.on_transport.unwrap_or(self.transport);
         self.statuses = with_statuses(self.statuses, own);
         if let Some(honour) = own.honour_hints {
@@ -174,7 +177,12 @@ impl Peekable {
     /// As the request wants it.
     pub(super) fn with(self, own: &RetryOverride) -> Self {
         let on_request = own.honour_hints.unwrap_or(self.on_request);
-        Self { statuses: with_statuses(self.statuses, own), on_request, ..self }
+        // Whoever wants all of them, a classifier above all, wants those too that are not tried again.
+        let statuses = match self.statuses {
+            StatusSet::ALL => StatusSet::ALL,
+            some => with_statuses(some, own),
+        };
+        Self { statuses, on_request, ..self }
     }
 
     pub(super) fn takes(&self, status: StatusCode, headers: &HeaderMap) -> bool {

@@ -16,8 +16,8 @@ use super::peek::{NotReady, Peeked};
 use super::policy::RetryPolicy;
 use super::retried::RetriedError;
 use super::rules::Rules;
-use crate::BoxError;
 use crate::extensions::{Attempt, AttemptSummary, Attempts, Deadline, RetryOverride, WatchedCall};
+use crate::{BoxError, Stage};
 
 /// How many attempts are kept for the reader; of more, the first are left out.
 const KEPT: usize = 64;
@@ -35,6 +35,8 @@ struct Progress {
     retries: u32,
     last: RetryKind,
     attempts: Vec<AttemptSummary>,
+    /// How far any attempt had come.
+    furthest: Stage,
 }
 
 impl Session {
@@ -61,9 +63,6 @@ impl Session {
         outcome: &Outcome<'_>,
         request: &Extensions,
     ) -> Option<(Duration, RetryKind)> {
-        if outcome.error().is_some_and(|error| error.is::<NotReady>()) {
-            return None;
-        }
         let rules = self.rules(request);
         let Action::Retry { kind, after } = self.judge(&rules, outcome) else { return None };
         let policy = &*self.policy;
@@ -84,12 +83,16 @@ impl Session {
 
     /// Counts the attempt that ended, and says what comes after it.
     fn next(&mut self, outcome: &Outcome<'_>, request: &Extensions) -> Option<Duration> {
+        // That attempt was never made.
+        if outcome.error().is_some_and(|error| error.is::<NotReady>()) {
+            return None;
+        }
         let booked = self.book(outcome, request);
         let attempt = Attempt::of(request);
         let reason = outcome.reason();
         if let Some(progress) = &mut self.progress {
             let delay = booked.map(|(delay, _)| delay);
-            progress.note(AttemptSummary::new(attempt, reason, delay));
+            progress.note(AttemptSummary::new(attempt, reason, delay), outcome.stage());
         }
         let (delay, kind) = booked?;
         if let Some(progress) = &mut self.progress {
@@ -136,7 +139,7 @@ impl Session {
         let Some(progress) = self.progress.take().filter(|progress| progress.retries > 0) else {
             return;
         };
-        let attempts = Attempts::new(progress.attempts);
+        let attempts = Attempts::new(progress.attempts, progress.furthest);
         match result {
             Ok(response) => {
                 response.extensions_mut().insert(attempts);
@@ -206,10 +209,12 @@ impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Ses
 impl Progress {
     fn new(policy: &RetryPolicy) -> Self {
         let (delays, attempts) = (policy.schedule.delays(), Vec::new());
-        Self { delays, retries: 0, last: RetryKind::Failed, attempts }
+        let last = RetryKind::Failed;
+        Self { delays, retries: 0, last, attempts, furthest: Stage::NotSent }
     }
 
-    fn note(&mut self, attempt: AttemptSummary) {
+    fn note(&mut self, attempt: AttemptSummary, stage: Stage) {
+        self.furthest = self.furthest.furthest(stage);
         if self.attempts.len() == KEPT {
             self.attempts.remove(0);
         }

@@ -24,7 +24,9 @@
 //! [`propagate`](AttemptLayer::propagate).
 //!
 //! **Place:** inside auth, which makes the request final; outside of the timeouts of an attempt,
-//! so that it sees them.
+//! so that it sees them. Of two layers on the way of one request the outer reports to the
+//! telemetry and has the span; the inner still writes its headers and tells its own observer. So
+//! one that propagates can be added to the preset, which has a layer already.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -81,6 +83,13 @@ pub(crate) trait AttemptWatcher: Send + Sync {
     fn sending(&self, attempt: Attempt) -> (u32, bool, Span);
 
     fn attempted(&self, attempt: &AttemptInfo<'_>);
+}
+
+/// On a request: a layer further out reports this attempt, so one further in does not.
+#[derive(Clone, Copy)]
+struct Reported {
+    sent: u32,
+    again: bool,
 }
 
 /// Reports every request that goes to the wire; see the [module](self).
@@ -191,6 +200,10 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
         P: Propagate,
     {
         let watched = self.watch(&request);
+        if let Some(watched) = &watched {
+            let (sent, again) = (watched.sent, watched.again);
+            request.extensions_mut().insert(Reported { sent, again });
+        }
         let span = watched.as_ref().map_or_else(Span::none, |watched| watched.span.clone());
         let inner = span.in_scope(|| {
             self.layer.propagate.inject(request.headers_mut());
@@ -206,12 +219,18 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
         let observer = &self.layer.observer;
         let attempt = Attempt::of(request.extensions());
         let watcher = call.and_then(|call| call.0.attempts());
-        let (sent, again, parent) = match watcher {
-            Some(watcher) => watcher.sending(attempt),
-            None => (attempt.number(), false, Span::none()),
+        let reported = request.extensions().get::<Reported>();
+        let (sent, again, parent) = match (reported, watcher) {
+            (Some(Reported { sent, again }), _) => (*sent, *again, Span::none()),
+            (None, Some(watcher)) => watcher.sending(attempt),
+            (None, None) => (attempt.number(), false, Span::none()),
         };
-        let span = in_flight::span(request, parent, sent);
-        if watcher.is_none() && !observer.is_enabled() && span.is_disabled() {
+        let span = match reported {
+            Some(_) => Span::none(),
+            None => in_flight::span(request, parent, sent),
+        };
+        let tells = watcher.is_some() && reported.is_none();
+        if !tells && !observer.is_enabled() && span.is_disabled() {
             return None;
         }
         let own = observer.is_enabled().then(|| {
@@ -222,12 +241,13 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
         });
         Some(Box::new(InFlight {
             span,
-            call: call.cloned(),
+            call: call.filter(|_| tells).cloned(),
             own,
             attempt,
             sent,
             again,
             credentials: in_flight::credentials(request.headers()),
+            secrets: request.extensions().get().cloned(),
             started: Instant::now(),
         }))
     }

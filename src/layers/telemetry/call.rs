@@ -8,12 +8,16 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::attempt::AttemptWatcher;
+#[cfg(feature = "retry")]
+use super::observe::RetryInfo;
 use super::observe::{
     AttemptInfo, AttemptOutcome, CallEnd, CallInfo, EventInfo, HeadInfo, Observe, Outcome,
-    RetryInfo, SequenceGap,
+    SequenceGap,
 };
 use super::span;
-use crate::extensions::{Attempt, Call, CallWatcher, RetryReason};
+#[cfg(feature = "retry")]
+use crate::extensions::RetryReason;
+use crate::extensions::{Attempt, Call, CallWatcher, WatchedCall};
 use crate::model::{Response, ResponseEvent, TokenUsage};
 use crate::sse::{StreamEnd, StreamObserver};
 use crate::{BoxError, Error, ErrorKind, error, redaction};
@@ -43,6 +47,8 @@ pub(super) trait Watch: Send + Sync {
 
 pub(super) struct CallWatch<O> {
     info: CallInfo,
+    /// A telemetry further out, which hears only through this one.
+    outer: Option<WatchedCall>,
     observer: O,
     observing: bool,
     record_content: bool,
@@ -57,7 +63,7 @@ pub(super) struct Progress {
     pub(super) status: Option<StatusCode>,
     /// What a refusal means to one who reads only bytes.
     refusal: Option<ErrorKind>,
-    /// What it was authorised with is among its secrets: the attempts have left it there.
+    /// That of the request: what it is authorised with is among its secrets by the time of an answer.
     call: Option<Call>,
     /// A typed reader has taken the answer: its end is the call's, not that of the body.
     typed: bool,
@@ -65,6 +71,9 @@ pub(super) struct Progress {
     pub(super) retries: u32,
     /// The last attempt, if it was refused with 401.
     unauthorized: Option<Attempt>,
+    /// What the telemetry further out said of the last attempt: its number, and whether it is one
+    /// after a 401.
+    sent_outside: Option<(u32, bool)>,
     pub(super) first_event: Option<Duration>,
     last_event: Option<Instant>,
     waiting_since: Option<Instant>,
@@ -89,6 +98,7 @@ impl Progress {
             attempts: 0,
             retries: 0,
             unauthorized: None,
+            sent_outside: None,
             first_event: None,
             last_event: None,
             waiting_since: None,
@@ -143,7 +153,17 @@ impl<O: Observe> CallWatch<O> {
             observer.on_request(&info);
         }
         let progress = Mutex::new(Some(Progress::new(span, info.call().cloned())));
-        Self { info, observer, observing, record_content, started: Instant::now(), progress }
+        let (outer, started) = (None, Instant::now());
+        Self { info, outer, observer, observing, record_content, started, progress }
+    }
+
+    /// Lets `outer` hear of the attempts and waits too.
+    pub(super) fn inside(self, outer: Option<WatchedCall>) -> Self {
+        Self { outer, ..self }
+    }
+
+    fn outer(&self) -> Option<&dyn AttemptWatcher> {
+        self.outer.as_ref()?.0.attempts()
     }
 
     /// Locked for a moment: hooks are called without the lock.
@@ -242,7 +262,11 @@ impl<O: Observe> Watch for CallWatch<O> {
     }
 
     fn dropped(&self) {
-        self.finish_untyped(|_| Outcome::Dropped);
+        // Who looks at the status alone need not read the body of a refusal.
+        self.finish_untyped(|progress| {
+            let refused = |kind| Outcome::Error { kind, error: None };
+            progress.refusal.map_or(Outcome::Dropped, refused)
+        });
     }
 
     fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver> {
@@ -326,7 +350,11 @@ impl<O: Observe> CallWatch<O> {
 }
 
 impl<O: Observe> CallWatcher for CallWatch<O> {
+    #[cfg(feature = "retry")]
     fn retrying(&self, failed: Attempt, delay: Duration, reason: RetryReason) {
+        if let Some(WatchedCall(outer)) = &self.outer {
+            outer.retrying(failed, delay, reason);
+        }
         let retry = RetryInfo { failed, delay, reason };
         let open = self.with(|progress| {
             progress.retries += 1;
@@ -348,7 +376,9 @@ impl<O: Observe> AttemptWatcher for CallWatch<O> {
     }
 
     fn sending(&self, attempt: Attempt) -> (u32, bool, Span) {
+        let outside = self.outer().map(|outer| outer.sending(attempt));
         let sending = |progress: &mut Progress| {
+            progress.sent_outside = outside.map(|(sent, again, _)| (sent, again));
             progress.attempts = progress.attempts.saturating_add(1);
             let again = progress.unauthorized.take() == Some(attempt);
             (progress.attempts, again, progress.span.clone())
@@ -360,8 +390,14 @@ impl<O: Observe> AttemptWatcher for CallWatch<O> {
         let unauthorized = attempt.outcome == AttemptOutcome::Status(StatusCode::UNAUTHORIZED);
         let open = self.with(|progress| {
             progress.unauthorized = unauthorized.then_some(attempt.attempt);
+            progress.sent_outside
         });
-        if let (Some(()), Some(observer)) = (open, self.observer()) {
+        if let Some(outer) = self.outer() {
+            let own = (attempt.sent, attempt.after_unauthorized);
+            let (sent, after_unauthorized) = open.flatten().unwrap_or(own);
+            outer.attempted(&AttemptInfo { sent, after_unauthorized, ..attempt.clone() });
+        }
+        if let (Some(_), Some(observer)) = (open, self.observer()) {
             observer.on_attempt(&self.info, attempt);
         }
     }
@@ -377,6 +413,7 @@ mod tests {
     struct Told(Arc<Mutex<Vec<String>>>);
 
     impl Observe for Told {
+        #[cfg(feature = "retry")]
         fn on_retry(&self, call: &CallInfo, retry: &RetryInfo) {
             let line = format!("{} {retry:?}", call.id());
             self.0.lock().unwrap().push(line);
@@ -388,6 +425,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "retry")]
     #[test]
     fn waits_are_told_until_the_call_has_ended() {
         let told = Told::default();

@@ -95,6 +95,7 @@ impl CallInfo {
         }
     }
 
+    /// What the endpoint says of the call; among it what must not be told.
     pub(super) fn call(&self) -> Option<&Call> {
         self.call.as_ref()
     }

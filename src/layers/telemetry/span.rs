@@ -12,7 +12,9 @@ use tracing::field::{Empty, display};
 use tracing::{Level, Span};
 
 use super::call::Progress;
-use super::observe::{CallEnd, CallInfo, Outcome, RetryInfo, SequenceGap};
+#[cfg(feature = "retry")]
+use super::observe::RetryInfo;
+use super::observe::{CallEnd, CallInfo, Outcome, SequenceGap};
 use crate::RequestBody;
 use crate::model::{IncompleteReason, Response, ResponseStatus};
 
@@ -122,6 +124,7 @@ pub(super) fn record_end(progress: &Progress, end: &CallEnd<'_>, record_content:
     }
 }
 
+#[cfg(feature = "retry")]
 pub(super) fn retrying(span: &Span, retry: &RetryInfo) {
     if !span.is_disabled() {
         tracing::info!(

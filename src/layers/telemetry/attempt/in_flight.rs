@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Level, Span};
 
-use crate::extensions::{Attempt, WatchedCall};
+use crate::extensions::{Attempt, Call, WatchedCall};
 use crate::layers::telemetry::observe::{AttemptInfo, AttemptOutcome, CallInfo, Observe};
 use crate::layers::telemetry::span::TARGET;
 use crate::{BoxError, Error, ErrorKind, error, redaction};
@@ -93,6 +93,8 @@ pub(super) struct InFlight {
     pub(super) again: bool,
     /// What the [`AUTH_HEADERS`] held.
     pub(super) credentials: [Option<HeaderValue>; 2],
+    /// What else was added to authorise it is among its secrets.
+    pub(super) secrets: Option<Call>,
     pub(super) started: Instant,
 }
 
@@ -217,6 +219,8 @@ impl InFlight {
         let text = text?;
         let sent = self.credentials.iter().flatten().filter_map(|sent| sent.to_str().ok());
         let sent = sent.map(|sent| sent.strip_prefix("Bearer ").unwrap_or(sent));
+        let kept = self.secrets.as_ref().map(Call::kept_secrets).unwrap_or_default();
+        let sent = sent.chain(kept.iter().map(String::as_str));
         Some(match redaction::scrub_known(text, sent) {
             Some(scrubbed) => Cow::Owned(redaction::scrub(&scrubbed).into_owned()),
             None => redaction::scrub(text),
