@@ -9,7 +9,7 @@
 //! # Place
 //!
 //! Endpoints stand on it: [`Client::responses`] gives one. Whoever wants another order, or static
-//! types, assembles the same layers with [`ServiceBuilder`] and needs nothing from here.
+//! types, assembles the same layers with [`ServiceBuilder`](tower::ServiceBuilder) and needs nothing from here.
 //!
 //! # Cost
 //!

@@ -231,7 +231,7 @@ impl ClientBuilder {
     }
 
     /// Puts a layer around the whole stack. The first one added is the outermost, as in
-    /// [`ServiceBuilder`].
+    /// [`ServiceBuilder`](tower::ServiceBuilder).
     ///
     /// It sees each call once, as the endpoint made it: the URI is still relative to the
     /// provider, and retries happen below. Several layers stacked with `ServiceBuilder` and given

@@ -21,8 +21,10 @@ use super::{
 /// How long before its expiry a token is replaced.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 
-/// How long a source is left alone that gave no token while the old one was still good, or that
-/// gave the rejected one again.
+/// How long a source is left alone that gave the rejected token again.
+const INSISTED: Duration = Duration::from_secs(5);
+
+/// How long a source is left alone that gave no token while the old one was still good.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// How long a call waits for a new token while the old one is still good.
@@ -53,7 +55,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// With [`refresh_on_unauthorized`](super::AuthLayer::refresh_on_unauthorized) a 401 makes the
 /// token it was sent with a rejected one; one that came meanwhile is kept. If the source was asked
 /// before the 401 and answers with the rejected token, it is asked once more. If it has no other,
-/// the token is sent again, and for 30 s a 401 passes without asking.
+/// the token is sent again, and for 5 s a 401 passes without asking.
 ///
 /// ```
 /// use std::time::Duration;
@@ -222,7 +224,7 @@ impl State {
     /// Keeps `token` in place of what was there.
     fn hold(&mut self, mut token: Held) {
         if self.rejects(&token.value) {
-            token.insisted = Instant::now().checked_add(PAUSE);
+            token.insisted = Instant::now().checked_add(INSISTED);
         }
         self.held = Some(token);
     }

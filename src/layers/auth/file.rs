@@ -15,7 +15,7 @@ const MOST_BYTES: u64 = 64 * 1024;
 ///
 /// White space around the token is left out. Behind a [`Cached`](super::Cached) the file is read
 /// again after a minute, sooner if the token is a JSON web token and expires, and after a 401; but
-/// if it then held the rejected token still, not for 30 s.
+/// if it then held the rejected token still, not for 5 s.
 ///
 /// The file is read in place, without a thread, because it is small and local: at most 64 KiB of a
 /// regular file. On a file system that may hang, take [`token_fn`](super::token_fn) and read it
