@@ -142,13 +142,12 @@ pub fn rows() -> Vec<Row> {
 /// Registers a timer that is earlier than those of the rows, as a busy runtime has one. Without it
 /// each timer of a row is the next one, and what is measured is how its driver is woken.
 pub fn hold_timer(runtime: &tokio::runtime::Runtime) -> Pin<Box<tokio::time::Sleep>> {
-    runtime.block_on(async {
-        let mut timer = Box::pin(tokio::time::sleep(LIMIT / 2));
-        assert!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        // The driver learns which timer is the next when it parks.
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        timer
-    })
+    let _context = runtime.enter();
+    let mut timer = Box::pin(tokio::time::sleep(LIMIT / 2));
+    assert!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    // The driver learns which timer is the next when it parks.
+    runtime.block_on(async { tokio::time::sleep(Duration::from_millis(2)).await });
+    timer
 }
 
 #[derive(Default)]

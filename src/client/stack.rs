@@ -89,8 +89,7 @@ impl Preset {
     {
         let mut explanation = Explanation::of(endpoint);
         let timeouts = policy.timeouts.or(self.timeouts);
-        let mut stream = StreamSettings::default();
-        stream.timeouts = timeouts;
+        let stream = StreamSettings { timeouts, ..StreamSettings::default() };
         explanation.limit("(between events)", stream.progress_timeout());
         explanation.yours("layer", self.layers.len());
         let call = CallLayers::new(self, policy, &mut explanation)?;

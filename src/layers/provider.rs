@@ -37,7 +37,9 @@
 //! ```
 //!
 //! **Errors:** those of the service inside, and [`ErrorKind::Build`](crate::ErrorKind::Build) with
-//! nothing sent if path and query would be longer than 65,534 bytes or the headers too many.
+//! nothing sent if path and query would be longer than 65,534 bytes or the headers too many, or if
+//! another `ProviderLayer` outside has noted another origin: which of them the credentials inside
+//! are for, nobody could tell.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -49,6 +51,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::refusal::CallOrRefusal;
+use crate::extensions::Origin;
 use crate::provider::{Provider, fill_user_agent};
 use crate::{BoxError, Error};
 
@@ -102,11 +105,17 @@ impl<S> WithProvider<S> {
     inner_accessors!();
 
     fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        let origin = self.provider.origin();
+        if request.extensions().get::<Origin>().is_some_and(|outer| outer != origin) {
+            return Err(Error::build(format!(
+                "a `ProviderLayer` outside this one, for {origin}, has sent the request elsewhere \
+                 already: leave one of them out"
+            )));
+        }
         let uri = request.uri();
         if uri.scheme().is_none() && uri.authority().is_none() {
             *request.uri_mut() = self.provider.url_of(uri.path_and_query())?;
         }
-        let origin = self.provider.origin();
         if origin.matches(request.uri()) {
             self.provider.fill_headers(request.headers_mut())?;
         }
