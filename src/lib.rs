@@ -36,7 +36,7 @@
 //! # Call it
 //!
 //! [`Client`] is the stack above behind one type, for those who need no other order; a
-//! [`Policy`](client::Policy), which can live in a file, tunes it for each endpoint. The examples
+//! `Policy`, which can live in a file, tunes it for each endpoint. The examples
 //! here talk to [`testing::Server`], so that they run without an account;
 //! `Client::from_env()` is the client of the real API.
 //!

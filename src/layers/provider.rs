@@ -7,7 +7,7 @@
 //!   then the request's.
 //! - A default header is added if the request has no header of that name, with all its values;
 //!   `user-agent` last of all.
-//! - The provider's [`Origin`](crate::extensions::Origin) is noted in the request's extensions.
+//! - The provider's [`Origin`] is noted in the request's extensions.
 //!
 //! A request whose URI is absolute already (an upload URL) keeps it. It gets the provider's headers
 //! only if it goes to the provider's origin, because they may hold secrets or account ids; the
