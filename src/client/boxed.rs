@@ -5,11 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder};
 
+use crate::services::HttpService;
 use crate::{BoxError, RequestBody, ResponseBody};
 
 /// An HTTP service with its type erased: what the preset is, and what endpoints stand on by
@@ -49,21 +48,19 @@ impl fmt::Debug for BoxHttpService {
 }
 
 /// Hides the type of a stack: one box per future and one per body.
-pub(super) fn erase<S, RB>(stack: S) -> BoxHttpService
+pub(super) fn erase<S>(stack: S) -> BoxHttpService
 where
-    S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+    S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
         + Clone
         + Send
         + Sync
         + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
 {
     BoxHttpService(BoxCloneSyncService::new(
         ServiceBuilder::new()
-            .map_response(|response: http::Response<RB>| response.map(ResponseBody::new))
+            .map_response(|response: http::Response<S::ResponseBody>| {
+                response.map(ResponseBody::new)
+            })
             .map_err(Into::into)
             .service(stack),
     ))

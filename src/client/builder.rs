@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::Body;
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::Client;
 use super::boxed::{BoxHttpService, erase};
@@ -20,9 +18,10 @@ use crate::layers::telemetry::Observe;
 use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
 use crate::model::ItemIds;
 use crate::provider::Provider;
+use crate::services::HttpService;
 use crate::sse::StreamSettings;
 use crate::transport::HyperTransportBuilder;
-use crate::{BoxError, Error, RequestBody};
+use crate::{Error, RequestBody};
 
 /// Settings of a [`Client`].
 ///
@@ -104,18 +103,14 @@ impl ClientBuilder {
     /// [`AuthLayer`]: crate::layers::AuthLayer
     /// [`Credentials`]: crate::layers::Credentials
     /// [refreshes]: crate::layers::AuthLayer::refresh_on_unauthorized
-    pub fn auth_layer<L, RB>(mut self, layer: L) -> Self
+    pub fn auth_layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        <L::Service as Service<http::Request<RequestBody>>>::Error: Into<BoxError>,
-        <L::Service as Service<http::Request<RequestBody>>>::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         let wrap = Authorisation::Layer(Box::new(move |inner| erase(layer.layer(inner))));
         self.authorisation = Some(Ok(wrap));
@@ -196,17 +191,13 @@ impl ClientBuilder {
     /// service.
     ///
     /// [`HyperTransport`]: crate::transport::HyperTransport
-    pub fn transport<S, RB>(mut self, service: S) -> Self
+    pub fn transport<S>(mut self, service: S) -> Self
     where
-        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         self.transport = Some(Box::new(move |preset, policy| assemble(preset, policy, service)));
         self
@@ -236,18 +227,14 @@ impl ClientBuilder {
     /// It sees each call once, as the endpoint made it: the URI is still relative to the
     /// provider, and retries happen below. Several layers stacked with `ServiceBuilder` and given
     /// as one cost the boxes of one.
-    pub fn layer<L, RB>(mut self, layer: L) -> Self
+    pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        <L::Service as Service<http::Request<RequestBody>>>::Error: Into<BoxError>,
-        <L::Service as Service<http::Request<RequestBody>>>::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         self.layers.push(Box::new(move |inner| erase(layer.layer(inner))));
         self
@@ -258,18 +245,14 @@ impl ClientBuilder {
     ///
     /// It sees the request as it goes to the provider, URI and credential included, and the response
     /// as it comes, once for every attempt.
-    pub fn attempt_layer<L, RB>(mut self, layer: L) -> Self
+    pub fn attempt_layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        <L::Service as Service<http::Request<RequestBody>>>::Error: Into<BoxError>,
-        <L::Service as Service<http::Request<RequestBody>>>::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         self.attempt_layers.push(Box::new(move |inner| erase(layer.layer(inner))));
         self
@@ -354,17 +337,13 @@ impl fmt::Debug for ClientBuilder {
 }
 
 /// One stack per endpoint over clones of one transport.
-fn assemble<S, RB>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
+fn assemble<S>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
 where
-    S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+    S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
         + Clone
         + Send
         + Sync
         + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    RB: Body<Data = Bytes> + Send + 'static,
-    RB::Error: Into<BoxError>,
 {
     let (responses, above) =
         preset.assemble("responses", &policy.responses(), transport.clone())?;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::Body;
 use tokio::sync::Semaphore;
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, ServiceBuilder};
 
 use super::boxed::{BoxHttpService, erase};
 use super::explain::Explanation;
@@ -22,9 +20,9 @@ use crate::layers::{
     TotalTimeoutLayer,
 };
 use crate::provider::Provider;
-use crate::services::Compression;
+use crate::services::{Compression, HttpService};
 use crate::sse::StreamSettings;
-use crate::{BoxError, Error, RequestBody};
+use crate::{Error, RequestBody};
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -70,22 +68,18 @@ pub(super) struct Preset {
 
 impl Preset {
     /// The stack of one endpoint, and what is in it.
-    pub(super) fn assemble<S, RB>(
+    pub(super) fn assemble<S>(
         &self,
         endpoint: &'static str,
         policy: &EndpointPolicy,
         transport: S,
     ) -> Result<(BoxHttpService, Explanation), Error>
     where
-        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         let mut explanation = Explanation::of(endpoint);
         let timeouts = policy.timeouts.or(self.timeouts);
@@ -122,17 +116,13 @@ impl Preset {
         Ok((wrap(&self.layers, stack), explanation))
     }
 
-    fn authorised<S, RB>(&self, call: CallLayers, attempt: S) -> BoxHttpService
+    fn authorised<S>(&self, call: CallLayers, attempt: S) -> BoxHttpService
     where
-        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         use Authorisation as A;
         match &self.authorisation {
@@ -211,17 +201,13 @@ impl CallLayers {
     }
 
     /// These layers around `attempt`, outermost first.
-    fn around<S, RB>(self, attempt: S) -> BoxHttpService
+    fn around<S>(self, attempt: S) -> BoxHttpService
     where
-        S: Service<http::Request<RequestBody>, Response = http::Response<RB>>
+        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
             + Send
             + Sync
             + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send + 'static,
-        RB: Body<Data = Bytes> + Send + 'static,
-        RB::Error: Into<BoxError>,
     {
         let stack =
             ServiceBuilder::new().layer(self.provider).layer(self.telemetry).layer(self.total);
