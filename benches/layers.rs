@@ -1,8 +1,9 @@
 //! What each layer adds to a unary call, beside tower's and tower-http's own.
 //!
 //! `cargo bench --bench layers`; `cargo bench --bench allocations` counts the allocations of the
-//! same calls. For a profiler, `-- profile "RetryLayer, 2" ready 1000` makes the calls of one row
-//! alone, a thousand times a thousand.
+//! same calls. `-- only Telemetry Idle` measures those rows, and what they stand beside. For a
+//! profiler, `-- profile "RetryLayer, 2" ready 1000` makes the calls of one row alone, a thousand
+//! times a thousand.
 //!
 //! A timer that is earlier than all others is held the whole time, as a busy runtime has one.
 
@@ -18,8 +19,10 @@ fn main() {
     let _entered = runtime.enter();
     let mut rows = stacks::rows();
     let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
-    if args.next().as_deref() == Some("profile") {
-        return profile(&mut rows, &args.collect::<Vec<_>>());
+    match args.next().as_deref() {
+        Some("profile") => return profile(&mut rows, &args.collect::<Vec<_>>()),
+        Some("only") => rows = only(rows, &args.collect::<Vec<_>>()),
+        _ => {}
     }
     let beside: Vec<_> = rows.iter().map(|row| (row.backend, row.beside, row.sizes)).collect();
     let contenders = rows.into_iter().map(|row| Contender::new(row.name, row.run)).collect();
@@ -44,6 +47,14 @@ fn main() {
             sizes.0, sizes.1
         );
     }
+}
+
+/// The rows of these names, those they stand beside, and the bare service.
+fn only(rows: Vec<Row>, names: &[String]) -> Vec<Row> {
+    let named = |row: &&Row| names.iter().any(|name| row.name.contains(name.as_str()));
+    let bare = rows[0].name;
+    let beside: Vec<_> = rows.iter().filter(named).map(|row| row.beside).chain([bare]).collect();
+    rows.into_iter().filter(|row| named(&row) || beside.contains(&row.name)).collect()
 }
 
 /// One row, again and again, with nothing else in the process.

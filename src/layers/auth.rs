@@ -62,8 +62,8 @@
 //! What credentials add is kept out of the errors of the endpoint above when the server quotes it:
 //! each header value that is marked sensitive, and what
 //! [`Call::keep_secret`](crate::extensions::Call::keep_secret) was told. Values of headers that hold
-//! secrets by their name, such as `authorization`, `api-key` or `x-…-token`, are marked here if the
-//! credentials have not done it.
+//! secrets by their name, such as `authorization`, `api-key` or `x-…-token`, are marked here if
+//! credentials that take time have not done it.
 //!
 //! # Errors
 //!
@@ -214,19 +214,22 @@ impl<S, C> Auth<S, C> {
     fn authorize<B>(
         &mut self,
         mut request: Request<B>,
-        witness: Witness,
+        reports: bool,
     ) -> AuthFuture<S, S::Future, C::Future>
     where
         S: Service<Request<B>> + Clone,
         C: Credentials<B>,
     {
+        let witness = Witness::of(&request, reports);
         match self.credentials.authorize_now(&mut request) {
             Some(Ok(())) => {
-                let sent = witness.compare(&mut request);
+                let sent = witness.and_then(|witness| witness.compare(&request));
                 AuthFuture { state: State::Calling { future: self.inner.call(request) }, sent }
             }
             Some(Err(error)) => AuthFuture::refused(error.before_sending()),
             None => {
+                mark_sensitive(request.headers_mut());
+                let witness = Witness::of(&request, reports);
                 let clone = self.inner.clone();
                 let service = Some(mem::replace(&mut self.inner, clone));
                 let future = self.credentials.authorize(request);
@@ -254,10 +257,7 @@ where
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.scope.trusts(&request) {
-            Ok(true) => {
-                let witness = Witness::of_call(&request);
-                self.authorize(request, witness)
-            }
+            Ok(true) => self.authorize(request, false),
             Ok(false) => AuthFuture::calling(self.inner.call(request)),
             Err(error) => AuthFuture::refused(error),
         }
@@ -292,7 +292,6 @@ impl Scope {
 }
 
 /// Sees a request before and after it is authorised, and so knows what the credentials are.
-#[derive(Default)]
 struct Witness {
     /// The call whose errors must not show them.
     call: Option<Call>,
@@ -303,49 +302,37 @@ struct Witness {
 }
 
 impl Witness {
-    /// Tells the call, if there is one.
-    fn of_call<B>(request: &Request<B>) -> Self {
-        Self::new(request, false)
+    /// `None` if nobody wants to know.
+    #[inline]
+    fn of<B>(request: &Request<B>, reports: bool) -> Option<Self> {
+        let call = request.extensions().get::<Call>();
+        (reports || call.is_some()).then(|| {
+            let before = sensitive(request.headers()).map(|(_, value)| value.clone()).collect();
+            Self { call: call.cloned(), reports, before }
+        })
     }
 
-    /// Tells the layer too.
-    fn of_refusal<B>(request: &Request<B>) -> Self {
-        Self::new(request, true)
-    }
-
-    fn new<B>(request: &Request<B>, reports: bool) -> Self {
-        let call = request.extensions().get::<Call>().cloned();
-        let looks = reports || call.is_some();
-        let before = match looks {
-            true => sensitive(request.headers()).map(|(_, value)| value.clone()).collect(),
-            false => Vec::new(),
-        };
-        Self { call, reports, before }
-    }
-
-    /// What `request` has now that it did not have before. Marks it, if that was forgotten.
-    fn compare<B>(self, request: &mut Request<B>) -> Option<RejectedCredential> {
+    /// Notes what `request` has now that it did not have before.
+    fn compare<B>(self, request: &Request<B>) -> Option<RejectedCredential> {
         let Self { call, reports, before } = self;
-        mark_sensitive(request.headers_mut());
         let mut added = Vec::new();
-        if reports || call.is_some() {
-            let new = sensitive(request.headers()).filter(|(_, value)| !before.contains(value));
-            for (name, value) in new {
-                if let Some(call) = &call {
-                    call.keep_header_secret(value.clone());
-                }
-                if reports {
-                    added.push((name.clone(), value.clone()));
-                }
+        for (name, value) in sensitive(request.headers()) {
+            if before.contains(value) {
+                continue;
+            }
+            if let Some(call) = &call {
+                call.keep_header_secret(value.clone());
+            }
+            if reports {
+                added.push((name.clone(), value.clone()));
             }
         }
         reports.then(|| RejectedCredential::new(added))
     }
 }
 
-/// Values that are marked, or secret by the name of their header.
 fn sensitive(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    headers.iter().filter(|(name, value)| value.is_sensitive() || is_sensitive_header(name))
+    headers.iter().filter(|(_, value)| value.is_sensitive())
 }
 
 /// Marks the values that are secret by the name of their header.
@@ -386,7 +373,7 @@ pin_project! {
         future: CF,
         // The one that was made ready.
         service: Option<S>,
-        witness: Witness,
+        witness: Option<Witness>,
     }
 }
 
@@ -414,6 +401,7 @@ where
 {
     type Output = Result<Response<RB>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
@@ -423,14 +411,21 @@ where
                     let result = ready!(waiting.future.poll(cx));
                     match (result, waiting.service.take()) {
                         (Ok(mut request), Some(mut service)) => {
-                            *this.sent = mem::take(waiting.witness).compare(&mut request);
+                            mark_sensitive(request.headers_mut());
+                            let witness = waiting.witness.take();
+                            *this.sent = witness.and_then(|witness| witness.compare(&request));
                             State::Calling { future: service.call(request) }
                         }
                         (Err(error), _) => State::Refused { error: Some(error.before_sending()) },
                         (Ok(_), None) => State::Refused { error: None },
                     }
                 }
-                StateProj::Calling { future } => return future.poll(cx).map_err(Into::into),
+                StateProj::Calling { future } => {
+                    return match ready!(future.poll(cx)) {
+                        Ok(response) => Poll::Ready(Ok(response)),
+                        Err(error) => Poll::Ready(Err(error.into())),
+                    };
+                }
                 StateProj::Refused { error } => {
                     return match error.take() {
                         Some(error) => Poll::Ready(Err(error.into())),

@@ -238,6 +238,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self.layer.compress(&mut request) {
             Ok(None) => WithCompressionFuture::plain(self.inner.call(request)),

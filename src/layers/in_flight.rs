@@ -268,11 +268,19 @@ where
 {
     type Output = Result<Response<InFlightLimitBody<RB>>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.state.poll(cx));
-        let permit = this.permit.take();
-        Poll::Ready(Ok(result?.map(|body| InFlightLimitBody::new(body, permit))))
+        match ready!(this.state.poll(cx)) {
+            Ok(response) => {
+                let permit = this.permit.take();
+                Poll::Ready(Ok(response.map(|body| InFlightLimitBody::new(body, permit))))
+            }
+            Err(error) => {
+                *this.permit = None;
+                Poll::Ready(Err(error))
+            }
+        }
     }
 }
 

@@ -140,11 +140,9 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        WithProviderFuture {
-            state: match self.prepare(&mut request) {
-                Ok(()) => CallOrRefusal::call(self.inner.call(request)),
-                Err(error) => CallOrRefusal::refusal(error),
-            },
+        match self.prepare(&mut request) {
+            Ok(()) => WithProviderFuture { state: CallOrRefusal::call(self.inner.call(request)) },
+            Err(error) => WithProviderFuture { state: CallOrRefusal::refusal(error) },
         }
     }
 }
@@ -166,6 +164,7 @@ where
 {
     type Output = Result<Response<RB>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().state.poll(cx)
     }

@@ -214,6 +214,10 @@ fn replace(limits: &mut Vec<RateLimitSnapshot>, report: &RateLimitSnapshot) -> b
 
 /// What the head of a response reports.
 fn reported(status: StatusCode, headers: &HeaderMap) -> RateLimits {
+    // All these headers begin so, and many answers have none.
+    if !headers.keys().any(|name| name.as_str().starts_with("x-")) {
+        return RateLimits::default();
+    }
     let mut limits = RateLimits::from_headers(headers);
     if status == StatusCode::TOO_MANY_REQUESTS {
         if let Some(reached) = RateLimitSnapshot::reached(headers) {
@@ -295,9 +299,13 @@ where
 {
     type Output = Result<Response<RB>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
+        let mut response = match ready!(this.inner.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
         let limits = reported(response.status(), response.headers());
         if !limits.is_empty() {
             this.reports.add(&limits);

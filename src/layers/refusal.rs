@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
@@ -19,6 +19,7 @@ pin_project! {
 }
 
 impl<F> CallOrRefusal<F> {
+    #[inline]
     pub(super) fn call(future: F) -> Self {
         Self::Call { future }
     }
@@ -35,9 +36,14 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            CallOrRefusalProj::Call { future } => future.poll(cx).map_err(Into::into),
+            // Here and in the other layers not `map_err`, which moves a response once more.
+            CallOrRefusalProj::Call { future } => match ready!(future.poll(cx)) {
+                Ok(done) => Poll::Ready(Ok(done)),
+                Err(error) => Poll::Ready(Err(error.into())),
+            },
             // Polled again after it was ready, it stays pending instead of panicking.
             CallOrRefusalProj::Refusal { error } => match error.take() {
                 Some(error) => Poll::Ready(Err(error.into())),

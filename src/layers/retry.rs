@@ -281,6 +281,7 @@ where
 {
     type Output = Result<Response<RetryBody<RB>>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Once { future } => future.poll(cx),

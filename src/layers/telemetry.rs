@@ -336,8 +336,10 @@ where
             return poll_watched(this.inner, this.watched, cx);
         }
         let Some(inner) = this.inner.as_pin_mut() else { return Poll::Pending };
-        let response = ready!(inner.poll(cx)).map_err(Into::into)?;
-        Poll::Ready(Ok(response.map(TelemetryBody::unwatched)))
+        match ready!(inner.poll(cx)) {
+            Ok(response) => Poll::Ready(Ok(response.map(TelemetryBody::unwatched))),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
     }
 }
 

@@ -154,11 +154,14 @@ where
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let clock = self.start(request.extensions_mut());
-        let state = match &clock {
-            Some(clock) if clock.limit.is_zero() => CallOrRefusal::refusal(too_late()),
-            _ => CallOrRefusal::call(self.inner.call(request)),
-        };
-        TotalTimeoutFuture { state, clock }
+        match clock {
+            Some(TotalClock { limit: Duration::ZERO, .. }) => {
+                TotalTimeoutFuture { state: CallOrRefusal::refusal(too_late()), clock: None }
+            }
+            clock => {
+                TotalTimeoutFuture { state: CallOrRefusal::call(self.inner.call(request)), clock }
+            }
+        }
     }
 }
 
@@ -194,11 +197,19 @@ where
 {
     type Output = Result<Response<TotalTimeoutBody<RB>>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Poll::Ready(result) = this.state.as_mut().poll(cx) {
-            let clock = this.clock.take();
-            return Poll::Ready(Ok(result?.map(|body| TotalTimeoutBody::new(body, clock))));
+        match this.state.as_mut().poll(cx) {
+            Poll::Ready(Ok(response)) => {
+                let clock = this.clock.take();
+                return Poll::Ready(Ok(response.map(|body| TotalTimeoutBody::new(body, clock))));
+            }
+            Poll::Ready(Err(error)) => {
+                *this.clock = None;
+                return Poll::Ready(Err(error));
+            }
+            Poll::Pending => {}
         }
         let Some(clock) = this.clock else { return Poll::Pending };
         ready!(clock.alarm.poll(cx));

@@ -40,16 +40,16 @@
 //! ```
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
-use http::{Request, Response};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, Entry};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 use tower_http::decompression as inner;
 
 use super::TransportError;
@@ -69,18 +69,7 @@ impl DecompressionLayer {
 impl<S> Layer<S> for DecompressionLayer {
     type Service = Decompression<S>;
 
-    fn layer(&self, service: S) -> Decompression<S> {
-        // By name, because another crate in the build may have switched on more of them.
-        let mut inner = inner::Decompression::new(Below { inner: service }).no_deflate();
-        if cfg!(not(feature = "gzip")) {
-            inner = inner.no_gzip();
-        }
-        if cfg!(not(feature = "br")) {
-            inner = inner.no_br();
-        }
-        if cfg!(not(feature = "zstd")) {
-            inner = inner.no_zstd();
-        }
+    fn layer(&self, inner: S) -> Decompression<S> {
         Decompression { inner }
     }
 }
@@ -88,7 +77,7 @@ impl<S> Layer<S> for DecompressionLayer {
 /// The service of [`DecompressionLayer`].
 #[derive(Clone, Debug)]
 pub struct Decompression<S> {
-    inner: inner::Decompression<Below<S>>,
+    inner: S,
 }
 
 impl<S, B, RB> Service<Request<B>> for Decompression<S>
@@ -102,21 +91,38 @@ where
     type Future = DecompressionFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Service::<Request<B>>::poll_ready(&mut self.inner, cx)
+        self.inner.poll_ready(cx)
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // A map without room for one more sends none, and is answered as it is.
+        if let Ok(Entry::Vacant(entry)) = request.headers_mut().try_entry(ACCEPT_ENCODING) {
+            let _ = entry.try_insert(const { HeaderValue::from_static(ACCEPTED) });
+        }
         DecompressionFuture { inner: self.inner.call(request) }
     }
 }
+
+/// The encodings this crate was built with.
+const ACCEPTED: &str = match (cfg!(feature = "zstd"), cfg!(feature = "gzip"), cfg!(feature = "br"))
+{
+    (true, true, true) => "zstd,gzip,br",
+    (true, true, false) => "zstd,gzip",
+    (true, false, true) => "zstd,br",
+    (true, false, false) => "zstd",
+    (false, true, true) => "gzip,br",
+    (false, true, false) => "gzip",
+    // One of them brings this module.
+    (false, false, _) => "br",
+};
 
 pin_project! {
     /// The future of [`Decompression`].
     #[must_use = "futures do nothing unless polled"]
     pub struct DecompressionFuture<F> {
         #[pin]
-        inner: inner::ResponseFuture<BelowFuture<F>>,
+        inner: F,
     }
 }
 
@@ -134,11 +140,54 @@ where
 {
     type Output = Result<Response<DecompressionBody<RB>>, E>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().inner.poll(cx)?);
-        Poll::Ready(Ok(response.map(DecompressionBody::new)))
+        let response = match ready!(self.project().inner.poll(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            return decode(response, cx).map(Ok);
+        }
+        Poll::Ready(Ok(response.map(|body| DecompressionBody { state: State::Plain { body } })))
     }
 }
+
+/// Hands `response` through tower-http's service: most have no encoding and need not pay for it.
+///
+/// Apart, so that the way past it stays short. Ready at once, because what that service waits for is
+/// there.
+#[inline(never)]
+fn decode<RB>(response: Response<RB>, cx: &mut Context<'_>) -> Poll<Response<DecompressionBody<RB>>>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    let given = response.map(|inner| BelowBody { inner });
+    let mut given = Some(given);
+    let given = service_fn(move |_: Request<()>| std::future::ready(given.take().ok_or(Taken)));
+    // By name, because another crate in the build may have switched on more of them.
+    let mut service = inner::Decompression::new(given).no_deflate();
+    if cfg!(not(feature = "gzip")) {
+        service = service.no_gzip();
+    }
+    if cfg!(not(feature = "br")) {
+        service = service.no_br();
+    }
+    if cfg!(not(feature = "zstd")) {
+        service = service.no_zstd();
+    }
+    match pin!(service.call(Request::new(()))).poll(cx) {
+        Poll::Ready(Ok(response)) => Poll::Ready(
+            response
+                .map(|body| DecompressionBody { state: State::Encoded { body: Box::pin(body) } }),
+        ),
+        // It is asked once.
+        Poll::Ready(Err(Taken)) | Poll::Pending => Poll::Pending,
+    }
+}
+
+struct Taken;
 
 pin_project! {
     /// The response body of [`Decompression`].
@@ -166,20 +215,6 @@ pin_project! {
         Plain { #[pin] body: RB },
         // Boxed: room for a decoder is a lot to move through every layer above.
         Encoded { body: Pin<Box<inner::DecompressionBody<BelowBody<RB>>>> },
-    }
-}
-
-impl<RB> DecompressionBody<RB>
-where
-    RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
-{
-    fn new(body: inner::DecompressionBody<BelowBody<RB>>) -> Self {
-        let state = match body.get_ref().encoded {
-            true => State::Encoded { body: Box::pin(body) },
-            false => State::Plain { body: body.into_inner().inner },
-        };
-        Self { state }
     }
 }
 
@@ -254,56 +289,11 @@ fn undecodable(err: BoxError) -> TransportError {
 
 // ===== what is below, with its body errors marked as such =====
 
-#[derive(Clone, Debug)]
-struct Below<S> {
-    inner: S,
-}
-
-impl<S, B, RB> Service<Request<B>> for Below<S>
-where
-    S: Service<Request<B>, Response = Response<RB>>,
-{
-    type Response = Response<BelowBody<RB>>;
-    type Error = S::Error;
-    type Future = BelowFuture<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        BelowFuture { inner: self.inner.call(request) }
-    }
-}
-
-pin_project! {
-    struct BelowFuture<F> {
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F, RB, E> Future for BelowFuture<F>
-where
-    F: Future<Output = Result<Response<RB>, E>>,
-{
-    type Output = Result<Response<BelowBody<RB>>, E>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(self.project().inner.poll(cx)?);
-        let encoded = response.headers().contains_key(CONTENT_ENCODING);
-        Poll::Ready(Ok(response.map(|inner| BelowBody { inner, encoded })))
-    }
-}
-
 pin_project! {
     #[derive(Default)]
     struct BelowBody<RB> {
         #[pin]
         inner: RB,
-        // Whether the head named an encoding. The layer in between takes it away.
-        encoded: bool,
     }
 }
 

@@ -61,8 +61,9 @@ pub trait Credentials<B> {
     /// Authorises `request` in place, if that takes no waiting; `None` if it does, and then the
     /// request must be as it was.
     ///
-    /// It is asked first, and saves the future and a clone of the service below. The default is
-    /// `None`.
+    /// It is asked first, and saves the future and a clone of the service below. It also marks its
+    /// secret values as sensitive by itself: nobody looks at the names of the headers after it. The
+    /// default is `None`.
     fn authorize_now(&self, request: &mut Request<B>) -> Option<Result<(), CredentialsError>> {
         let _ = request;
         None

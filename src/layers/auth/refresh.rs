@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Auth, AuthFuture, AuthLayer, Credentials, CredentialsError, Witness};
+use super::{Auth, AuthFuture, AuthLayer, Credentials, CredentialsError};
 use crate::{BoxError, Error};
 
 /// Credentials that can be had anew when the server rejects them.
@@ -221,8 +221,7 @@ where
         let state = match self.auth.scope.trusts(&request) {
             Ok(true) => {
                 let again = Again { auth: self.auth.clone(), request: request.clone() };
-                let witness = Witness::of_refusal(&request);
-                let future = self.auth.authorize(request, witness);
+                let future = self.auth.authorize(request, true);
                 State::First { future, again: Some(again) }
             }
             // Nothing to refresh: `Auth` sends or refuses it.
@@ -322,8 +321,7 @@ where
                     let Some(Again { mut auth, request }) = again.take() else {
                         return Poll::Pending;
                     };
-                    let witness = Witness::of_call(&request);
-                    State::Last { future: auth.authorize(request, witness) }
+                    State::Last { future: auth.authorize(request, false) }
                 }
                 StateProj::Last { future } => return future.poll(cx),
             };

@@ -51,6 +51,7 @@ impl<S, F> WithCompressionFuture<S, F> {
         Self { state: State::Refused { error: Some(error) } }
     }
 
+    #[inline]
     pub(super) fn plain(future: F) -> Self {
         Self { state: State::Plain { future } }
     }
@@ -75,6 +76,7 @@ where
 {
     type Output = Result<Response<RB>, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
@@ -83,7 +85,12 @@ where
                     Some(error) => return Poll::Ready(Err(error.into())),
                     None => State::Done,
                 },
-                StateProj::Plain { future } => return future.poll(cx).map_err(Into::into),
+                StateProj::Plain { future } => {
+                    return match ready!(future.poll(cx)) {
+                        Ok(response) => Poll::Ready(Ok(response)),
+                        Err(error) => Poll::Ready(Err(error.into())),
+                    };
+                }
                 StateProj::Compressed { future, fallback } => {
                     let result = ready!(future.poll(cx));
                     match (result, fallback.take()) {

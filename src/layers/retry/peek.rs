@@ -131,11 +131,15 @@ where
 {
     type Output = Result<Response<RetryBody<RB>>, BoxError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
                 PeekProj::Calling { future, peekable, deadline } => {
-                    let response = ready!(future.poll(cx)).map_err(Into::into)?;
+                    let response = match ready!(future.poll(cx)) {
+                        Ok(response) => response,
+                        Err(error) => return Poll::Ready(Err(error.into())),
+                    };
                     if !peekable.takes(response.status(), response.headers()) {
                         return Poll::Ready(Ok(response.map(RetryBody::untouched)));
                     }

@@ -351,7 +351,10 @@ where
         let this = self.project();
         match &this.watched.0 {
             Some(_) => this.watched.poll(this.inner, cx),
-            None => this.inner.poll(cx).map_err(Into::into),
+            None => match ready!(this.inner.poll(cx)) {
+                Ok(response) => Poll::Ready(Ok(response)),
+                Err(error) => Poll::Ready(Err(error.into())),
+            },
         }
     }
 }
