@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use tower::util::{BoxCloneSyncService, MapRequestLayer};
@@ -117,7 +117,7 @@ pub fn rows() -> Vec<Row> {
     rows.layer("InFlightLimitLayer", PERMIT, in_flight());
 
     let ours = ServiceBuilder::new()
-        .layer(ProviderLayer::new(provider))
+        .layer(ProviderLayer::new(provider.clone()))
         .layer(TelemetryLayer::new())
         .layer(TotalTimeoutLayer::disabled())
         .layer(CompressionLayer::new())
@@ -130,6 +130,29 @@ pub fn rows() -> Vec<Row> {
         .layer(HeadTimeoutLayer::new(LIMIT))
         .layer(IdleTimeoutLayer::new(LIMIT));
     rows.layer("whole default stack", BARE, ours);
+    // What the default stack adds to a request and an answer, with the layers that are there for it:
+    // URL and origin, user agent, spans, retries, a limit, the credential, decompression, a timeout.
+    let theirs = ServiceBuilder::new()
+        .layer(MapRequestLayer::new(move |mut request: Request<RequestBody>| {
+            *request.uri_mut() = provider.url_for("responses").expect("a URL");
+            request.extensions_mut().insert(provider.origin().clone());
+            request
+        }))
+        .layer(SetRequestHeaderLayer::if_not_present(USER_AGENT, user_agent()))
+        .layer(TraceLayer::new_for_http())
+        .layer(tower::retry::RetryLayer::new(ServerErrors(2)))
+        .concurrency_limit(1_000)
+        .layer(SetRequestHeaderLayer::overriding(AUTHORIZATION, authorization()))
+        .layer(tower_http::decompression::DecompressionLayer::new())
+        .timeout(LIMIT);
+    rows.layer("tower and tower-http: the same facts", BARE, theirs);
+
+    let ours = ServiceBuilder::new()
+        .layer(TelemetryLayer::new())
+        .layer(RetryLayer::new(RetryPolicy::default()))
+        .layer(auth().for_origin(BASE).expect("an origin"))
+        .layer(HeadTimeoutLayer::new(LIMIT));
+    rows.layer("telemetry, retry, auth, timeout", BARE, ours);
     let theirs = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http())
         .layer(tower::retry::RetryLayer::new(ServerErrors(2)))
@@ -224,6 +247,10 @@ fn request() -> Request<RequestBody> {
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request
+}
+
+fn user_agent() -> HeaderValue {
+    HeaderValue::from_static("bench/1.0")
 }
 
 fn authorization() -> HeaderValue {
