@@ -405,9 +405,9 @@ const COMMAND: &str = "abcdef0123456789abcdef01";
 const SIGNATURE: &str = "Scheme 9876543210fedcba";
 const IN_QUERY: &str = "fedcba9876543210";
 
-/// Row 70 for credentials that are had at run time.
+/// Of credentials that are had at run time.
 #[tokio::test]
-async fn tokens_from_sources_and_signatures_are_not_shown_when_the_server_quotes_them() {
+async fn row_70_tokens_from_sources_and_signatures_are_not_shown_when_the_server_quotes_them() {
     const FIRST: &str = "0123456789-first";
     const SECOND: &str = "0123456789-second";
     let (trace, _guard) = Trace::start();

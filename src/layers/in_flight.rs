@@ -13,6 +13,8 @@
 //! - the call fails, or its future is dropped;
 //! - a service that is ready, or waits to be, is dropped without a call.
 //!
+//! The body of a 101 ends at once: a connection that was upgraded is not counted any more.
+//!
 //! Permits are given in the order in which services began to wait, and none is lost by cancelling. A
 //! service that is kept, ready or waiting, keeps its permit or its place; drop it if it is not to be
 //! called.

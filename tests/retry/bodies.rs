@@ -134,9 +134,8 @@ async fn an_empty_error_body_is_at_its_end() {
     assert!(body.frame().await.is_none());
 }
 
-/// `faults.md` row 28.
 #[tokio::test(start_paused = true)]
-async fn of_a_huge_body_64_kib_are_read_ahead_and_nothing_is_lost() {
+async fn row_28_of_a_huge_body_64_kib_are_read_ahead_and_nothing_is_lost() {
     let (feed, body) = fed();
     let pattern: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
     let pattern = Bytes::from(pattern);

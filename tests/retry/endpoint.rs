@@ -31,9 +31,8 @@ async fn error(answers: impl IntoIterator<Item = Answer>) -> (Error, usize) {
     (error, service.calls())
 }
 
-/// `faults.md` row 21.
 #[tokio::test(start_paused = true)]
-async fn a_usage_limit_is_told_whole_after_one_attempt() {
+async fn row_21_a_usage_limit_is_told_whole_after_one_attempt() {
     let body = r#"{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached",
         "plan_type":"plus","resets_at":1704069000}}"#;
     let (error, calls) = error([answer(429, &[("retry-after", "1")], body)]).await;
@@ -43,9 +42,8 @@ async fn a_usage_limit_is_told_whole_after_one_attempt() {
     assert!(error.attempts().is_empty());
 }
 
-/// `faults.md` row 22.
 #[tokio::test(start_paused = true)]
-async fn a_quota_is_told_whole_after_one_attempt() {
+async fn row_22_a_quota_is_told_whole_after_one_attempt() {
     let body =
         r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota"}}"#;
     let (error, calls) = error([answer(429, &[("x-request-id", "req_1")], body)]).await;
@@ -116,10 +114,10 @@ async fn attempts_are_found_under_other_errors() {
     assert_eq!((error.kind(), error.attempts().len()), (ErrorKind::Connect, 3));
 }
 
-/// `faults.md` row 24: what the server names by its code is tried again here, as the reference and the
-/// SDKs do, and is then not worth another try for the caller.
+/// What the server names by its code is tried again here, as the reference and the SDKs do, and is
+/// then not worth another try for the caller.
 #[tokio::test(start_paused = true)]
-async fn an_overload_is_tried_again_and_then_told() {
+async fn row_24_an_overload_is_tried_again_and_then_told() {
     let slow = || answer(503, &[], r#"{"error":{"code":"server_is_overloaded","message":"m"}}"#);
     let (error, calls) = error([slow(), slow(), slow()]).await;
     assert_eq!((error.kind(), calls), (ErrorKind::Overloaded, 3));

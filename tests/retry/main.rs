@@ -1,6 +1,6 @@
 //! Retrying as a caller stacks it, over services of the test's, on a paused clock.
 //!
-//! `faults.md` in comments is the project's fault matrix; `retry-cases.jsonl` stands in
+//! Rows in names are those of the project's fault matrix; `retry-cases.jsonl` stands in
 //! `tests/corpus`.
 
 mod bodies;

@@ -18,9 +18,9 @@ async fn wait(policy: RetryPolicy, first: Answer) -> Option<u64> {
     run.delays().first().map(|delay| delay.as_millis() as u64)
 }
 
-/// `faults.md` rows 17 to 20, and what else a server may say.
+/// And what else a server may say.
 #[tokio::test(start_paused = true)]
-async fn hints_of_the_server() {
+async fn rows_17_to_20_hints_of_the_server_are_waited_for_within_the_limit() {
     type Case = (&'static [(&'static str, &'static str)], &'static str, Option<u64>);
     const NOW: (&str, &str) = ("date", "Fri, 29 Sep 2023 16:26:37 GMT");
     let cases: &[Case] = &[
@@ -64,9 +64,8 @@ async fn hints_of_the_server() {
     }
 }
 
-/// `faults.md` rows 23, 25 and 27.
 #[tokio::test(start_paused = true)]
-async fn statuses() {
+async fn rows_23_25_27_statuses_say_whether_there_is_another_attempt() {
     for code in [408, 409, 429, 500, 502, 503, 504, 520, 529, 599] {
         assert_eq!(wait(steady(), status(code)).await, Some(500), "{code}");
     }
@@ -77,9 +76,8 @@ async fn statuses() {
     assert_eq!(wait(steady(), page).await, Some(500));
 }
 
-/// `faults.md` row 23: growing waits, then the last answer.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stays_down_is_told_with_its_last_status() {
+async fn row_23_the_waits_grow_and_the_last_status_is_told() {
     let answers = [500, 502, 504].map(status);
     let run = run(RetryPolicy::default(), answers).await;
     assert_eq!(run.status(), 504);
@@ -89,9 +87,9 @@ async fn a_server_that_stays_down_is_told_with_its_last_status() {
     assert!(delays[1] >= ms(750) && delays[1] <= ms(1000), "{delays:?}");
 }
 
-/// `faults.md` rows 21 and 22: such an answer is final whatever else it says.
+/// Such an answer is final whatever else it says.
 #[tokio::test(start_paused = true)]
-async fn codes_that_waiting_does_not_help() {
+async fn rows_21_22_codes_that_waiting_does_not_help_are_final() {
     for (status, member, code) in [
         (429, "code", "insufficient_quota"),
         (429, "type", "insufficient_quota"),
@@ -114,9 +112,8 @@ async fn codes_that_waiting_does_not_help() {
     }
 }
 
-/// `faults.md` row 26.
 #[tokio::test(start_paused = true)]
-async fn should_retry_stands_before_the_status() {
+async fn row_26_should_retry_stands_before_the_status() {
     let asked = |status, value| answer(status, &[("x-should-retry", value)], "");
     assert_eq!(wait(steady(), asked(404, "true")).await, Some(500));
     assert_eq!(wait(steady(), asked(500, "false")).await, None);

@@ -36,9 +36,8 @@ async fn text(base_url: &str) -> (Result<String, Error>, usize) {
     (read, attempts.load(Ordering::Relaxed))
 }
 
-/// `faults.md` row 1.
 #[tokio::test]
-async fn a_refused_connection_is_tried_as_often_as_allowed() {
+async fn row_1_a_refused_connection_is_tried_as_often_as_allowed() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -58,9 +57,9 @@ async fn row_4_a_name_that_cannot_be_resolved_is_tried_as_often_as_allowed() {
     assert!(error.attempts().iter().all(|one| one.error_kind() == Some(ErrorKind::Connect)));
 }
 
-/// `faults.md` rows 3 and 14: what closes before a head has come is tried again, with the same body.
+/// With the same body.
 #[tokio::test]
-async fn a_reset_before_the_head_is_tried_again() {
+async fn rows_3_14_a_reset_before_the_head_is_tried_again() {
     let server = Server::start().await.unwrap();
     server.enqueue(Script::no_head().then_reset()).enqueue(Script::raw_tcp("").then_reset());
     let (result, attempts) = text(server.base_url()).await;
@@ -90,9 +89,9 @@ async fn a_retry_after_an_answer_uses_the_same_connection() {
     assert_eq!((attempts, server.connections()), (3, 1));
 }
 
-/// `faults.md` row 59: the server closes a kept connection as the next request arrives on it.
+/// The server closes a kept connection as the next request arrives on it.
 #[tokio::test]
-async fn a_stale_connection_costs_an_attempt_and_the_caller_nothing() {
+async fn row_59_a_stale_connection_costs_an_attempt_and_the_caller_nothing() {
     let server = Server::start().await.unwrap();
     server.enqueue(Script::natural()).enqueue(Script::no_head().then_end());
     let stack = ServiceBuilder::new()

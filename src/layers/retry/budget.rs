@@ -36,7 +36,8 @@ where
 /// A bucket of tokens after the rule of the AWS SDKs.
 ///
 /// A retry takes what its kind costs. A call that ends well after retries gives the cost of the last
-/// one back, a call that ends well at once gives one token. So single failures cost next to nothing,
+/// one back, a call that ends well at once gives one token; one that ends otherwise, or is dropped,
+/// gives nothing. So single failures cost next to nothing,
 /// and a server that is down gets `capacity / cost` retries and then none until calls succeed again.
 ///
 /// ```
