@@ -10,11 +10,11 @@ use super::Client;
 use super::boxed::{BoxHttpService, erase};
 use super::explain::Explanation;
 use super::policy::Policy;
-use super::stack::{Authorisation, Preset, Wrap};
+use super::stack::{Authorisation, Preset, Propagator, Wrap};
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
 use crate::layers::retry::{RetryBudget, TokenBucket};
-use crate::layers::telemetry::Observe;
+use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
 use crate::model::ItemIds;
 use crate::provider::Provider;
@@ -34,6 +34,7 @@ pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
     authorisation: Option<Setting<Authorisation>>,
     observer: Option<Arc<dyn Observe>>,
+    propagate: Option<Propagator>,
     stream: StreamSettings,
     item_ids: Option<ItemIds>,
     transport: Option<Assemble>,
@@ -123,6 +124,14 @@ impl ClientBuilder {
             Some(others) => Arc::new((others, observer)),
             None => Arc::new(observer),
         });
+        self
+    }
+
+    /// Writes headers on each attempt that carry the trace on to the server, in place of what was set
+    /// before: a closure, or with the feature `opentelemetry` its
+    /// [`OpenTelemetry`](crate::layers::telemetry::OpenTelemetry). Default: none are written.
+    pub fn propagate(mut self, propagate: impl Propagate + Send + Sync + 'static) -> Self {
+        self.propagate = Some(Arc::new(propagate));
         self
     }
 
@@ -300,6 +309,7 @@ impl ClientBuilder {
             provider,
             authorisation,
             observer: self.observer,
+            propagate: self.propagate,
             rate_limits: RateLimitLayer::new(),
             timeouts: self.stream.timeouts,
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),

@@ -13,7 +13,7 @@ use crate::extensions::StreamTimeouts;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 use crate::layers::CompressionLayer;
 use crate::layers::retry::RetryBudget;
-use crate::layers::telemetry::Observe;
+use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{
     ApiKey, AttemptLayer, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer,
     InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, TelemetryLayer,
@@ -29,6 +29,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Puts a layer of the caller's around a stack.
 pub(super) type Wrap = Box<dyn Fn(BoxHttpService) -> BoxHttpService + Send>;
+
+/// What carries a trace on.
+pub(super) type Propagator = Arc<dyn Propagate + Send + Sync>;
 
 /// How requests are authorised.
 pub(super) enum Authorisation {
@@ -56,6 +59,7 @@ pub(super) struct Preset {
     /// `None`: requests are anonymous.
     pub(super) authorisation: Option<Authorisation>,
     pub(super) observer: Option<Arc<dyn Observe>>,
+    pub(super) propagate: Option<Propagator>,
     pub(super) rate_limits: RateLimitLayer,
     /// Where an endpoint's policy says nothing.
     pub(super) timeouts: StreamTimeouts,
@@ -90,9 +94,12 @@ impl Preset {
         let authorisation = self.authorisation.as_ref();
         explanation.layer("AuthLayer", authorisation.map_or("none", Authorisation::describe));
         explanation.yours("attempt_layer", self.attempt_layers.len());
-        explanation.layer("AttemptLayer", "spans");
+        let propagates = self.propagate.is_some();
+        explanation
+            .layer("AttemptLayer", if propagates { "spans, and trace headers" } else { "spans" });
 
-        let attempt = ServiceBuilder::new().layer(AttemptLayer::new());
+        let attempt =
+            ServiceBuilder::new().layer(AttemptLayer::new().propagate(self.propagate.clone()));
         #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
         let attempt = {
             explanation.layer("DecompressionLayer", "of responses");

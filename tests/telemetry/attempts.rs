@@ -17,7 +17,7 @@ use tower_openai::layers::telemetry::{
 };
 use tower_openai::layers::{AuthLayer, Bearer};
 use tower_openai::services::{Responses, ResponsesRequest};
-use tower_openai::{BoxError, ErrorKind};
+use tower_openai::{BoxError, Client, ErrorKind};
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::{Again, Trace, answer, full, get, status, transport};
@@ -224,7 +224,30 @@ async fn the_four_metrics_of_the_conventions() {
     );
 }
 
-/// The preset has a layer of its own: one more that propagates does not count attempts twice.
+/// Each attempt of the preset carries what its propagator writes, and is in its own span then.
+#[tokio::test(start_paused = true)]
+async fn the_preset_writes_trace_headers_on_each_attempt() {
+    let (trace, _guard) = Trace::start();
+    let seen = Seen::default();
+    let client = Client::builder()
+        .transport(transport(|request| {
+            assert_eq!(request.headers()["traceparent"], "00-1-2-01");
+            Ok(status(503, ""))
+        }))
+        .observe(seen.clone())
+        .propagate(|headers: &mut HeaderMap| {
+            headers.insert("traceparent", HeaderValue::from_static("00-1-2-01"));
+        })
+        .max_retries(1)
+        .build()
+        .unwrap();
+    drop(client.http().oneshot(get("https://x.test/y")).await.unwrap());
+    assert!(client.explain().to_string().contains("trace headers"));
+    assert_eq!(seen.0.lock().unwrap().len(), 2);
+    assert_eq!(trace.spans("attempt").len(), 2);
+}
+
+/// One more layer that propagates does not count attempts twice.
 #[tokio::test]
 async fn two_layers_report_an_attempt_once() {
     let (trace, _guard) = Trace::start();

@@ -25,8 +25,9 @@
 //!
 //! **Place:** inside auth, which makes the request final; outside of the timeouts of an attempt,
 //! so that it sees them. Of two layers on the way of one request the outer reports to the
-//! telemetry and has the span; the inner still writes its headers and tells its own observer. So
-//! one that propagates can be added to the preset, which has a layer already.
+//! telemetry and has the span; the inner still writes its headers and tells its own observer.
+//! The preset has a layer already; [`ClientBuilder::propagate`](crate::ClientBuilder::propagate)
+//! says what it writes.
 //!
 //! ```
 //! use http::{Request, Response};

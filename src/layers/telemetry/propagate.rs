@@ -1,5 +1,7 @@
 //! Headers that carry the trace on to the server.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 
 /// Writes headers on each attempt, for [`AttemptLayer::propagate`](super::AttemptLayer::propagate).
@@ -28,6 +30,21 @@ impl Propagate for () {
 impl<F: Fn(&mut HeaderMap)> Propagate for F {
     fn inject(&self, headers: &mut HeaderMap) {
         self(headers);
+    }
+}
+
+impl<P: Propagate + ?Sized> Propagate for Arc<P> {
+    fn inject(&self, headers: &mut HeaderMap) {
+        (**self).inject(headers);
+    }
+}
+
+/// `None` writes nothing.
+impl<P: Propagate> Propagate for Option<P> {
+    fn inject(&self, headers: &mut HeaderMap) {
+        if let Some(propagate) = self {
+            propagate.inject(headers);
+        }
     }
 }
 
