@@ -5,9 +5,9 @@
 macro_rules! endpoints {
     ($then:ident) => {
         $then! {
-            /// The endpoint that makes conversations shorter.
+            /// The endpoint that makes conversations shorter: [`services::compact`](crate::services::compact).
             compact: Compact, GENERATION;
-            /// The endpoint that summarises sessions (Codex).
+            /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).
             memories: Memories, GENERATION;
         }
     };

@@ -67,9 +67,11 @@ pub(crate) fn unreadable(
 ) -> Error {
     let mut error = match problem {
         Unreadable::Json(parser) => match ErrorBody::parse(body).map(ErrorBody::into_error) {
-            // A failure that came under the wrong status.
-            Some(said) => said::in_stream(Some(&said), "error", None).with_stage(Stage::Sent),
-            None => not_the_type(endpoint, headers, body, parser),
+            // A failure that came under the wrong status. A `type` alone makes none.
+            Some(said) if said.message.is_some() || said.code.is_some() => {
+                said::in_stream(Some(&said), "error", None).with_stage(Stage::Sent)
+            }
+            _ => not_the_type(endpoint, headers, body, parser),
         },
         Unreadable::Other(problem) => {
             Error::new(ErrorKind::Protocol, format!("the answer of `{endpoint}` {problem}"))

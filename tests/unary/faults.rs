@@ -136,6 +136,7 @@ async fn what_is_json_of_another_shape_is_told_with_its_place() {
         ("{\n \"output\": 7}", 2, "`output`"),
         ("{\n\"id\":\"x\",\n\"output\":[{}]}", 3, "`output`: ResponseItem: missing field `type`"),
         (r#"{"id":"resp_1"}"#, 1, "missing field `output`"),
+        (r#"{"type":"response.compaction"}"#, 1, "missing field `output`"),
     ] {
         let error = failing(200, &[REQUEST_ID], body).await;
         assert_eq!((error.kind(), error.request_id()), (ErrorKind::Protocol, Some("req_1")));
