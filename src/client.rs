@@ -8,7 +8,7 @@
 //!
 //! # Place
 //!
-//! Endpoints stand on it: [`Client::responses`] gives one. Whoever wants another order, or static
+//! Endpoints stand on it: [`Client::responses`] and its neighbours give them. Whoever wants another order, or static
 //! types, assembles the same layers with [`ServiceBuilder`](tower::ServiceBuilder) and needs nothing from here.
 //!
 //! # Cost
@@ -35,6 +35,7 @@
 
 mod boxed;
 mod builder;
+mod endpoints;
 mod explain;
 mod policy;
 mod stack;
@@ -46,10 +47,11 @@ use crate::Error;
 use crate::env::ProcessEnv;
 use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
-use crate::services::Responses;
+use crate::services::{Compact, Memories, Responses};
 use crate::sse::StreamSettings;
 
 use self::builder::Stacks;
+use self::endpoints::endpoints;
 
 pub use self::boxed::BoxHttpService;
 pub use self::builder::ClientBuilder;
@@ -100,6 +102,20 @@ impl Client {
         &self.stacks.explanation
     }
 }
+
+/// A method for each endpoint that does not stream.
+macro_rules! methods {
+    ($($(#[$meta:meta])* $name:ident: $Service:ident, $waits:ident;)*) => {
+        impl Client {$(
+            $(#[$meta])*
+            pub fn $name(&self) -> $Service<BoxHttpService> {
+                $Service::new(self.stacks.$name.clone()).sending(self.item_ids)
+            }
+        )*}
+    };
+}
+
+endpoints!(methods);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,6 +27,7 @@
 //! [`source`](std::error::Error::source) and the chain hand out, are printed by their own types:
 //! what a layer or a transport from elsewhere shows is not scrubbed.
 
+mod answer;
 mod causes;
 mod chain;
 mod cut;
@@ -48,6 +49,7 @@ use crate::model::{RateLimitSnapshot, Response};
 use crate::redaction;
 use crate::sse::ResponseAccumulator;
 
+pub(crate) use self::answer::{Unreadable, answer_too_large, unreadable};
 #[cfg(feature = "retry")]
 pub(crate) use self::causes::kind_and_stage;
 pub use self::chain::Chain;
@@ -243,7 +245,8 @@ impl Error {
         self.0.stage
     }
 
-    /// The status of the answer, if there was one and it was not a success.
+    /// The status of the answer, if there was one: that of a refusal, or of a success whose body
+    /// cannot be read.
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }

@@ -16,7 +16,7 @@
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
-//! | [`StreamObservers`] | response | any layer that wants to hear of events | the endpoint's stream | nobody listens |
+//! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
 //!
 //! ```
 //! use std::time::Duration;
@@ -153,7 +153,16 @@ struct CallFacts {
 
 impl Call {
     pub(crate) fn streaming(endpoint: &'static str, model: Option<String>) -> Self {
-        Self(Arc::new(CallFacts { endpoint, model, streaming: true, secrets: Mutex::default() }))
+        Self::new(endpoint, model, true)
+    }
+
+    /// A call whose answer is read as a whole.
+    pub(crate) fn unary(endpoint: &'static str, model: Option<String>) -> Self {
+        Self::new(endpoint, model, false)
+    }
+
+    fn new(endpoint: &'static str, model: Option<String>, streaming: bool) -> Self {
+        Self(Arc::new(CallFacts { endpoint, model, streaming, secrets: Mutex::default() }))
     }
 
     /// The endpoint's name, such as `responses`.
@@ -385,7 +394,7 @@ impl ReportedRateLimits {
     }
 }
 
-/// On a response: who hears of its events and its end.
+/// On a response: who hears of its events, or of the answer that it is, and of its end.
 ///
 /// Absent, nobody does.
 #[derive(Clone)]

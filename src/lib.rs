@@ -2,7 +2,9 @@
 //! what lies between it and the socket is a stack of [`tower::Layer`]s. Assemble that stack
 //! yourself, put layers of your own on either side of the endpoint, or take the preset.
 //!
-//! The API's endpoint so far is `POST responses`, streamed: [`Responses`](services::Responses).
+//! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
+//! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
+//! [`Memories`](services::Memories).
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
@@ -27,6 +29,7 @@
 //!                                                   ▼            typed level
 //!        refused: status, headers, ≤ 64 KiB ──► Error
 //!        success: body ──► SseSource ──► ResponseStream ──► ResponseEvent
+//!        the other endpoints: body, up to a cap ──► JSON ──► ApiResponse
 //! ```
 //!
 //! Nothing is spawned between the two levels: a [`ResponseStream`](sse::ResponseStream) polls the

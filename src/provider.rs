@@ -39,8 +39,8 @@ use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 
-pub(crate) use self::base_url::BaseUrl;
 use self::base_url::query_pair;
+pub(crate) use self::base_url::{BaseUrl, encoded};
 use crate::Error;
 use crate::env::EnvSource;
 use crate::extensions::Origin;

@@ -8,9 +8,10 @@ use tower::Layer;
 
 use super::Client;
 use super::boxed::{BoxHttpService, erase};
+use super::endpoints::endpoints;
 use super::explain::Explanation;
 use super::policy::Policy;
-use super::stack::{Authorisation, Preset, Propagator, Wrap};
+use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
 use crate::layers::retry::{RetryBudget, TokenBucket};
@@ -51,13 +52,44 @@ pub struct ClientBuilder {
 /// A setting that may have been refused, which `build` tells.
 type Setting<T> = Result<T, Error>;
 
-/// The stacks of the endpoints over one transport.
-pub(super) struct Stacks {
-    pub(super) http: BoxHttpService,
-    pub(super) responses: BoxHttpService,
-    pub(super) rate_limits: RateLimitsHandle,
-    pub(super) explanation: Explanation,
+/// The stacks of the endpoints over one transport, and how they are made.
+macro_rules! stacks {
+    ($($(#[$meta:meta])* $name:ident: $Service:ident, $waits:ident;)*) => {
+        pub(super) struct Stacks {
+            pub(super) http: BoxHttpService,
+            pub(super) responses: BoxHttpService,
+            $(pub(super) $name: BoxHttpService,)*
+            pub(super) rate_limits: RateLimitsHandle,
+            pub(super) explanation: Explanation,
+        }
+
+        /// One stack per endpoint over clones of one transport.
+        fn assemble<S>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
+        where
+            S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
+                + Clone
+                + Send
+                + Sync
+                + 'static,
+        {
+            let mut explanation = Explanation::default();
+            let mut stack = |name, waits, policy: &_| {
+                let (stack, told) = preset.assemble(name, waits, policy, transport.clone())?;
+                explanation.add(told);
+                Ok::<_, Error>(stack)
+            };
+            Ok(Stacks {
+                responses: stack("responses", Waits::QUICK, &policy.responses())?,
+                $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
+                http: stack("any other call", Waits::QUICK, &policy.default)?,
+                rate_limits: preset.rate_limits.handle(),
+                explanation,
+            })
+        }
+    };
 }
+
+endpoints!(stacks);
 
 /// Puts the preset on a transport.
 type Assemble = Box<dyn FnOnce(&Preset, &Policy) -> Result<Stacks, Error> + Send>;
@@ -168,7 +200,8 @@ impl ClientBuilder {
     /// endpoint or a request can have its own.
     ///
     /// Default: 60 s for a head, 300 s between bytes, 300 s between events; the first event and the
-    /// whole call have no limit.
+    /// whole call have no limit. Where the model works before it answers, as in
+    /// [`compact`](Client::compact), no limit for a head and 20 minutes for the whole call.
     pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
         self.stream.timeouts = timeouts.or(self.stream.timeouts);
         self
@@ -344,20 +377,4 @@ impl fmt::Debug for ClientBuilder {
             .field("attempt_layers", &self.attempt_layers.len())
             .finish_non_exhaustive()
     }
-}
-
-/// One stack per endpoint over clones of one transport.
-fn assemble<S>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
-where
-    S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
-    let (responses, above) =
-        preset.assemble("responses", &policy.responses(), transport.clone())?;
-    let (http, below) = preset.assemble("any other call", &policy.default, transport)?;
-    let rate_limits = preset.rate_limits.handle();
-    Ok(Stacks { http, responses, rate_limits, explanation: above.and(&below) })
 }

@@ -3,20 +3,46 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-/// The layers of a client's stacks with their settings, outermost first, one stack per endpoint; from
-/// [`Client::explain`](super::Client::explain).
+/// The layers of a client's stacks with their settings, outermost first; from
+/// [`Client::explain`](super::Client::explain). Endpoints whose stacks are alike are told together.
 ///
 /// Its `Display` is for people and may change; it shows no secret.
-#[derive(Clone, Debug)]
-pub struct Explanation(String);
+#[derive(Clone, Debug, Default)]
+pub struct Explanation(Vec<Told>);
 
 impl Explanation {
+    /// Tells of one more stack.
+    pub(super) fn add(&mut self, stack: Told) {
+        match self.0.iter_mut().find(|other| other.layers == stack.layers) {
+            Some(same) => {
+                same.endpoints.push_str(", ");
+                same.endpoints.push_str(&stack.endpoints);
+            }
+            None => self.0.push(stack),
+        }
+    }
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|stack| write!(f, "{}\n{}", stack.endpoints, stack.layers))
+    }
+}
+
+/// What is told of one stack.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    endpoints: String,
+    layers: String,
+}
+
+impl Told {
     pub(super) fn of(endpoint: &str) -> Self {
-        Self(format!("{endpoint}\n"))
+        Self { endpoints: endpoint.to_owned(), layers: String::new() }
     }
 
     pub(super) fn layer(&mut self, name: &str, setting: impl Display) {
-        self.0.push_str(&format!("  {name:<20} {setting}\n"));
+        self.layers.push_str(&format!("  {name:<20} {setting}\n"));
     }
 
     pub(super) fn limit(&mut self, name: &str, limit: Option<Duration>) {
@@ -31,17 +57,5 @@ impl Explanation {
         if count > 0 {
             self.layer("(yours)", format_args!("{count} from `{setter}`"));
         }
-    }
-
-    /// This stack, and below it another.
-    pub(super) fn and(mut self, other: &Self) -> Self {
-        self.0.push_str(&other.0);
-        self
-    }
-}
-
-impl Display for Explanation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

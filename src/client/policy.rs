@@ -4,48 +4,68 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::endpoints::endpoints;
 use crate::extensions::StreamTimeouts;
 use crate::layers::retry::RetrySettings;
 use crate::services::Compression;
 
-/// The policies of a client's endpoints, in a form that can live in a file.
-///
-/// A key that is not known is refused. What an endpoint leaves unset is as in
-/// [`default`](Self::default); what that leaves unset is the client's own default.
-///
-/// ```
-/// use tower_openai::client::{Client, Policy};
-///
-/// let policy: Policy = serde_json::from_str(
-///     r#"{
-///         "default": {"retry": {"max_retries": 4}, "timeouts": {"head_ms": 20000}},
-///         "responses": {"timeouts": {"idle_ms": 120000}, "max_in_flight": 8}
-///     }"#,
-/// )?;
-/// assert_eq!(policy.responses().retry.max_retries, Some(4));
-///
-/// # let api_key = "sk-example";
-/// let client = Client::builder().api_key(api_key).policy(policy).build()?;
-/// print!("{}", client.explain());
-/// # Ok::<_, tower_openai::BoxError>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Policy {
-    /// For every endpoint, where its own policy says nothing.
-    pub default: EndpointPolicy,
-    /// For [`Client::responses`](super::Client::responses).
-    pub responses: EndpointPolicy,
+/// [`Policy`], with a field and a method for each endpoint.
+macro_rules! policy {
+    ($($(#[$meta:meta])* $name:ident: $Service:ident, $waits:ident;)*) => {
+        /// The policies of a client's endpoints, in a form that can live in a file.
+        ///
+        /// A key that is not known is refused. What an endpoint leaves unset is as in
+        /// [`default`](Self::default); what that leaves unset is the client's own default.
+        ///
+        /// ```
+        /// use tower_openai::client::{Client, Policy};
+        ///
+        /// let policy: Policy = serde_json::from_str(
+        ///     r#"{
+        ///         "default": {"retry": {"max_retries": 4}, "timeouts": {"head_ms": 20000}},
+        ///         "responses": {"timeouts": {"idle_ms": 120000}, "max_in_flight": 8}
+        ///     }"#,
+        /// )?;
+        /// assert_eq!(policy.responses().retry.max_retries, Some(4));
+        ///
+        /// # let api_key = "sk-example";
+        /// let client = Client::builder().api_key(api_key).policy(policy).build()?;
+        /// print!("{}", client.explain());
+        /// # Ok::<_, tower_openai::BoxError>(())
+        /// ```
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+        #[serde(default, deny_unknown_fields)]
+        #[non_exhaustive]
+        pub struct Policy {
+            /// For every endpoint, where its own policy says nothing.
+            pub default: EndpointPolicy,
+            /// For [`Client::responses`](super::Client::responses).
+            pub responses: EndpointPolicy,
+            $(
+                #[doc = concat!("For [`Client::", stringify!($name), "`](super::Client::", stringify!($name), ").")]
+                pub $name: EndpointPolicy,
+            )*
+        }
+
+        impl Policy {
+            /// What holds for [`Client::responses`](super::Client::responses).
+            #[must_use]
+            pub fn responses(&self) -> EndpointPolicy {
+                self.responses.or(&self.default)
+            }
+
+            $(
+                #[doc = concat!("What holds for [`Client::", stringify!($name), "`](super::Client::", stringify!($name), ").")]
+                #[must_use]
+                pub fn $name(&self) -> EndpointPolicy {
+                    self.$name.or(&self.default)
+                }
+            )*
+        }
+    };
 }
 
-impl Policy {
-    /// What holds for [`Client::responses`](super::Client::responses).
-    #[must_use]
-    pub fn responses(&self) -> EndpointPolicy {
-        self.responses.or(&self.default)
-    }
-}
+endpoints!(policy);
 
 /// What one endpoint does about failure, time, load and size.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

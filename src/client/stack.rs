@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tower::{Layer, ServiceBuilder};
 
 use super::boxed::{BoxHttpService, erase};
-use super::explain::Explanation;
+use super::explain::Told;
 use super::policy::EndpointPolicy;
 use crate::extensions::StreamTimeouts;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
@@ -24,7 +24,21 @@ use crate::services::{Compression, HttpService};
 use crate::sse::StreamSettings;
 use crate::{Error, RequestBody};
 
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the stack of an endpoint waits where nothing else is said; `None` is for ever.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    head: Option<Duration>,
+    total: Option<Duration>,
+}
+
+impl Waits {
+    /// The head comes before the work, as with streams, or there is little work.
+    pub(super) const QUICK: Self = Self { head: Some(Duration::from_secs(60)), total: None };
+    /// The head comes when the model is done: four times the idle limit, as in the Codex client.
+    pub(super) const GENERATION: Self =
+        Self { head: None, total: Some(Duration::from_secs(20 * 60)) };
+}
+
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Puts a layer of the caller's around a stack.
@@ -75,9 +89,10 @@ impl Preset {
     pub(super) fn assemble<S>(
         &self,
         endpoint: &'static str,
+        waits: Waits,
         policy: &EndpointPolicy,
         transport: S,
-    ) -> Result<(BoxHttpService, Explanation), Error>
+    ) -> Result<(BoxHttpService, Told), Error>
     where
         S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
             + Clone
@@ -85,12 +100,12 @@ impl Preset {
             + Sync
             + 'static,
     {
-        let mut explanation = Explanation::of(endpoint);
+        let mut explanation = Told::of(endpoint);
         let timeouts = policy.timeouts.or(self.timeouts);
         let stream = StreamSettings { timeouts, ..StreamSettings::default() };
         explanation.limit("(between events)", stream.progress_timeout());
         explanation.yours("layer", self.layers.len());
-        let call = CallLayers::new(self, policy, &mut explanation)?;
+        let call = CallLayers::new(self, waits, policy, &mut explanation)?;
         let authorisation = self.authorisation.as_ref();
         explanation.layer("AuthLayer", authorisation.map_or("none", Authorisation::describe));
         explanation.yours("attempt_layer", self.attempt_layers.len());
@@ -105,7 +120,7 @@ impl Preset {
             explanation.layer("DecompressionLayer", "of responses");
             attempt.layer(crate::transport::decompression::DecompressionLayer::new())
         };
-        let head = timeouts.head_or(Some(HEAD_TIMEOUT));
+        let head = timeouts.head_or(waits.head);
         let idle = timeouts.idle_or(Some(IDLE_TIMEOUT));
         explanation.limit("HeadTimeoutLayer", head);
         explanation.limit("IdleTimeoutLayer", idle);
@@ -158,15 +173,16 @@ struct CallLayers {
 impl CallLayers {
     fn new(
         preset: &Preset,
+        waits: Waits,
         policy: &EndpointPolicy,
-        explanation: &mut Explanation,
+        explanation: &mut Told,
     ) -> Result<Self, Error> {
         // A query of the base URL may hold a key.
         let url = preset.provider.base_url();
         explanation.layer("ProviderLayer", url.split('?').next().unwrap_or_default());
         let observed = if preset.observer.is_some() { "spans, and an observer" } else { "spans" };
         explanation.layer("TelemetryLayer", observed);
-        let total = policy.timeouts.or(preset.timeouts).total_or(None);
+        let total = policy.timeouts.or(preset.timeouts).total_or(waits.total);
         explanation.limit("TotalTimeoutLayer", total);
         #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
         let compression = compression(policy.compression)?;

@@ -62,13 +62,9 @@ pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes)
             Error::new(ErrorKind::Protocol, message)
         }
     };
-    let inner = &mut error.0;
-    inner.stage = Stage::Sent;
-    inner.status = Some(status);
-    inner.request_id = request_id_header(headers).map(|id| said::one_line(id).into());
-    inner.cf_ray = text(headers, "cf-ray");
-    inner.body = body;
-    error
+    error.0.stage = Stage::Sent;
+    error.0.body = body;
+    error.under_head(status, headers)
 }
 
 /// `x-request-id`, else `x-oai-request-id`.
@@ -81,7 +77,7 @@ fn plain<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     (!value.is_empty()).then_some(value)
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
     plain(headers, name).map(|value| said::one_line(value).into())
 }
 

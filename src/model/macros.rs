@@ -1,7 +1,8 @@
 //! The three macros that make the wire types, so that the rules of the wire stand in one place.
 //!
 //! - `wire_struct!`: an object. Each field names its mode (see [`modes`](super::modes)); members
-//!   without a field are kept in `extra`. A field whose wire name differs says `as "name"`;
+//!   without a field are kept in `extra`. A field whose wire name differs says `as "name"`,
+//!   and `| "other"` for others that are read too;
 //!   `drops ["name"]` after the struct's name lists members that are thrown away.
 //! - `tagged_enum!`: an object told apart by `type`, with an `Unknown` arm. `synthesised { … }` after
 //!   it lists arms that this crate makes itself: they are written as an object with one member, and
@@ -43,7 +44,10 @@ macro_rules! wire_struct {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident $(drops [$($dropped:literal),+])? {
-            $($(#[$field_meta:meta])* $mode:ident $field:ident $(as $wire:literal)?: $ty:ty),* $(,)?
+            $(
+                $(#[$field_meta:meta])*
+                $mode:ident $field:ident $(as $wire:literal $(| $alias:literal)*)?: $ty:ty
+            ),* $(,)?
         }
     ) => {
         $(#[$meta])*
@@ -77,7 +81,7 @@ macro_rules! wire_struct {
 
                 fn field(name: &str) -> Option<Field> {
                     match name {
-                        $(macros::wire_name!($field $($wire)?) => Some(Field::$field),)*
+                        $(macros::wire_name!($field $($wire)?) $($(| $alias)*)? => Some(Field::$field),)*
                         _ => None,
                     }
                 }

@@ -31,6 +31,7 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod compact;
 mod content;
 mod error_body;
 mod event;
@@ -38,6 +39,7 @@ mod extra;
 mod input;
 mod item;
 pub(crate) mod macros;
+mod memories;
 pub(crate) mod modes;
 mod rate_limits;
 mod raw;
@@ -48,6 +50,7 @@ mod unknown;
 mod usage;
 pub(crate) mod wire;
 
+pub use self::compact::*;
 pub use self::content::*;
 pub use self::error_body::*;
 pub(crate) use self::event::status_in;
@@ -55,6 +58,7 @@ pub use self::event::*;
 pub use self::extra::Extra;
 pub use self::input::{Input, ItemIds};
 pub use self::item::*;
+pub use self::memories::*;
 pub use self::rate_limits::*;
 pub use self::raw::{RawJson, RawObject};
 pub use self::request::*;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::Error;
 use crate::extensions::Origin;
@@ -21,7 +21,7 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'}');
 
 /// Everything but RFC 3986's unreserved characters.
-const QUERY_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const URL_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The root of an API: absolute `http(s)`, without userinfo or fragment.
 #[derive(Clone)]
@@ -125,7 +125,12 @@ impl BaseUrl {
 
 /// One `key=value`, percent-encoded.
 pub(crate) fn query_pair(key: &str, value: &str) -> String {
-    format!("{}={}", utf8_percent_encode(key, QUERY_PART), utf8_percent_encode(value, QUERY_PART))
+    format!("{}={}", encoded(key), encoded(value))
+}
+
+/// `text` percent-encoded for a segment of a path, or a key or value of a query.
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, URL_PART)
 }
 
 /// An authority with a host and, if any, a port in range.

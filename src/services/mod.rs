@@ -6,14 +6,32 @@
 //! service directly. The request's URI is relative to the provider's base URL, which
 //! [`ProviderLayer`](crate::layers::ProviderLayer) adds.
 //!
+//! | endpoint | request | what it sends | what it gives |
+//! |---|---|---|---|
+//! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
+//! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
+//! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
+//!
+//! All requests have the same [options](ResponsesOptions). An endpoint that does not stream reads its
+//! answer whole, up to a cap of bytes, and gives it as an [`ApiResponse`]: the value, and the head it
+//! came under. Layers below hear of it through
+//! [`StreamObserver::on_answer`](crate::sse::StreamObserver::on_answer).
+//!
+//! [`ResponseStream`]: crate::sse::ResponseStream
 //! [`RequestBody`]: crate::RequestBody
 
+mod collect;
+pub mod compact;
 mod encode;
+pub mod memories;
 mod meta;
+mod once;
 mod options;
 mod request;
+mod response;
 pub mod responses;
 mod stream;
+mod unary;
 
 use bytes::Bytes;
 use http_body::Body;
@@ -21,14 +39,19 @@ use tower::Service;
 
 use crate::BoxError;
 
+pub use self::compact::{Compact, CompactLayer, CompactRequest};
+pub use self::memories::{Memories, MemoriesLayer, MemoriesRequest};
 pub use self::meta::ResponseMeta;
+pub use self::once::{CallOnce, UnaryCall};
 pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
 };
 pub use self::request::ResponsesRequest;
+pub use self::response::ApiResponse;
 pub use self::responses::{Responses, ResponsesLayer};
 pub use self::stream::{ResponsesFuture, StreamRequest};
+pub use self::unary::UnaryFuture;
 
 /// Any HTTP service an endpoint can stand on: an alias for
 /// `Service<http::Request<B>, Response = http::Response<RB>>` with boxable errors.

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::error;
 use crate::extensions::StreamTimeouts;
 use crate::model::ItemIds;
 use crate::redaction;
@@ -45,6 +46,8 @@ pub struct ResponsesOptions {
     pub timeouts: StreamTimeouts,
     /// Extensions for the HTTP request, for layers of the caller's to read.
     pub extensions: http::Extensions,
+    /// The first thing found wrong while the request was put together; told when it is to be sent.
+    wrong: Option<Box<str>>,
 }
 
 impl ResponsesOptions {
@@ -53,12 +56,51 @@ impl ResponsesOptions {
         Self::default()
     }
 
+    /// Options that say these headers.
+    pub(crate) fn with_headers(extra_headers: HeaderMap) -> Self {
+        Self { extra_headers, ..Self::default() }
+    }
+
+    /// These options, with what was found wrong under the ones they replace.
+    pub(crate) fn replacing(self, others: Self) -> Self {
+        Self { wrong: others.wrong.or(self.wrong), ..self }
+    }
+
+    /// Keeps the first thing found wrong.
+    pub(crate) fn fail(&mut self, problem: impl Into<Box<str>>) {
+        self.wrong.get_or_insert_with(|| problem.into());
+    }
+
+    /// Adds a header; a name or value that HTTP does not allow is found wrong.
+    pub(crate) fn add_header<V: TryInto<HeaderValue>>(&mut self, name: &str, value: V) {
+        match (HeaderName::try_from(name), value.try_into()) {
+            (Ok(name), Ok(value)) => {
+                self.extra_headers.append(name, value);
+            }
+            (Ok(name), Err(_)) => self.fail(format!(
+                "the header `{name}`: its value has characters that a header may not have"
+            )),
+            (Err(_), _) => self.fail(format!(
+                "the header `{}`: its name is not one that HTTP allows",
+                error::one_line(name)
+            )),
+        }
+    }
+
+    /// How long the call may wait: as is said here, else as `endpoint` says.
+    pub(crate) fn timeouts_or(&self, endpoint: StreamTimeouts) -> StreamTimeouts {
+        self.timeouts.or(StreamTimeouts::of(&self.extensions)).or(endpoint)
+    }
+
     /// Turns the wire part into headers.
     ///
     /// # Errors
     ///
-    /// A value that no header can hold.
+    /// A value that no header can hold, and what was found wrong before.
     pub(crate) fn headers(&self) -> Result<HeaderMap, Error> {
+        if let Some(problem) = &self.wrong {
+            return Err(Error::build(format!("the request cannot be sent: {problem}")));
+        }
         let mut headers = self.extra_headers.clone();
         // For ours, those of the provider and the credentials, so that it need not grow on the way.
         // Too many headers are told of by who adds them.
@@ -105,9 +147,84 @@ impl fmt::Debug for ResponsesOptions {
             .field("turn_state", &self.turn_state)
             .field("item_ids", &self.item_ids)
             .field("timeouts", &self.timeouts)
+            .field("wrong", &self.wrong)
             .finish_non_exhaustive()
     }
 }
+
+/// What every endpoint's request lets its caller say beside the payload; for a type with a field
+/// `options`.
+macro_rules! call_options {
+    (@ $($(#[$meta:meta])* $name:ident($ty:ty), $value:ident => $typed:expr;)*) => {$(
+        $(#[$meta])*
+        pub fn $name(mut self, $value: $ty) -> Self {
+            self.options.$name = $typed;
+            self
+        }
+    )*};
+    () => {
+        /// The options, to read.
+        pub fn options_ref(&self) -> &$crate::services::ResponsesOptions {
+            &self.options
+        }
+
+        /// The options, to change in place.
+        pub fn options_mut(&mut self) -> &mut $crate::services::ResponsesOptions {
+            &mut self.options
+        }
+
+        /// Replaces all options.
+        pub fn options(mut self, options: $crate::services::ResponsesOptions) -> Self {
+            self.options = options.replacing(self.options);
+            self
+        }
+
+        /// Adds a header to this call. A name or value that HTTP does not allow is an error when the
+        /// request is sent.
+        pub fn header<K, V>(mut self, name: K, value: V) -> Self
+        where
+            K: AsRef<str>,
+            V: TryInto<http::HeaderValue>,
+        {
+            self.options.add_header(name.as_ref(), value);
+            self
+        }
+
+        /// Adds an extension to the HTTP request, for a layer to read.
+        pub fn extension<T: Clone + Send + Sync + 'static>(mut self, extension: T) -> Self {
+            self.options.extensions.insert(extension);
+            self
+        }
+
+        /// How long the call may wait, in place of what the endpoint and the layers say. Limits that
+        /// are unset stay as they are.
+        pub fn timeouts(mut self, timeouts: $crate::extensions::StreamTimeouts) -> Self {
+            self.options.timeouts = timeouts.or(self.options.timeouts);
+            self
+        }
+
+        $crate::services::options::call_options! { @
+            /// The conversation, sent as `x-client-request-id` and as the session header.
+            conversation_id(impl Into<String>), id => Some(id.into());
+            /// The session.
+            session_id(impl Into<String>), id => Some(id.into());
+            /// The thread.
+            thread_id(impl Into<String>), id => Some(id.into());
+            /// How the session and thread headers are spelled.
+            session_headers($crate::services::SessionHeaders), names => names;
+            /// Where the call comes from.
+            session_source($crate::services::SessionSource), source => source;
+            /// Whether the body is compressed; see [`ResponsesOptions::compression`].
+            ///
+            /// [`ResponsesOptions::compression`]: crate::services::ResponsesOptions::compression
+            compression($crate::services::Compression), compression => compression;
+            /// The turn that this call belongs to.
+            turn_state($crate::services::TurnState), state => Some(state);
+        }
+    };
+}
+
+pub(super) use call_options;
 
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-client-request-id");
 const SUBAGENT: HeaderName = HeaderName::from_static("x-openai-subagent");

@@ -5,12 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::options::{Compression, ResponsesOptions, SessionHeaders, SessionSource, TurnState};
+use super::options::{ResponsesOptions, call_options};
 use crate::Error;
-use crate::error;
 use crate::extensions::StreamTimeouts;
 use crate::model::{
     Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
@@ -48,8 +46,6 @@ enum Payload {
     Typed(Box<ResponsesApiRequest>),
     /// The caller's own JSON.
     Json(RawObject),
-    /// Found wrong while it was put together; told when it is to be sent.
-    Wrong(String),
 }
 
 /// A setter for a member of the payload, typed or not.
@@ -62,17 +58,6 @@ macro_rules! members {
                 Payload::Typed(request) => request.$name = value,
                 _ => self.set_member(stringify!($name), &value),
             }
-            self
-        }
-    )*};
-}
-
-/// A setter for an option.
-macro_rules! options {
-    ($($(#[$meta:meta])* $name:ident($ty:ty), $value:ident => $typed:expr;)*) => {$(
-        $(#[$meta])*
-        pub fn $name(mut self, $value: $ty) -> Self {
-            self.options.$name = $typed;
             self
         }
     )*};
@@ -111,7 +96,7 @@ impl ResponsesRequest {
     fn set_member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         let raw = match RawJson::from_value(value) {
             Ok(raw) => raw,
-            Err(error) => return self.fail(format!("the member `{name}`: {error}")),
+            Err(error) => return self.options.fail(format!("the member `{name}`: {error}")),
         };
         if let Payload::Typed(request) = &mut self.payload {
             if !ResponsesApiRequest::has_member(name) {
@@ -121,7 +106,7 @@ impl ResponsesRequest {
             // Overrides a field by its wire name.
             match overridden(request, name, raw) {
                 Ok(payload) => self.payload = payload,
-                Err(error) => self.fail(format!("the request: {error}")),
+                Err(error) => self.options.fail(format!("the request: {error}")),
             }
             return;
         }
@@ -130,21 +115,13 @@ impl ResponsesRequest {
         }
     }
 
-    /// Keeps the first thing found wrong.
-    fn fail(&mut self, problem: String) {
-        if !matches!(self.payload, Payload::Wrong(_)) {
-            self.payload = Payload::Wrong(problem);
-        }
-    }
-
     /// Changes the typed payload, or says that `what` needs one.
     fn typed(mut self, what: &str, change: impl FnOnce(&mut ResponsesApiRequest)) -> Self {
         match &mut self.payload {
             Payload::Typed(request) => change(request),
-            Payload::Json(_) => self.fail(format!(
+            Payload::Json(_) => self.options.fail(format!(
                 "`{what}` adds to a typed request, but this one has a body of its own: use `set`"
             )),
-            Payload::Wrong(_) => {}
         }
         self
     }
@@ -225,22 +202,6 @@ impl ResponsesRequest {
         user(impl Into<String>), user => Some(user.into());
     }
 
-    /// The options, to read.
-    pub fn options_ref(&self) -> &ResponsesOptions {
-        &self.options
-    }
-
-    /// The options, to change in place.
-    pub fn options_mut(&mut self) -> &mut ResponsesOptions {
-        &mut self.options
-    }
-
-    /// Replaces all options.
-    pub fn options(mut self, options: ResponsesOptions) -> Self {
-        self.options = options;
-        self
-    }
-
     /// The typed payload; `None` if the body is the caller's own.
     pub fn payload(&self) -> Option<&ResponsesApiRequest> {
         match &self.payload {
@@ -257,58 +218,11 @@ impl ResponsesRequest {
         }
     }
 
-    /// Adds a header to this call. A name or value that HTTP does not allow is an error when the
-    /// request is sent.
-    pub fn header<K, V>(mut self, name: K, value: V) -> Self
-    where
-        K: AsRef<str>,
-        V: TryInto<HeaderValue>,
-    {
-        let name = name.as_ref();
-        match (HeaderName::try_from(name), value.try_into()) {
-            (Ok(name), Ok(value)) => {
-                self.options.extra_headers.append(name, value);
-            }
-            (Ok(name), Err(_)) => self.fail(format!(
-                "the header `{name}`: its value has characters that a header may not have"
-            )),
-            (Err(_), _) => self.fail(format!(
-                "the header `{}`: its name is not one that HTTP allows",
-                error::one_line(name)
-            )),
-        }
-        self
-    }
+    call_options!();
 
-    /// Adds an extension to the HTTP request, for a layer to read.
-    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, extension: T) -> Self {
-        self.options.extensions.insert(extension);
-        self
-    }
-
-    options! {
-        /// The conversation, sent as `x-client-request-id` and as the session header.
-        conversation_id(impl Into<String>), id => Some(id.into());
-        /// The session.
-        session_id(impl Into<String>), id => Some(id.into());
-        /// The thread.
-        thread_id(impl Into<String>), id => Some(id.into());
-        /// How the session and thread headers are spelled.
-        session_headers(SessionHeaders), names => names;
-        /// Where the call comes from.
-        session_source(SessionSource), source => source;
-        /// Whether the body is compressed; see [`ResponsesOptions::compression`].
-        compression(Compression), compression => compression;
-        /// The turn that this call belongs to.
-        turn_state(TurnState), state => Some(state);
-        /// Which items are sent with their ids.
-        item_ids(ItemIds), rule => Some(rule);
-    }
-
-    /// How long the call may wait, in place of what the endpoint and the layers say. Limits that are
-    /// unset stay as they are.
-    pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
-        self.options.timeouts = timeouts.or(self.options.timeouts);
+    /// Which items are sent with their ids.
+    pub fn item_ids(mut self, rule: ItemIds) -> Self {
+        self.options.item_ids = Some(rule);
         self
     }
 
@@ -327,7 +241,7 @@ impl ResponsesRequest {
     ///
     /// # Errors
     ///
-    /// What was found wrong while the request was put together.
+    /// A body that does not serialise. What was found wrong before is told with the options.
     pub(crate) fn encode(self, item_ids: ItemIds) -> Result<(Bytes, ResponsesOptions), Error> {
         let Self { payload, options } = self;
         let body = match payload {
@@ -338,9 +252,6 @@ impl ResponsesRequest {
             }
             Payload::Json(mut object) => {
                 object.set("stream", &true).and_then(|()| serde_json::to_vec(&object))
-            }
-            Payload::Wrong(problem) => {
-                return Err(Error::build(format!("the request cannot be sent: {problem}")));
             }
         };
         match body {
@@ -354,7 +265,6 @@ impl ResponsesRequest {
         match &self.payload {
             Payload::Typed(request) => Some(request.model.clone()),
             Payload::Json(object) => object.get("model")?.parse().ok(),
-            Payload::Wrong(_) => None,
         }
     }
 }
@@ -396,7 +306,6 @@ impl fmt::Debug for ResponsesRequest {
         match &self.payload {
             Payload::Typed(request) => out.field("payload", request),
             Payload::Json(object) => out.field("payload", object),
-            Payload::Wrong(problem) => out.field("wrong", problem),
         };
         out.field("options", &self.options).finish()
     }
@@ -489,7 +398,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_and_not_dropped() {
         let problem = |request: ResponsesRequest| {
-            let error = request.encode(ItemIds::default()).unwrap_err();
+            let error = request.options.headers().unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Build);
             error.to_string()
         };

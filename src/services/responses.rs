@@ -40,12 +40,13 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use tower::{Layer, Service};
 
+use super::encode::{Outgoing, Target};
 use super::request::ResponsesRequest;
 use super::stream::{Opening, ResponsesFuture, StreamRequest};
-use super::{HttpService, encode};
+use super::{CallOnce, HttpService};
 use crate::extensions::{Call, StreamTimeouts};
 use crate::model::ItemIds;
 use crate::sse::{ResponseStream, SseSource, StreamSettings};
@@ -147,7 +148,7 @@ impl<S> Responses<S> {
     where
         S: HttpService<RequestBody> + Clone,
     {
-        StreamRequest::new(self.clone(), request.into())
+        CallOnce::new(self.clone(), request.into())
     }
 
     /// The service inside.
@@ -172,14 +173,11 @@ impl<S> Responses<S> {
     ) -> Result<(http::Request<RequestBody>, Opening), Error> {
         let call = Call::streaming("responses", request.model_name());
         let (body, mut options) = request.encode(self.item_ids)?;
-        let timeouts = options.timeouts.or(StreamTimeouts::of(&options.extensions));
-        let timeouts = timeouts.or(self.settings.timeouts);
-        let accept = const { HeaderValue::from_static("text/event-stream") };
-        let mut http =
-            encode::json_request("/responses", accept, body, &mut options, call.clone())?;
-        if timeouts != StreamTimeouts::new() {
-            http.extensions_mut().insert(timeouts);
-        }
+        let timeouts = options.timeouts_or(self.settings.timeouts);
+        let http = Outgoing::new(Method::POST, Target::of("/responses"))?
+            .json_text(body)
+            .accept(const { HeaderValue::from_static("text/event-stream") })
+            .into_request(&mut options, timeouts, call.clone())?;
         let settings = StreamSettings { timeouts, ..self.settings };
         Ok((http, Opening { settings, turn_state: options.turn_state, call }))
     }

@@ -4,29 +4,20 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{Extensions, HeaderMap, StatusCode, header, response};
+use bytes::Bytes;
+use http::{StatusCode, header, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tower::Service;
 
-use super::HttpService;
+use super::CallOnce;
+use super::collect::Refusal;
 use super::options::TurnState;
 use super::request::ResponsesRequest;
 use super::responses::Responses;
-use crate::error;
 use crate::extensions::Call;
-use crate::sse::{Audience, ResponseStream, SseSource, StreamEnd, StreamSettings};
-use crate::timer::Watchdog;
-use crate::{BoxError, Error, RequestBody};
-
-/// The most of a refusal's body that is read.
-const REFUSAL_BYTES: usize = 64 * 1024;
-
-/// The longest that a refusal's body is read.
-const REFUSAL_TIME: Duration = Duration::from_secs(10);
+use crate::sse::{ResponseStream, SseSource, StreamSettings};
+use crate::{BoxError, Error};
 
 /// What a stream needs to know of the call that opens it.
 #[derive(Debug)]
@@ -55,16 +46,6 @@ pin_project! {
         Collecting { #[pin] body: RB, refusal: Refusal },
         Done,
     }
-}
-
-/// A refusal while its body is read.
-struct Refusal {
-    status: StatusCode,
-    headers: HeaderMap,
-    extensions: Extensions,
-    audience: Audience,
-    body: BytesMut,
-    watchdog: Watchdog,
 }
 
 impl<F, RB> ResponsesFuture<F, RB> {
@@ -125,7 +106,6 @@ where
                 }
                 StateProj::Collecting { body, refusal } => {
                     let error = ready!(refusal.poll_read(body, cx));
-                    refusal.audience.end(StreamEnd::Error(&error));
                     state.set(State::Done);
                     return Poll::Ready(Err(error));
                 }
@@ -148,57 +128,11 @@ impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
     }
 }
 
-pin_project! {
-    /// The future of [`Responses::stream_request`].
-    ///
-    /// The future and body of `S` are parameters of their own, so that the compiler can tell that
-    /// it is [`Send`] whatever the error of `S` is: an `async fn` over a service whose error is a
-    /// [`BoxError`] could not be spawned.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct StreamRequest<S, F, RB> {
-        // Until the service is ready.
-        waiting: Option<(Responses<S>, ResponsesRequest)>,
-        #[pin]
-        call: Option<ResponsesFuture<F, RB>>,
-    }
-}
-
-impl<S, F, RB> StreamRequest<S, F, RB> {
-    pub(super) fn new(service: Responses<S>, request: ResponsesRequest) -> Self {
-        Self { waiting: Some((service, request)), call: None }
-    }
-}
-
-impl<S, F, RB> Future for StreamRequest<S, F, RB>
-where
-    S: HttpService<RequestBody, Future = F, ResponseBody = RB>,
-    F: Future<Output = Result<http::Response<RB>, S::Error>>,
-    RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
-{
-    type Output = Result<ResponseStream<SseSource<RB>>, Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if let Some((service, _)) = this.waiting {
-            let ready = ready!(service.poll_ready(cx));
-            if let Some((mut service, request)) = this.waiting.take() {
-                ready?;
-                this.call.set(Some(service.call(request)));
-            }
-        }
-        match this.call.as_pin_mut() {
-            Some(call) => call.poll(cx),
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl<S, F, RB> fmt::Debug for StreamRequest<S, F, RB> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamRequest").field("call", &self.call).finish_non_exhaustive()
-    }
-}
+/// The future of [`Responses::stream_request`].
+///
+/// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
+pub type StreamRequest<S, F, RB> =
+    CallOnce<Responses<S>, ResponsesRequest, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
 
 /// Whether the answer may be a stream. A content type that is missing or odd is given its chance:
 /// without a terminal event the stream is an error all the same.
@@ -215,56 +149,4 @@ fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStr
     let Opening { settings, turn_state, call: _ } = opening;
     let source = SseSource::with_limits(body, settings.limits);
     ResponseStream::new(source, parts, settings, turn_state)
-}
-
-impl Refusal {
-    fn new(parts: response::Parts) -> Self {
-        Self {
-            status: parts.status,
-            headers: parts.headers,
-            audience: Audience::open(&parts.extensions),
-            extensions: parts.extensions,
-            body: BytesMut::new(),
-            watchdog: Watchdog::new(Some(REFUSAL_TIME)),
-        }
-    }
-
-    /// Reads the body as far as it is wanted. What goes wrong meanwhile does not hide the status.
-    fn poll_read<RB>(&mut self, mut body: Pin<&mut RB>, cx: &mut Context<'_>) -> Poll<Error>
-    where
-        RB: Body<Data = Bytes>,
-        RB::Error: Into<BoxError>,
-    {
-        let cause = loop {
-            match body.as_mut().poll_frame(cx) {
-                Poll::Ready(None) => break None,
-                Poll::Ready(Some(Err(error))) => break Some(error.into()),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let data = frame.into_data().unwrap_or_default();
-                    let room = REFUSAL_BYTES.saturating_sub(self.body.len());
-                    self.body.extend_from_slice(data.get(..room).unwrap_or(&data));
-                    if data.len() >= room {
-                        break None;
-                    }
-                }
-                Poll::Pending => {
-                    let elapsed = ready!(self.watchdog.poll_expired(cx));
-                    let cause = format!("the body did not end within {:?}", elapsed.limit);
-                    break Some(cause.into());
-                }
-            }
-        };
-        let body = std::mem::take(&mut self.body).freeze();
-        let error = if self.status.is_success() {
-            error::not_a_stream(self.status, &self.headers, body)
-        } else {
-            Error::from_response(self.status, &self.headers, body)
-        };
-        let error = match cause {
-            Some(cause) => error.with_source(cause),
-            None => error,
-        };
-        let error = error.with_attempts(self.extensions.get());
-        Poll::Ready(error.without_sent(&self.extensions))
-    }
 }

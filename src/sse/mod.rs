@@ -43,7 +43,7 @@ pub use self::accumulate::ResponseAccumulator;
 pub use self::decoder::{Decoder, SseEvent};
 pub use self::limits::{DecodeError, Limits};
 pub(crate) use self::observer::Audience;
-pub use self::observer::{StreamEnd, StreamObserver};
+pub use self::observer::{AnswerFacts, StreamEnd, StreamObserver};
 pub use self::raw::{RawEvent, RawEvents};
 pub use self::settings::StreamSettings;
 pub use self::source::{EventSource, SseSource};

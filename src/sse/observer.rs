@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use crate::Error;
 use crate::extensions::StreamObservers;
-use crate::model::ResponseEvent;
+use crate::model::{Response, ResponseEvent, TokenUsage};
 
 /// Hears of the events of one response and of its end: a layer below the endpoint sees bytes, and
 /// learns of events this way.
@@ -60,9 +60,43 @@ pub trait StreamObserver: Send + Sync + 'static {
         let _ = event;
     }
 
-    /// The stream has ended. Called once, also when the stream is dropped.
+    /// An answer that is no stream has been read, whole.
+    fn on_answer(&self, answer: &AnswerFacts<'_>) {
+        let _ = answer;
+    }
+
+    /// The stream has ended, or the answer has been read. Called once, also when the stream or the
+    /// future that reads is dropped.
     fn on_end(&self, end: StreamEnd<'_>) {
         let _ = end;
+    }
+}
+
+/// What a typed answer that is no stream tells of its call; empty where it does not say.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct AnswerFacts<'a> {
+    /// The response, if the answer is one.
+    pub response: Option<&'a Response>,
+    /// The answer's id.
+    pub id: Option<&'a str>,
+    /// The model that served it.
+    pub model: Option<&'a str>,
+    /// What it cost.
+    pub usage: Option<&'a TokenUsage>,
+}
+
+impl<'a> AnswerFacts<'a> {
+    /// Those of an answer that is a response.
+    #[allow(dead_code)] // Not every build has such an endpoint.
+    pub(crate) fn of(response: &'a Response) -> Self {
+        let said = |text: &'a str| Some(text).filter(|text| !text.is_empty());
+        Self {
+            response: Some(response),
+            id: said(&response.id),
+            model: said(&response.model),
+            usage: response.usage.as_ref(),
+        }
     }
 }
 
@@ -70,7 +104,7 @@ pub trait StreamObserver: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum StreamEnd<'a> {
-    /// With `response.completed`.
+    /// With `response.completed`; an answer that is no stream: it was read.
     Complete,
     /// With this error, which the reader has too; its [`response`](Error::response) has the usage of
     /// a failed or incomplete response.
@@ -110,6 +144,12 @@ impl Audience {
             }
             Err(error) => self.end(StreamEnd::Error(error)),
         }
+    }
+
+    /// Tells of an answer that is no stream; that is the end too.
+    pub(crate) fn answer(&mut self, facts: &AnswerFacts<'_>) {
+        self.0.iter().flat_map(|all| all.iter()).for_each(|one| one.on_answer(facts));
+        self.end(StreamEnd::Complete);
     }
 
     /// Tells the end, if it has not been told.

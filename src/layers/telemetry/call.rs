@@ -19,7 +19,7 @@ use super::span;
 use crate::extensions::RetryReason;
 use crate::extensions::{Attempt, Call, CallWatcher, WatchedCall};
 use crate::model::{Response, ResponseEvent, TokenUsage};
-use crate::sse::{StreamEnd, StreamObserver};
+use crate::sse::{AnswerFacts, StreamEnd, StreamObserver};
 use crate::{BoxError, Error, ErrorKind, error, redaction};
 
 /// What the future and the body of a call report.
@@ -324,6 +324,26 @@ impl<O: Observe> StreamObserver for CallWatch<O> {
             observer.on_first_event(&self.info, elapsed);
         }
         observer.on_event(&self.info, &event);
+    }
+
+    fn on_answer(&self, answer: &AnswerFacts<'_>) {
+        self.with(|progress| {
+            if let Some(response) = answer.response {
+                progress.learn(response);
+                if self.record_content {
+                    span::record_output(progress, response);
+                }
+            }
+            if let Some(usage) = answer.usage {
+                progress.usage = Some(usage.clone());
+            }
+            if let Some(model) = answer.model {
+                progress.model = Some(progress.clean(model));
+            }
+            if let Some(id) = answer.id {
+                progress.response_id = Some(progress.clean(id));
+            }
+        });
     }
 
     fn on_end(&self, end: StreamEnd<'_>) {

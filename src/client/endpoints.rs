@@ -1,0 +1,16 @@
+//! The endpoints of the preset that do not stream, in one table.
+
+/// Hands the table to the macro `$then`: what is called, its service, and how long its stack waits by
+/// default (see [`Waits`](super::stack::Waits)).
+macro_rules! endpoints {
+    ($then:ident) => {
+        $then! {
+            /// The endpoint that makes conversations shorter: [`services::compact`](crate::services::compact).
+            compact: Compact, GENERATION;
+            /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).
+            memories: Memories, GENERATION;
+        }
+    };
+}
+
+pub(super) use endpoints;

@@ -1,0 +1,119 @@
+//! What is wrong with an answer that is a success and no stream.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::de::IgnoredAny;
+
+use super::http_status::{request_id_header, text};
+use super::{Error, ErrorKind, Stage, said};
+use crate::model::ErrorBody;
+
+/// The most of the body that the error keeps.
+const KEPT: usize = 64 * 1024;
+
+/// Why an answer is not what its endpoint reads.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// It is not JSON, or not the JSON of the endpoint's type.
+    Json(serde_json::Error),
+    /// Something is missing; a sentence that goes on after "the answer of `compact`".
+    #[allow(dead_code)] // Not every build has an endpoint that reads more than JSON.
+    Other(&'static str),
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl Error {
+    /// Says under which head the answer came that this error is about.
+    pub(crate) fn under_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
+        let inner = &mut *self.0;
+        inner.status = inner.status.or(Some(status));
+        if inner.request_id.is_none() {
+            inner.request_id = request_id_header(headers).map(|id| said::one_line(id).into());
+        }
+        if inner.cf_ray.is_none() {
+            inner.cf_ray = text(headers, "cf-ray");
+        }
+        // The head was there, whatever a cause knows.
+        if inner.stage == Stage::Unknown {
+            inner.stage = Stage::Streaming;
+        }
+        self
+    }
+}
+
+/// The error of an answer of `endpoint` that is longer than it may be.
+pub(crate) fn answer_too_large(endpoint: &str, limit: usize) -> Error {
+    let message = format!(
+        "the answer of `{endpoint}` is longer than {limit} bytes: set `body_limit` on the endpoint \
+         if it may be"
+    );
+    Error::new(ErrorKind::TooLarge, message).with_stage(Stage::Streaming)
+}
+
+/// The error of an answer of `endpoint` that cannot be read.
+///
+/// The parser's words are its source as text: they may quote the answer, so they are scrubbed.
+pub(crate) fn unreadable(
+    endpoint: &str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &Bytes,
+    problem: &Unreadable,
+) -> Error {
+    let mut error = match problem {
+        Unreadable::Json(parser) => match ErrorBody::parse(body).map(ErrorBody::into_error) {
+            // A failure that came under the wrong status. A `type` alone makes none.
+            Some(said) if said.message.is_some() || said.code.is_some() => {
+                said::in_stream(Some(&said), "error", None).with_stage(Stage::Sent)
+            }
+            _ => not_the_type(endpoint, headers, body, parser),
+        },
+        Unreadable::Other(problem) => {
+            Error::new(ErrorKind::Protocol, format!("the answer of `{endpoint}` {problem}"))
+                .with_stage(Stage::Streaming)
+        }
+    };
+    error.0.body = Bytes::copy_from_slice(body.get(..KEPT).unwrap_or(body));
+    error.under_head(status, headers)
+}
+
+fn not_the_type(
+    endpoint: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+    parser: &serde_json::Error,
+) -> Error {
+    let content_type = text(headers, header::CONTENT_TYPE.as_str());
+    let content_type = content_type.as_deref().unwrap_or("none");
+    let (line, column) = (parser.line(), parser.column());
+    // Which of the three it is, the parser does not always say: the types put words of theirs before
+    // its own.
+    let (kind, message) = match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => (
+            ErrorKind::Protocol,
+            format!(
+                "the answer of `{endpoint}` is JSON, but not what it should be: line {line}, column \
+                 {column}"
+            ),
+        ),
+        Err(error) if error.is_eof() && !body.iter().all(u8::is_ascii_whitespace) => (
+            ErrorKind::Truncated,
+            format!("the answer of `{endpoint}` ends in the middle, after {} bytes", body.len()),
+        ),
+        Err(_) => (
+            ErrorKind::Protocol,
+            format!(
+                "the answer of `{endpoint}` is not JSON (content type: {content_type}, {} bytes): \
+                 check the base URL and what stands between",
+                body.len()
+            ),
+        ),
+    };
+    let error = Error::new(kind, message).with_stage(Stage::Streaming);
+    error.with_source(said::one_line(&parser.to_string()))
+}

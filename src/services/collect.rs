@@ -1,0 +1,136 @@
+//! Reads a body into memory, up to a cap and for a time: refusals, and answers that are no streams.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Extensions, HeaderMap, StatusCode, response};
+use http_body::Body;
+
+use crate::error;
+use crate::sse::{Audience, StreamEnd};
+use crate::timer::Watchdog;
+use crate::{BoxError, Error};
+
+/// The most of a refusal's body that is read.
+const REFUSAL_BYTES: usize = 64 * 1024;
+
+/// The longest that a refusal's body is read.
+const REFUSAL_TIME: Duration = Duration::from_secs(10);
+
+/// The most that is set aside for a body before any of it has come, whatever length its head says.
+const AHEAD: usize = 1024 * 1024;
+
+/// A body while it is read.
+pub(super) struct Collecting {
+    limit: usize,
+    body: BytesMut,
+    watchdog: Watchdog,
+}
+
+/// Why reading a body has stopped.
+pub(super) enum Stop {
+    /// It is whole.
+    End,
+    /// It is longer than the limit.
+    Full,
+    /// It broke.
+    Failed(BoxError),
+    /// It did not end within this time.
+    Late(Duration),
+}
+
+impl Collecting {
+    /// At most `limit` bytes, for at most `time`.
+    pub(super) fn new(limit: usize, time: Option<Duration>) -> Self {
+        Self { limit, body: BytesMut::new(), watchdog: Watchdog::new(time) }
+    }
+
+    /// Reads on; what has been read stays here until it is [taken](Self::take).
+    pub(super) fn poll_read<RB>(
+        &mut self,
+        mut body: Pin<&mut RB>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Stop>
+    where
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
+        loop {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Ready(None) => return Poll::Ready(Stop::End),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Stop::Failed(error.into())),
+                Poll::Ready(Some(Ok(frame))) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    let room = self.limit.saturating_sub(self.body.len());
+                    if self.body.is_empty() {
+                        let rest = usize::try_from(body.size_hint().lower()).unwrap_or(room);
+                        self.body.reserve(data.len().saturating_add(rest).min(room).min(AHEAD));
+                    }
+                    self.body.extend_from_slice(data.get(..room).unwrap_or(&data));
+                    if data.len() > room {
+                        return Poll::Ready(Stop::Full);
+                    }
+                }
+                Poll::Pending => {
+                    let elapsed = ready!(self.watchdog.poll_expired(cx));
+                    return Poll::Ready(Stop::Late(elapsed.limit));
+                }
+            }
+        }
+    }
+
+    /// What has been read.
+    pub(super) fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.body).freeze()
+    }
+}
+
+/// An answer that is an error, while its body is read.
+pub(super) struct Refusal {
+    status: StatusCode,
+    headers: HeaderMap,
+    extensions: Extensions,
+    audience: Audience,
+    collecting: Collecting,
+}
+
+impl Refusal {
+    pub(super) fn new(parts: response::Parts) -> Self {
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            audience: Audience::open(&parts.extensions),
+            extensions: parts.extensions,
+            collecting: Collecting::new(REFUSAL_BYTES, Some(REFUSAL_TIME)),
+        }
+    }
+
+    /// Reads the body as far as it is wanted, and tells the observers of the error. What goes wrong
+    /// meanwhile does not hide the status.
+    pub(super) fn poll_read<RB>(&mut self, body: Pin<&mut RB>, cx: &mut Context<'_>) -> Poll<Error>
+    where
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
+        let cause = match ready!(self.collecting.poll_read(body, cx)) {
+            Stop::End | Stop::Full => None,
+            Stop::Failed(error) => Some(error),
+            Stop::Late(limit) => Some(format!("the body did not end within {limit:?}").into()),
+        };
+        let body = self.collecting.take();
+        let error = if self.status.is_success() {
+            error::not_a_stream(self.status, &self.headers, body)
+        } else {
+            Error::from_response(self.status, &self.headers, body)
+        };
+        let error = match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        };
+        let error = error.with_attempts(self.extensions.get()).without_sent(&self.extensions);
+        self.audience.end(StreamEnd::Error(&error));
+        Poll::Ready(error)
+    }
+}

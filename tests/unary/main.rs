@@ -1,0 +1,8 @@
+//! The endpoints that do not stream: what they send, what they read, and how they fail.
+
+mod compact;
+mod contract;
+mod faults;
+mod memories;
+mod preset;
+mod support;
