@@ -22,6 +22,7 @@ use support::client::{
 use support::process::ServerProcess;
 use support::server::{self, Answer};
 use support::stacks;
+use support::unary::{self, Caller, Hyper, Reqwest};
 use support::workload::{self, Cut};
 use tokio::runtime::Runtime;
 use tower::{ServiceExt, service_fn};
@@ -54,7 +55,19 @@ fn main() {
     for (title, cut) in workload::CUTS {
         decoding(title, cut);
     }
+    unary::<Hyper>(&runtime, &server);
+    unary::<unary::OursStack>(&runtime, &server);
+    unary::<unary::OursPreset>(&runtime, &server);
+    unary::<Reqwest>(&runtime, &server);
     layers(&runtime);
+}
+
+/// The calls of `benches/unary.rs`.
+fn unary<C: Caller>(runtime: &Runtime, server: &ServerProcess) {
+    const CALLS: usize = 1_000;
+    let client = C::new(&server.origin);
+    runtime.block_on(client.clone().call_all(10));
+    print(C::NAME, "unary", CALLS, || runtime.block_on(client.call_all(CALLS)));
 }
 
 /// The calls of `benches/layers.rs`.

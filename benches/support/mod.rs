@@ -7,4 +7,5 @@ pub mod measure;
 pub mod process;
 pub mod server;
 pub mod stacks;
+pub mod unary;
 pub mod workload;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{process, workload};
+use super::{process, unary, workload};
 
 /// Paced streams: the time between two events, and from the head to the first of them.
 pub const PACE: Duration = Duration::from_millis(10);
@@ -184,6 +184,15 @@ async fn answer_all(
             let body = connection.to_string();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
             socket.write_all((head + &body).as_bytes()).await?;
+            continue;
+        }
+        if path.ends_with(unary::PATH) {
+            // The head of a stream, but for how the body is sent.
+            let head = String::from_utf8_lossy(HEAD)
+                .replace("text/event-stream; charset=utf-8", "application/json");
+            let length = format!("content-length: {}", unary::ANSWER.len());
+            let head = head.replace("transfer-encoding: chunked", &length);
+            socket.write_all((head + unary::ANSWER).as_bytes()).await?;
             continue;
         }
         let found =

@@ -25,6 +25,8 @@ const AHEAD: usize = 1024 * 1024;
 /// A body while it is read.
 pub(super) struct Collecting {
     limit: usize,
+    /// The first chunk as it came; empty once there is a second one.
+    first: Bytes,
     body: BytesMut,
     watchdog: Watchdog,
 }
@@ -44,7 +46,7 @@ pub(super) enum Stop {
 impl Collecting {
     /// At most `limit` bytes, for at most `time`.
     pub(super) fn new(limit: usize, time: Option<Duration>) -> Self {
-        Self { limit, body: BytesMut::new(), watchdog: Watchdog::new(time) }
+        Self { limit, first: Bytes::new(), body: BytesMut::new(), watchdog: Watchdog::new(time) }
     }
 
     /// Reads on; what has been read stays here until it is [taken](Self::take).
@@ -63,13 +65,8 @@ impl Collecting {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Stop::Failed(error.into())),
                 Poll::Ready(Some(Ok(frame))) => {
                     let data = frame.into_data().unwrap_or_default();
-                    let room = self.limit.saturating_sub(self.body.len());
-                    if self.body.is_empty() {
-                        let rest = usize::try_from(body.size_hint().lower()).unwrap_or(room);
-                        self.body.reserve(data.len().saturating_add(rest).min(room).min(AHEAD));
-                    }
-                    self.body.extend_from_slice(data.get(..room).unwrap_or(&data));
-                    if data.len() > room {
+                    let rest = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+                    if !self.keep(data, rest) {
                         return Poll::Ready(Stop::Full);
                     }
                 }
@@ -81,9 +78,31 @@ impl Collecting {
         }
     }
 
-    /// What has been read.
+    /// Keeps a chunk, of which `rest` bytes are said to follow; false if it does not fit whole.
+    fn keep(&mut self, mut data: Bytes, rest: usize) -> bool {
+        let room = self.limit.saturating_sub(self.first.len() + self.body.len());
+        let fits = data.len() <= room;
+        data.truncate(room);
+        if self.first.is_empty() && self.body.is_empty() {
+            self.first = data;
+        } else if !data.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            if !first.is_empty() {
+                let ahead = first.len().saturating_add(data.len()).saturating_add(rest);
+                self.body.reserve(ahead.min(self.limit).min(AHEAD));
+                self.body.extend_from_slice(&first);
+            }
+            self.body.extend_from_slice(&data);
+        }
+        fits
+    }
+
+    /// What has been read: one chunk as it came, several joined.
     pub(super) fn take(&mut self) -> Bytes {
-        std::mem::take(&mut self.body).freeze()
+        match std::mem::take(&mut self.first) {
+            first if first.is_empty() => std::mem::take(&mut self.body).freeze(),
+            first => first,
+        }
     }
 }
 

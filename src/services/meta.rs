@@ -14,18 +14,35 @@ use crate::redaction;
 #[derive(Clone)]
 pub struct ResponseMeta {
     status: StatusCode,
-    headers: Box<[(HeaderName, HeaderValue)]>,
-    /// Made when it is asked for: open streams are many and a map is large, a few kilobytes for the
-    /// headers of the API.
-    map: OnceLock<Box<HeaderMap>>,
+    headers: Headers,
     extensions: Extensions,
 }
 
+#[derive(Clone)]
+enum Headers {
+    /// As they came.
+    Whole(Box<HeaderMap>),
+    /// In memory of their own, and as a map once it is asked for: open streams are many and a map is
+    /// large, a few kilobytes for the headers of the API.
+    Packed { list: Box<[(HeaderName, HeaderValue)]>, map: OnceLock<Box<HeaderMap>> },
+}
+
 impl ResponseMeta {
-    pub(crate) fn new(parts: response::Parts) -> Self {
-        let headers = own(&parts.headers);
-        let extensions = parts.extensions;
-        Self { status: parts.status, headers, map: OnceLock::new(), extensions }
+    /// For an answer that is there as a whole, and soon gone.
+    pub(crate) fn whole(parts: response::Parts) -> Self {
+        let response::Parts { status, mut headers, extensions, .. } = parts;
+        for (name, value) in &mut headers {
+            if redaction::is_sensitive_header(name) {
+                value.set_sensitive(true);
+            }
+        }
+        Self { status, headers: Headers::Whole(Box::new(headers)), extensions }
+    }
+
+    /// For an answer that goes on.
+    pub(crate) fn packed(parts: response::Parts) -> Self {
+        let headers = Headers::Packed { list: own(&parts.headers), map: OnceLock::new() };
+        Self { status: parts.status, headers, extensions: parts.extensions }
     }
 
     /// The status, a success.
@@ -35,7 +52,12 @@ impl ResponseMeta {
 
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
-        self.map.get_or_init(|| Box::new(self.headers.iter().cloned().collect()))
+        match &self.headers {
+            Headers::Whole(map) => map,
+            Headers::Packed { list, map } => {
+                map.get_or_init(|| Box::new(list.iter().cloned().collect()))
+            }
+        }
     }
 
     /// What layers below the endpoint left in the response's extensions.
@@ -113,7 +135,7 @@ mod tests {
         put("x-other", Bytes::new());
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.headers = headers.clone();
-        let meta = ResponseMeta::new(parts);
+        let meta = ResponseMeta::packed(parts);
         assert_eq!(*meta.headers(), headers);
         drop(headers);
         assert!(buffer.is_unique());

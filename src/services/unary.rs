@@ -239,7 +239,7 @@ struct Reading {
 impl Reading {
     fn new(parts: response::Parts, limit: usize) -> Self {
         let audience = Audience::open(&parts.extensions);
-        let meta = Some(ResponseMeta::new(parts));
+        let meta = Some(ResponseMeta::whole(parts));
         Self { meta, audience, collecting: Collecting::new(limit, None) }
     }
 

@@ -73,7 +73,7 @@ impl Core {
             side_channel: SideChannel::new(&head.headers, turn_state),
             watchdog: Watchdog::new(first),
             audience: Audience::open(&head.extensions),
-            meta: ResponseMeta::new(head),
+            meta: ResponseMeta::packed(head),
             settings,
             decoder: EventDecoder::default(),
             state: State::Reading,
