@@ -56,6 +56,40 @@ impl ApiError {
         .code("invalid_type")
     }
 
+    pub(super) fn too_small(param: &'static str, least: u64, got: u64) -> Self {
+        Self::invalid_request(format!(
+            "Invalid '{param}': integer below minimum value. Expected a value >= {least}, but got \
+             {got} instead."
+        ))
+        .param(param)
+        .code("integer_below_min_value")
+    }
+
+    pub(super) fn too_large_number(param: &'static str, most: u64, got: u64) -> Self {
+        Self::invalid_request(format!(
+            "Invalid '{param}': integer above maximum value. Expected a value <= {most}, but got \
+             {got} instead."
+        ))
+        .param(param)
+        .code("integer_above_max_value")
+    }
+
+    pub(super) fn invalid_value(param: &'static str, why: impl Into<String>) -> Self {
+        Self::invalid_request(why).param(param).code("invalid_value")
+    }
+
+    /// A thing that is not there; `code` says of which kind.
+    pub(super) fn not_found(kind: &str, id: &str, code: &'static str) -> Self {
+        let message = format!("{kind} with id '{id}' not found.");
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message).code(code)
+    }
+
+    pub(super) fn no_previous_response(id: &str) -> Self {
+        Self::invalid_request(format!("Previous response with id '{id}' not found."))
+            .param("previous_response_id")
+            .code("previous_response_not_found")
+    }
+
     pub(super) fn no_key() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,

@@ -1,6 +1,8 @@
 //! The event sequence of a turn, written lazily, so that a flood costs no memory.
 
+use std::future::Future;
 use std::iter::once;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::json::Json;
@@ -13,7 +15,14 @@ pub(super) struct Frame {
     pub(super) data: Json,
     /// Text and argument deltas are what pacing applies to.
     pub(super) is_delta: bool,
+    /// What has to happen before this event can be sent.
+    pub(super) gate: Option<Gate>,
 }
+
+/// Yields whether the event happened at all; without it there are no further ones.
+pub(super) type Gate = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+pub(super) type Frames = Box<dyn Iterator<Item = Frame> + Send>;
 
 /// An event without its number.
 struct Draft {
@@ -23,13 +32,16 @@ struct Draft {
 
 type Drafts = Box<dyn Iterator<Item = Draft> + Send>;
 
-/// All events of `turn`, numbered from 0.
-pub(super) fn frames(turn: Turn) -> impl Iterator<Item = Frame> + Send {
-    let turn = Arc::new(turn);
-    let head = [
-        state(&turn, "response.created", Status::InProgress),
-        state(&turn, "response.in_progress", Status::InProgress),
-    ];
+/// All events of `turn`, numbered from 0; the same ones whenever they are asked for.
+pub(super) fn frames(turn: Arc<Turn>) -> impl Iterator<Item = Frame> + Send {
+    let mut head = Vec::with_capacity(3);
+    if turn.background() {
+        head.push(state(&turn, "response.created", Status::Queued));
+        head.push(state(&turn, "response.queued", Status::Queued));
+    } else {
+        head.push(state(&turn, "response.created", Status::InProgress));
+    }
+    head.push(state(&turn, "response.in_progress", Status::InProgress));
     let broken = matches!(turn.finish, Finish::Failed { .. } | Finish::ErrorEvent { .. });
     let last = turn.items.len().saturating_sub(1);
     let items = {
@@ -42,7 +54,7 @@ pub(super) fn frames(turn: Turn) -> impl Iterator<Item = Frame> + Send {
         let mut fields = vec![("type", draft.kind.into()), ("sequence_number", number.into())];
         fields.extend(draft.fields);
         let is_delta = draft.kind.ends_with(".delta");
-        Frame { kind: draft.kind, data: Json::Object(fields), is_delta }
+        Frame { kind: draft.kind, data: Json::Object(fields), is_delta, gate: None }
     })
 }
 
@@ -165,9 +177,9 @@ impl Place {
 
     fn delta(&self, kind: &'static str, piece: &str) -> Draft {
         let mut draft = self.draft(kind, [("delta", piece.into())]);
-        if self.turn.obfuscated() {
-            draft.fields.push(("obfuscation", self.turn.ids.padding(piece.len()).into()));
-        }
+        draft
+            .fields
+            .extend(self.turn.padding(piece).map(|padding| ("obfuscation", padding.into())));
         draft
     }
 }
@@ -227,8 +239,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn turn(request: Value, finish: Finish) -> Vec<Value> {
-        let turn = Turn::new(request, None, finish, Arc::new(Ids::new(Some(1))));
-        frames(turn).map(|frame| serde_json::from_str(&frame.data.compact()).unwrap()).collect()
+        let turn = Turn::new(request, None, finish, &Ids::new(Some(1)));
+        frames(Arc::new(turn))
+            .map(|frame| serde_json::from_str(&frame.data.compact()).unwrap())
+            .collect()
     }
 
     fn kinds(events: &[Value]) -> Vec<&str> {
@@ -341,10 +355,22 @@ mod tests {
     }
 
     #[test]
+    fn a_background_turn_is_queued_first_and_every_run_is_the_same() {
+        let request = json!({"model":"m","input":"hi","background":true});
+        let turn = Arc::new(Turn::new(request, None, Finish::Completed, &Ids::new(None)));
+        let run = || frames(Arc::clone(&turn)).map(|frame| frame.data.compact());
+        let head: Vec<Value> = run().take(3).map(|e| serde_json::from_str(&e).unwrap()).collect();
+        assert_eq!(kinds(&head), ["response.created", "response.queued", "response.in_progress"]);
+        assert_eq!(head[0]["response"]["status"], "queued");
+        assert_eq!(head[2]["response"]["status"], "in_progress");
+        assert!(run().eq(run()));
+    }
+
+    #[test]
     fn padding_can_be_switched_off_and_keys_are_in_order() {
-        let turn =
-            |request| Turn::new(request, None, Finish::Completed, Arc::new(Ids::new(Some(1))));
-        let delta = |turn| frames(turn).find(|frame| frame.is_delta).unwrap().data.compact();
+        let turn = |request| Turn::new(request, None, Finish::Completed, &Ids::new(Some(1)));
+        let delta =
+            |turn| frames(Arc::new(turn)).find(|frame| frame.is_delta).unwrap().data.compact();
         let with = delta(turn(json!({"model":"m","input":"hi"})));
         let keys: Vec<_> = with.split('"').skip(1).step_by(2).collect();
         assert_eq!(keys[..3], ["type", "response.output_text.delta", "sequence_number"]);

@@ -7,13 +7,15 @@ use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::api::{Answer, Call, Manner};
 use super::api_error::ApiError;
 use super::plan::Plan;
 use super::play::Playing;
-use super::record::{Delivery, Head, Outcome};
-use super::route::route;
+use super::record::{Delivery, Head, Outcome, RecordedRequest};
+use super::route::{self, authorize};
 use super::script::{Content, Ending, Script};
 use super::server::Shared;
+use super::tasks::Tasks;
 use super::wire::Wire;
 use crate::BoxError;
 
@@ -24,13 +26,14 @@ const MAX_BODY: usize = 64 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) struct Exchange {
     shared: Arc<Shared>,
+    tasks: Tasks,
     wire: Wire,
     connection: u64,
 }
 
 impl Exchange {
-    pub(super) fn new(shared: Arc<Shared>, wire: Wire, connection: u64) -> Self {
-        Self { shared, wire, connection }
+    pub(super) fn new(shared: Arc<Shared>, tasks: Tasks, wire: Wire, connection: u64) -> Self {
+        Self { shared, tasks, wire, connection }
     }
 
     /// # Errors
@@ -71,7 +74,7 @@ impl Exchange {
                 .map_err(|error| ApiError::invalid_request(format!("x-script: {error}")));
         }
         let settings = &self.shared.settings;
-        let script = match (self.shared.next_script(), &settings.handler) {
+        let script = match (self.shared.next_script(request.path()), &settings.handler) {
             (Some(script), _) => script,
             (None, Some(handler)) => handler(request),
             (None, None) if settings.scripted_only => {
@@ -120,16 +123,29 @@ impl Exchange {
                 self.wire.take_over(bytes, script.ending, delivery);
                 Ok(Response::new(Playing::replaced(self.wire)))
             }
-            _ => {
-                let request = delivery.request.clone();
-                let key = self.shared.settings.key.as_deref();
-                let routed =
-                    route(request.method(), request.path(), request.headers(), request.body(), key);
-                let settings = &self.shared.settings;
-                let plan = Plan::new(script, routed, &self.shared.ids, settings.pace);
+            Content::Natural { ref text, ref finish } => {
+                let pace = script.pace.unwrap_or(self.shared.settings.pace);
+                let (text, first_delay) = (text.as_ref(), script.first_delay);
+                let manner = Manner { text, finish, first_delay, pace };
+                let answer = self.natural(&delivery.request, manner);
+                let plan = Plan::natural(script, answer, &self.shared.ids, pace);
+                Ok(self.respond(plan, delivery, multiplexed))
+            }
+            Content::Error | Content::Events(_) | Content::Pieces(_) => {
+                let plan = Plan::scripted(script, &self.shared.ids);
                 Ok(self.respond(plan, delivery, multiplexed))
             }
         }
+    }
+
+    /// What the API answers: refusals in its order, which is the key, the URL, the method, the
+    /// body.
+    fn natural(&self, request: &RecordedRequest, manner: Manner<'_>) -> Result<Answer, ApiError> {
+        if let Some(key) = &self.shared.settings.key {
+            authorize(request.headers(), key)?;
+        }
+        let route = route::find(request.method(), request.path())?;
+        self.shared.api.answer(&Call { route, request, tasks: &self.tasks, manner })
     }
 
     fn respond(&self, plan: Plan, delivery: Delivery, multiplexed: bool) -> Response<Playing> {

@@ -1,4 +1,4 @@
-//! Ids and padding in the API's shapes, unique per call.
+//! Ids in the API's shapes, unique per call, and the hash of contents.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,10 +47,31 @@ impl Ids {
     pub(super) fn call(&self) -> String {
         format!("call_{}", self.hex(24))
     }
+}
 
-    /// Padding for the `obfuscation` member that brings a delta of `len` bytes to 16 bytes.
-    pub(super) fn padding(&self, len: usize) -> String {
-        self.hex(16 - len % 16)
+/// FNV-1a with 64 bits, a hash that needs no crate and tells contents apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fnv(u64);
+
+impl Fnv {
+    pub(super) fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    pub(super) fn finish(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn of(bytes: &[u8]) -> u64 {
+        let mut hash = Self::new();
+        hash.update(bytes);
+        hash.finish()
     }
 }
 
@@ -65,5 +86,11 @@ mod tests {
         assert_ne!(one.item("resp"), one.item("resp"));
         assert_eq!(one.item("msg").len(), 4 + 48);
         assert_ne!(Ids::new(None).request(), Ids::new(None).request());
+    }
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        assert_eq!(Fnv::of(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(Fnv::of(b"foobar"), 0x8594_4171_f739_67e8);
     }
 }

@@ -74,6 +74,7 @@
 //!
 //! `cargo run --example serve --features testing` is the same server as a process of its own.
 
+mod api;
 mod api_error;
 mod encoding;
 mod events;
@@ -81,6 +82,7 @@ mod exchange;
 mod ids;
 mod json;
 mod named;
+mod params;
 mod plan;
 mod play;
 mod prompt;
@@ -90,6 +92,7 @@ mod sample;
 mod script;
 mod script_file;
 mod server;
+mod shelf;
 mod tasks;
 mod turn;
 mod wire;

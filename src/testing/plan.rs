@@ -1,33 +1,32 @@
 //! From a script and a request to the bytes of one answer.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::Value;
 
+use super::api::{Answer, Whole};
 use super::api_error::ApiError;
-use super::events::frames;
+use super::events::{Frames, Gate};
 use super::ids::Ids;
 use super::json::Json;
 use super::script::{Content, Ending, Newline, Script, comment, render};
-use super::turn::{Finish, Turn};
 
-/// Bytes, and the wait before them.
+/// Bytes, and what is waited for before them.
 pub(super) struct Piece {
     pub(super) delay: Duration,
+    pub(super) gate: Option<Gate>,
     pub(super) bytes: Bytes,
 }
 
 impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Self {
-        Self { delay: Duration::ZERO, bytes }
+        Self { delay: Duration::ZERO, gate: None, bytes }
     }
 }
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SSE: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
 pub(super) type Pieces = Box<dyn Iterator<Item = Piece> + Send>;
@@ -43,25 +42,27 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The answer `script` gives to `request` (the outcome of validating and routing it).
-    pub(super) fn new(
+    /// What `script` makes of the API's `answer`.
+    pub(super) fn natural(
         script: Script,
-        request: Result<Value, ApiError>,
-        ids: &Arc<Ids>,
+        answer: Result<Answer, ApiError>,
+        ids: &Ids,
         pace: Duration,
     ) -> Self {
-        let script = Script { pace: Some(script.pace.unwrap_or(pace)), ..script };
-        let mut plan = match (&script.content, request) {
-            (Content::Natural { .. }, Err(refusal)) => return Self::refusal(&refusal, ids),
-            (Content::Natural { text, finish }, Ok(request)) => {
-                let turn =
-                    |request| Turn::new(request, text.clone(), finish.clone(), Arc::clone(ids));
-                match request.get("stream") {
-                    Some(Value::Bool(true)) => Self::stream(&script, turn(request)),
-                    _ => Self::unary(&script, turn(request)),
-                }
+        let plan = match answer {
+            Err(refusal) => return Self::refusal(&refusal, ids),
+            Ok(Answer::Events(frames)) => {
+                Self::stream(&script, frames, script.pace.unwrap_or(pace))
             }
-            (Content::Error, _) => {
+            Ok(Answer::Whole(whole)) => Self::whole(&script, whole),
+        };
+        plan.finish(script, ids)
+    }
+
+    /// What `script` says by itself.
+    pub(super) fn scripted(script: Script, ids: &Ids) -> Self {
+        let plan = match &script.content {
+            Content::Error => {
                 let status = script.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 if status.is_client_error() || status.is_server_error() {
                     let body = ApiError::of_status(status).body().pretty();
@@ -72,19 +73,25 @@ impl Plan {
                     Self::bytes(&script, Vec::new())
                 }
             }
-            (Content::Events(events), _) => {
+            Content::Events(events) => {
                 let newline = script.newline;
-                let pieces = events
-                    .clone()
-                    .into_iter()
-                    .map(move |event| Piece { delay: event.delay, bytes: event.render(newline) });
+                let pieces = events.clone().into_iter().map(move |event| {
+                    let bytes = event.render(newline);
+                    Piece { delay: event.delay, ..Piece::from(bytes) }
+                });
                 Self::body(shape(&script, first_waits(script.first_delay, pieces)), None)
             }
-            (Content::Pieces(pieces), _) => Self::bytes(&script, pieces.clone()),
-            (Content::NoHead | Content::RawTcp(_), _) => {
+            Content::Pieces(pieces) => Self::bytes(&script, pieces.clone()),
+            Content::Natural { .. } | Content::NoHead | Content::RawTcp(_) => {
                 Self::body(Box::new(std::iter::empty()), None)
             }
         };
+        plan.finish(script, ids)
+    }
+
+    /// Adds what a script says of any answer.
+    fn finish(self, script: Script, ids: &Ids) -> Self {
+        let mut plan = self;
         plan.status = script.status.unwrap_or(plan.status);
         plan.ending = script.ending;
         let mut headers = api_headers(ids);
@@ -126,32 +133,27 @@ impl Plan {
         plan
     }
 
-    fn stream(script: &Script, turn: Turn) -> Self {
-        let (newline, pace) = (script.newline, script.pace.unwrap_or_default());
+    fn stream(script: &Script, frames: Frames, pace: Duration) -> Self {
+        let newline = script.newline;
         let mut first = Some(script.first_delay);
-        let pieces = frames(turn).map(move |frame| {
+        let pieces = frames.map(move |frame| {
             let delay = match frame.is_delta {
                 true => pace + first.take().unwrap_or_default(),
                 false => Duration::ZERO,
             };
-            Piece { delay, bytes: render(Some(frame.kind), &frame.data.compact(), newline) }
+            let bytes = render(Some(frame.kind), &frame.data.compact(), newline);
+            Piece { delay, gate: frame.gate, bytes }
         });
         let mut plan = Self::body(shape(script, pieces), None);
         plan.headers.insert(header::CONTENT_TYPE, SSE);
         plan
     }
 
-    fn unary(script: &Script, turn: Turn) -> Self {
-        if let Finish::ErrorEvent { .. } = turn.finish {
-            // Without a stream there is no event to put the error into.
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            return Self::json(status, &ApiError::of_status(status).body());
-        }
-        let mut body = Bytes::from(turn.response(turn.status()).pretty());
+    /// A body that comes at once; a script that cuts it leaves the first half.
+    fn whole(script: &Script, whole: Whole) -> Self {
+        let Whole { status, headers, mut body, cut } = whole;
         let len = body.len() as u64;
-        let short = script.cut_after.is_some()
-            || script.malformed.is_some()
-            || turn.finish == Finish::Nothing;
+        let short = script.cut_after.is_some() || script.malformed.is_some() || cut;
         if short {
             body.truncate(body.len() / 2);
         }
@@ -161,9 +163,11 @@ impl Plan {
             (_, true) => Some(len),
             (_, false) => None,
         };
-        let piece = Piece { delay: script.first_delay, bytes: body };
-        let mut plan = Self::body(reslice(script, Box::new(std::iter::once(piece))), len);
-        plan.headers.insert(header::CONTENT_TYPE, JSON);
+        let piece = Piece { delay: script.first_delay, ..Piece::from(body) };
+        let piece = Some(piece).filter(|piece| !piece.bytes.is_empty());
+        let mut plan = Self::body(reslice(script, Box::new(piece.into_iter())), len);
+        plan.status = status;
+        plan.headers = headers;
         plan
     }
 }
@@ -219,6 +223,7 @@ fn reslice(script: &Script, pieces: Pieces) -> Pieces {
             pieces,
             buffered: BytesMut::new(),
             delay: Duration::ZERO,
+            gate: None,
             next: None,
             sizes: script.chunk_sizes.clone().into(),
         })
@@ -229,13 +234,14 @@ fn reslice(script: &Script, pieces: Pieces) -> Pieces {
     }))
 }
 
-/// Pieces cut anew. A piece with a delay of its own starts a new chunk, so that nothing before it
+/// Pieces cut anew. A piece with a wait of its own starts a new chunk, so that nothing before it
 /// waits for it.
 struct Reslice {
     pieces: Pieces,
     buffered: BytesMut,
-    /// The wait before what is buffered.
+    /// What is waited for before what is buffered.
     delay: Duration,
+    gate: Option<Gate>,
     next: Option<Piece>,
     sizes: VecDeque<usize>,
 }
@@ -247,11 +253,13 @@ impl Iterator for Reslice {
         let size = self.sizes.front().copied().unwrap_or(usize::MAX).max(1);
         while self.buffered.len() < size {
             let Some(piece) = self.next.take().or_else(|| self.pieces.next()) else { break };
-            if !piece.delay.is_zero() && !self.buffered.is_empty() {
+            let waits = !piece.delay.is_zero() || piece.gate.is_some();
+            if waits && !self.buffered.is_empty() {
                 self.next = Some(piece);
                 break;
             }
             self.delay += piece.delay;
+            self.gate = piece.gate.or(self.gate.take());
             self.buffered.extend_from_slice(&piece.bytes);
         }
         if self.buffered.is_empty() {
@@ -259,7 +267,7 @@ impl Iterator for Reslice {
         }
         self.sizes.rotate_left(1.min(self.sizes.len()));
         let bytes = self.buffered.split_to(size.min(self.buffered.len())).freeze();
-        Some(Piece { delay: std::mem::take(&mut self.delay), bytes })
+        Some(Piece { delay: std::mem::take(&mut self.delay), gate: self.gate.take(), bytes })
     }
 }
 
@@ -290,7 +298,7 @@ mod tests {
     use super::*;
 
     fn chunks(script: Script) -> Vec<String> {
-        let plan = Plan::new(script, Ok(Value::Null), &Arc::new(Ids::new(None)), Duration::ZERO);
+        let plan = Plan::scripted(script, &Ids::new(None));
         plan.pieces.map(|piece| String::from_utf8(piece.bytes.to_vec()).unwrap()).collect()
     }
 
@@ -307,12 +315,7 @@ mod tests {
         use super::super::script::Event;
         let wait = Duration::from_secs(1);
         let script = Script::events([Event::raw("abc"), Event::raw("def").after(wait)]);
-        let plan = Plan::new(
-            script.chunk_size(2),
-            Ok(Value::Null),
-            &Arc::new(Ids::new(None)),
-            Duration::ZERO,
-        );
+        let plan = Plan::scripted(script.chunk_size(2), &Ids::new(None));
         let seen: Vec<_> = plan.pieces.map(|piece| (piece.bytes, piece.delay)).collect();
         let none = Duration::ZERO;
         let expected = [("ab", none), ("c", none), ("de", wait), ("f", none)];

@@ -87,6 +87,15 @@ impl Playing {
     /// Hands over the next piece, once its time has come.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(piece) = &mut self.next else { return Poll::Ready(None) };
+        if let Some(gate) = &mut piece.gate {
+            let open = ready!(gate.as_mut().poll(cx));
+            piece.gate = None;
+            if !open {
+                (self.next, self.pieces) = (None, Box::new(std::iter::empty()));
+                self.note_end();
+                return Poll::Ready(None);
+            }
+        }
         if !piece.delay.is_zero() {
             let delay = std::mem::take(&mut piece.delay);
             self.wait = Some(Box::pin(sleep(delay)));

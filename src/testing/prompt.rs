@@ -3,54 +3,29 @@
 use serde_json::Value;
 
 use super::api_error::ApiError;
+use super::params::{self, optional, present};
 use super::sample::sample;
 
 /// Refuses what the API refuses.
 pub(super) fn validate(body: &[u8]) -> Result<Value, ApiError> {
-    let request: Value = serde_json::from_slice(body).map_err(|_| ApiError::not_json())?;
-    let Some(object) = request.as_object() else { return Err(ApiError::not_json()) };
-    expect(object.get("model"), "model", "a string", Value::is_string)?
-        .ok_or_else(|| ApiError::missing("model"))?;
+    let object = params::object(body)?;
+    params::string(&object, "model")?;
     let is_input = |input: &Value| input.is_string() || input.is_array();
-    let input = expect(object.get("input"), "input", "a string or an array", is_input)?;
+    let input = optional(&object, "input", "a string or an array", is_input)?;
     let elsewhere = ["prompt", "previous_response_id", "conversation"];
     if input.is_none() && !elsewhere.iter().any(|key| present(object.get(*key)).is_some()) {
         return Err(ApiError::missing("input"));
     }
-    expect(object.get("stream"), "stream", "a boolean", Value::is_boolean)?;
-    expect(object.get("tools"), "tools", "an array", Value::is_array)?;
-    expect(object.get("reasoning"), "reasoning", "an object", Value::is_object)?;
-    expect(object.get("include"), "include", "an array", Value::is_array)?;
-    Ok(request)
-}
-
-/// An absent member and a null one are the same to the API.
-fn present(value: Option<&Value>) -> Option<&Value> {
-    value.filter(|value| !value.is_null())
-}
-
-fn expect<'a>(
-    value: Option<&'a Value>,
-    param: &'static str,
-    expected: &str,
-    fits: impl Fn(&Value) -> bool,
-) -> Result<Option<&'a Value>, ApiError> {
-    match present(value) {
-        Some(value) if !fits(value) => Err(ApiError::invalid_type(param, expected, kind(value))),
-        value => Ok(value),
+    for flag in ["stream", "store", "background"] {
+        optional(&object, flag, "a boolean", Value::is_boolean)?;
     }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(number) if number.is_f64() => "a number",
-        Value::Number(_) => "an integer",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
+    optional(&object, "tools", "an array", Value::is_array)?;
+    optional(&object, "reasoning", "an object", Value::is_object)?;
+    optional(&object, "include", "an array", Value::is_array)?;
+    optional(&object, "previous_response_id", "a string", Value::is_string)?;
+    let is_conversation = |value: &Value| value.is_string() || value.is_object();
+    optional(&object, "conversation", "a string or an object", is_conversation)?;
+    Ok(Value::Object(object))
 }
 
 /// What the natural answer will consist of.

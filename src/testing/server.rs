@@ -15,9 +15,11 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::api::Api;
 use super::exchange::Exchange;
 use super::ids::Ids;
 use super::record::{Log, Outcome, RecordedRequest};
+use super::route;
 use super::script::Script;
 use super::tasks::{Failures, Tasks};
 use super::wire::Socket;
@@ -105,11 +107,13 @@ impl Builder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
+        let ids = Arc::new(Ids::new(self.seed));
         let shared = Arc::new(Shared {
             settings: self.settings,
             queue: Mutex::default(),
             log: Log::new(self.history),
-            ids: Arc::new(Ids::new(self.seed)),
+            api: Api::new(Arc::clone(&ids)),
+            ids,
             failures: Failures::default(),
             connections: AtomicU64::new(0),
         });
@@ -133,21 +137,37 @@ impl fmt::Debug for Builder {
 /// What the handle and the connections share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    queue: Mutex<VecDeque<Script>>,
+    queue: Mutex<VecDeque<Queued>>,
+    pub(super) api: Api,
     pub(super) log: Log,
     pub(super) ids: Arc<Ids>,
     pub(super) failures: Failures,
     connections: AtomicU64,
 }
 
+/// A script, and the path it is meant for if not for any.
+struct Queued {
+    path: Option<String>,
+    script: Script,
+}
+
 impl Shared {
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Queued>> {
         // Each section is one operation on the queue.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn next_script(&self) -> Option<Script> {
-        self.queue().pop_front()
+    /// The first script for `path`, or else the first one for any.
+    pub(super) fn next_script(&self, path: &str) -> Option<Script> {
+        let mut queue = self.queue();
+        let meant = |queued: &Queued| {
+            queued.path.as_ref().is_some_and(|pattern| route::ids(pattern, path).is_some())
+        };
+        let index = queue
+            .iter()
+            .position(meant)
+            .or_else(|| queue.iter().position(|queued| queued.path.is_none()))?;
+        queue.remove(index).map(|queued| queued.script)
     }
 }
 
@@ -203,7 +223,27 @@ impl Server {
     /// Puts `script` at the end of the queue: each request takes the script at the front. A
     /// request with an `x-script` header leaves the queue alone.
     pub fn enqueue(&self, script: Script) -> &Self {
-        self.shared.queue().push_back(script);
+        self.shared.queue().push_back(Queued { path: None, script });
+        self
+    }
+
+    /// Queues `script` for requests whose path ends in `path`, such as `models` or
+    /// `responses/{}/cancel` with `{}` for any id. They take it before those of
+    /// [`enqueue`](Self::enqueue), and no other request does.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use tower_openai::testing::{Script, Server};
+    ///
+    /// let server = Server::start().await?;
+    /// server.enqueue_for("models", Script::status(503));
+    /// server.enqueue_for("responses/{}", Script::natural().cut_after(2).then_reset());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enqueue_for(&self, path: impl Into<String>, script: Script) -> &Self {
+        self.shared.queue().push_back(Queued { path: Some(path.into()), script });
         self
     }
 
@@ -311,7 +351,7 @@ fn serve(
     // Chunks are to leave as they are written. Without the option they still arrive.
     let _ = stream.set_nodelay(true);
     let (socket, wire) = Socket::new(stream);
-    let exchange = Exchange::new(shared, wire, number);
+    let exchange = Exchange::new(shared, tasks.clone(), wire, number);
     let service = service_fn(move |request| exchange.clone().answer(request));
     async move {
         let mut server = auto::Builder::new(tasks);

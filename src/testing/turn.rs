@@ -1,12 +1,12 @@
 //! One turn as the API answers it: the items, the `Response` object around them, and the events
 //! that stream it. `events.rs` has the event sequence.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::ids::Ids;
+use super::ids::{Fnv, Ids};
 use super::json::{Json, object};
 use super::prompt::{Reply, reply};
 
@@ -31,9 +31,10 @@ pub(super) struct Turn {
     request: Value,
     id: String,
     created_at: u64,
+    /// Set when the end is first told, so that it is told the same way ever after.
+    completed_at: OnceLock<u64>,
     pub(super) items: Vec<Item>,
     pub(super) finish: Finish,
-    pub(super) ids: Arc<Ids>,
 }
 
 /// One output item.
@@ -46,31 +47,30 @@ pub(super) enum Item {
 /// How far an item or the response has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
+    Queued,
     InProgress,
     Completed,
     Incomplete,
     Failed,
+    Cancelled,
 }
 
 impl Status {
     pub(super) fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::InProgress => "in_progress",
             Self::Completed => "completed",
             Self::Incomplete => "incomplete",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 }
 
 impl Turn {
     /// The turn that answers `request`, with `text` as its message if given.
-    pub(super) fn new(
-        request: Value,
-        text: Option<Arc<str>>,
-        finish: Finish,
-        ids: Arc<Ids>,
-    ) -> Self {
+    pub(super) fn new(request: Value, text: Option<Arc<str>>, finish: Finish, ids: &Ids) -> Self {
         let answer = match text {
             Some(text) => vec![Item::Message { id: ids.item("msg"), text }],
             None => match reply(&request) {
@@ -78,22 +78,56 @@ impl Turn {
                     vec![Item::Message { id: ids.item("msg"), text: text.into() }]
                 }
                 Reply::Calls(calls) => {
-                    calls.into_iter().map(|call| Item::call(call, &ids)).collect()
+                    calls.into_iter().map(|call| Item::call(call, ids)).collect()
                 }
             },
         };
-        let mut items: Vec<Item> = Item::reasoning(&request, &ids).into_iter().collect();
+        let mut items: Vec<Item> = Item::reasoning(&request, ids).into_iter().collect();
         items.extend(answer);
         if let Finish::Incomplete { .. } = finish {
             items.iter_mut().for_each(Item::halve);
         }
         let id = ids.item("resp");
-        Self { request, id, created_at: unix_seconds(), items, finish, ids }
+        let completed_at = OnceLock::new();
+        Self { request, id, created_at: unix_seconds(), completed_at, items, finish }
     }
 
-    /// Whether delta events carry padding.
-    pub(super) fn obfuscated(&self) -> bool {
-        self.request.pointer("/stream_options/include_obfuscation") != Some(&Value::Bool(false))
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn request(&self) -> &Value {
+        &self.request
+    }
+
+    /// Whether the request sets `flag` to true.
+    pub(super) fn asks_for(&self, flag: &str) -> bool {
+        self.request.get(flag) == Some(&Value::Bool(true))
+    }
+
+    /// The id of the conversation that the turn belongs to.
+    pub(super) fn conversation(&self) -> Option<&str> {
+        let conversation = self.request.get("conversation")?;
+        conversation.as_str().or_else(|| conversation.get("id")?.as_str())
+    }
+
+    /// Whether the turn runs on by itself.
+    pub(super) fn background(&self) -> bool {
+        self.asks_for("background")
+    }
+
+    /// The padding that brings a delta to 16 bytes, unless the request does without.
+    pub(super) fn padding(&self, delta: &str) -> Option<String> {
+        const OFF: &str = "/stream_options/include_obfuscation";
+        if self.request.pointer(OFF) == Some(&Value::Bool(false)) {
+            return None;
+        }
+        let mut hash = Fnv::new();
+        hash.update(self.id.as_bytes());
+        hash.update(delta.as_bytes());
+        let mut padding = format!("{:016x}", hash.finish());
+        padding.truncate(16 - delta.len() % 16);
+        Some(padding)
     }
 
     /// The status of the whole, once it is over.
@@ -135,13 +169,15 @@ impl Turn {
         } else {
             Vec::new()
         };
-        object! {
+        let completed_at =
+            (status == Status::Completed).then(|| *self.completed_at.get_or_init(unix_seconds));
+        let mut response = object! {
             "id": self.id.as_str(),
             "object": "response",
             "created_at": self.created_at,
             "status": status.as_str(),
             "background": self.echo("background", false),
-            "completed_at": (status == Status::Completed).then(unix_seconds),
+            "completed_at": completed_at,
             "error": error,
             "frequency_penalty": 0.0,
             "incomplete_details": incomplete,
@@ -175,7 +211,11 @@ impl Turn {
             "usage": if done { self.usage() } else { Json::NULL },
             "user": self.echo("user", Json::NULL),
             "metadata": self.echo("metadata", Json::empty_object()),
+        };
+        if let (Json::Object(fields), Some(id)) = (&mut response, self.conversation()) {
+            fields.push(("conversation", object! { "id": id }));
         }
+        response
     }
 
     /// What the request says at `path`, or else what the API would.
@@ -186,10 +226,9 @@ impl Turn {
         }
     }
 
-    /// Four bytes of input to a token, one word of output to a token.
+    /// One word of output to a token.
     fn usage(&self) -> Json {
-        let len = |key| self.request.get(key).map_or(0, |value| value.to_string().len());
-        let input = (len("input") + len("instructions") + len("tools")).div_ceil(4);
+        let input = input_tokens(&self.request);
         let words = |text: &str| text.split_whitespace().count();
         let (mut reasoning, mut output) = (0, 0);
         for item in &self.items {
@@ -284,6 +323,12 @@ impl Item {
             },
         }
     }
+}
+
+/// What a request weighs: four bytes of its JSON to a token.
+pub(super) fn input_tokens(request: &Value) -> usize {
+    let len = |key| request.get(key).map_or(0, |value| value.to_string().len());
+    (len("input") + len("instructions") + len("tools")).div_ceil(4)
 }
 
 pub(super) fn text_part(text: &str) -> Json {

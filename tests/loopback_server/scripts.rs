@@ -1,75 +1,16 @@
-//! The loopback server, driven by a plain client and by raw sockets.
+//! Scripts: what is said, how it is cut, and how it ends.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{Request, Version};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower_openai::testing::{Ending, Event, Newline, Outcome, Script, Server};
 
-const STREAM: &str = r#"{"model":"gpt-5.2","input":"hello","stream":true}"#;
-const JSON: &str = r#"{"model":"gpt-5.2","input":"hello"}"#;
-
-fn client(version: Version) -> Client<HttpConnector, Full<Bytes>> {
-    let http2 = version == Version::HTTP_2;
-    Client::builder(TokioExecutor::new()).http2_only(http2).build_http()
-}
-
-fn post(server: &Server, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-    Request::post(format!("{}/responses", server.base_url()))
-        .body(Full::new(body.into()))
-        .expect("a request")
-}
-
-async fn send(server: &Server, body: &'static str) -> Response<Incoming> {
-    client(Version::HTTP_11).request(post(server, body)).await.expect("a head")
-}
-
-async fn text(response: Response<Incoming>) -> String {
-    let body = response.into_body().collect().await.expect("a whole body").to_bytes();
-    String::from_utf8(body.to_vec()).expect("text")
-}
-
-async fn json_of(response: Response<Incoming>) -> Value {
-    serde_json::from_str(&text(response).await).expect("JSON")
-}
-
-/// Reads what comes until the body ends or breaks.
-async fn read_all(mut body: Incoming) -> (String, bool) {
-    let mut read = Vec::new();
-    loop {
-        match body.frame().await {
-            Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().expect("data")),
-            Some(Err(_)) => return (String::from_utf8(read).expect("text"), false),
-            None => return (String::from_utf8(read).expect("text"), true),
-        }
-    }
-}
-
-/// The `data:` of each event, checked against its `event:` line.
-fn events(text: &str) -> Vec<Value> {
-    text.split_terminator("\n\n")
-        .map(|event| {
-            let (kind, data) = event.split_once('\n').expect("two lines");
-            let data: Value =
-                serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
-            assert_eq!(kind.strip_prefix("event: "), data["type"].as_str());
-            data
-        })
-        .collect()
-}
-
-/// Fails a test that hangs.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("within 20 s")
-}
+use crate::support::*;
 
 #[tokio::test]
 async fn the_natural_stream_is_the_api_s() {

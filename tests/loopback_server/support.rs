@@ -1,0 +1,126 @@
+//! A plain client, and readers of what it gets.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tower_openai::testing::Server;
+
+pub(crate) const STREAM: &str = r#"{"model":"gpt-5.2","input":"hello","stream":true}"#;
+pub(crate) const JSON: &str = r#"{"model":"gpt-5.2","input":"hello"}"#;
+
+pub(crate) fn client(version: Version) -> Client<HttpConnector, Full<Bytes>> {
+    let http2 = version == Version::HTTP_2;
+    Client::builder(TokioExecutor::new()).http2_only(http2).build_http()
+}
+
+pub(crate) fn post(server: &Server, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    Request::post(format!("{}/responses", server.base_url()))
+        .body(Full::new(body.into()))
+        .expect("a request")
+}
+
+pub(crate) async fn send(server: &Server, body: &'static str) -> Response<Incoming> {
+    client(Version::HTTP_11).request(post(server, body)).await.expect("a head")
+}
+
+pub(crate) async fn text(response: Response<Incoming>) -> String {
+    let body = response.into_body().collect().await.expect("a whole body").to_bytes();
+    String::from_utf8(body.to_vec()).expect("text")
+}
+
+pub(crate) async fn json_of(response: Response<Incoming>) -> Value {
+    serde_json::from_str(&text(response).await).expect("JSON")
+}
+
+/// Reads what comes until the body ends or breaks.
+pub(crate) async fn read_all(mut body: Incoming) -> (String, bool) {
+    let mut read = Vec::new();
+    loop {
+        match body.frame().await {
+            Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().expect("data")),
+            Some(Err(_)) => return (String::from_utf8(read).expect("text"), false),
+            None => return (String::from_utf8(read).expect("text"), true),
+        }
+    }
+}
+
+/// The `data:` of each event, checked against its `event:` line.
+pub(crate) fn events(text: &str) -> Vec<Value> {
+    text.split_terminator("\n\n")
+        .map(|event| {
+            let (kind, data) = event.split_once('\n').expect("two lines");
+            let data: Value =
+                serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
+            assert_eq!(kind.strip_prefix("event: "), data["type"].as_str());
+            data
+        })
+        .collect()
+}
+
+/// Fails a test that hangs.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("within 20 s")
+}
+
+/// Sends a request to `path` below the base URL; `body` is JSON if there is one.
+pub(crate) async fn ask(
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Response<Incoming> {
+    let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{}/{path}", server.base_url()))
+        .header("content-type", "application/json")
+        .body(Full::new(body))
+        .expect("a request");
+    soon(client(Version::HTTP_11).request(request)).await.expect("a head")
+}
+
+/// As [`ask`], and reads status and JSON.
+pub(crate) async fn call(
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> (u16, Value) {
+    let response = ask(server, method, path, body).await;
+    (response.status().as_u16(), soon(json_of(response)).await)
+}
+
+/// As [`call`], for what has to succeed.
+pub(crate) async fn get(server: &Server, path: &str) -> Value {
+    let (status, body) = call(server, "GET", path, None).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+/// As [`call`], for a `POST` that has to succeed.
+pub(crate) async fn made(server: &Server, path: &str, body: Value) -> Value {
+    let (status, body) = call(server, "POST", path, Some(body)).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    body
+}
+
+/// Status, `param` and `code` of a refusal.
+pub(crate) async fn refused(
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> (u16, String, String) {
+    let (status, body) = call(server, method, path, body).await;
+    let error = &body["error"];
+    assert!(error["message"].is_string() && error["type"].is_string(), "{body}");
+    let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
+    (status, text("param"), text("code"))
+}
