@@ -90,6 +90,28 @@ impl ApiError {
             .code("previous_response_not_found")
     }
 
+    pub(super) fn no_model(id: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "invalid_request_error",
+            format!("The model '{id}' does not exist"),
+        )
+        .param("model")
+        .code("model_not_found")
+    }
+
+    pub(super) fn forbidden(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "invalid_request_error", why)
+    }
+
+    pub(super) fn unsupported_type(kind: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "invalid_request_error",
+            format!("Unsupported content type '{kind}'."),
+        )
+    }
+
     pub(super) fn no_key() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,

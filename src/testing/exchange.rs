@@ -2,25 +2,23 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use std::cell::Cell;
+
 use http::{Request, Response, Version};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::api::{Answer, Call, Manner};
 use super::api_error::ApiError;
+use super::intake::{Intake, Unread, Upload, receive};
 use super::plan::Plan;
 use super::play::Playing;
 use super::record::{Delivery, Head, Outcome, RecordedRequest};
-use super::route::{self, authorize};
+use super::route::{self, Endpoint, Route, authorize};
 use super::script::{Content, Ending, Script};
 use super::server::Shared;
 use super::tasks::Tasks;
 use super::wire::Wire;
 use crate::BoxError;
-
-/// Larger request bodies are answered with 413.
-const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// The service of one connection.
 #[derive(Clone)]
@@ -29,6 +27,14 @@ pub(super) struct Exchange {
     tasks: Tasks,
     wire: Wire,
     connection: u64,
+}
+
+/// A request that was read.
+struct Arrival {
+    route: Result<Route, ApiError>,
+    upload: Upload,
+    delivery: Delivery,
+    multiplexed: bool,
 }
 
 impl Exchange {
@@ -45,17 +51,22 @@ impl Exchange {
     ) -> Result<Response<Playing>, BoxError> {
         let (parts, body) = request.into_parts();
         let multiplexed = parts.version == Version::HTTP_2;
-        let (body, read) = read(body).await;
+        let route = route::find(&parts.method, parts.uri.path());
+        let (intake, read) = receive(route.as_ref().ok(), &parts.headers, body).await;
         let head = Head {
             method: parts.method,
             uri: parts.uri,
             version: parts.version,
             headers: parts.headers,
         };
-        let delivery = self.shared.log.push(self.connection, head, body);
+        let Intake { body, len, upload } = intake;
+        let delivery = self.shared.log.push(self.connection, head, body, len);
         let plan = match read {
             Ok(()) => match self.script(&delivery) {
-                Ok(script) => return self.play(script, delivery, multiplexed).await,
+                Ok(script) => {
+                    let arrival = Arrival { route, upload, delivery, multiplexed };
+                    return self.play(script, arrival).await;
+                }
                 Err(refusal) => Plan::refusal(&refusal, &self.shared.ids),
             },
             Err(Unread::TooLarge) => Plan::refusal(&ApiError::too_large(), &self.shared.ids),
@@ -97,12 +108,8 @@ impl Exchange {
         error
     }
 
-    async fn play(
-        self,
-        script: Script,
-        mut delivery: Delivery,
-        multiplexed: bool,
-    ) -> Result<Response<Playing>, BoxError> {
+    async fn play(self, script: Script, arrival: Arrival) -> Result<Response<Playing>, BoxError> {
+        let Arrival { route, upload, mut delivery, multiplexed } = arrival;
         if !script.head_delay.is_zero() {
             tokio::time::sleep(script.head_delay).await;
         }
@@ -127,7 +134,7 @@ impl Exchange {
                 let pace = script.pace.unwrap_or(self.shared.settings.pace);
                 let (text, first_delay) = (text.as_ref(), script.first_delay);
                 let manner = Manner { text, finish, first_delay, pace };
-                let answer = self.natural(&delivery.request, manner);
+                let answer = self.natural(route, upload, &delivery.request, manner);
                 let plan = Plan::natural(script, answer, &self.shared.ids, pace);
                 Ok(self.respond(plan, delivery, multiplexed))
             }
@@ -140,12 +147,21 @@ impl Exchange {
 
     /// What the API answers: refusals in its order, which is the key, the URL, the method, the
     /// body.
-    fn natural(&self, request: &RecordedRequest, manner: Manner<'_>) -> Result<Answer, ApiError> {
-        if let Some(key) = &self.shared.settings.key {
-            authorize(request.headers(), key)?;
+    fn natural(
+        &self,
+        route: Result<Route, ApiError>,
+        upload: Upload,
+        request: &RecordedRequest,
+        manner: Manner<'_>,
+    ) -> Result<Answer, ApiError> {
+        // Uploads go to what would be another service, which knows no key.
+        let keyless = route.as_ref().is_ok_and(|route| route.endpoint == Endpoint::UploadContent);
+        match &self.shared.settings.key {
+            Some(key) if !keyless => authorize(request.headers(), key)?,
+            _ => {}
         }
-        let route = route::find(request.method(), request.path())?;
-        self.shared.api.answer(&Call { route, request, tasks: &self.tasks, manner })
+        let (route, upload, tasks) = (route?, Cell::new(Some(upload)), &self.tasks);
+        self.shared.api.answer(&Call { route, request, upload, tasks, manner })
     }
 
     fn respond(&self, plan: Plan, delivery: Delivery, multiplexed: bool) -> Response<Playing> {
@@ -157,27 +173,4 @@ impl Exchange {
         *response.headers_mut() = headers;
         response
     }
-}
-
-/// Why a request body was not read to its end.
-enum Unread {
-    TooLarge,
-    Broken(hyper::Error),
-}
-
-/// The body, or what came of it.
-async fn read(mut body: Incoming) -> (Bytes, Result<(), Unread>) {
-    let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        match frame.map(http_body::Frame::into_data) {
-            Ok(Ok(data)) if data.len() > MAX_BODY - read.len() => {
-                return (read.freeze(), Err(Unread::TooLarge));
-            }
-            Ok(Ok(data)) => read.extend_from_slice(&data),
-            // Trailers.
-            Ok(Err(_)) => {}
-            Err(error) => return (read.freeze(), Err(Unread::Broken(error))),
-        }
-    }
-    (read.freeze(), Ok(()))
 }

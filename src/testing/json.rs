@@ -31,6 +31,20 @@ impl Json {
         serde_json::to_string(self).unwrap_or_else(|_| String::from("null"))
     }
 
+    /// The same without the order.
+    pub(super) fn into_value(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Array(items) => items.into_iter().map(Self::into_value).collect(),
+            Self::Object(fields) => Value::Object(
+                fields
+                    .into_iter()
+                    .map(|(key, value)| (key.to_owned(), value.into_value()))
+                    .collect(),
+            ),
+        }
+    }
+
     /// Indented, as in a JSON answer of the API.
     pub(super) fn pretty(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_else(|_| String::from("null"))

@@ -80,7 +80,9 @@ mod encoding;
 mod events;
 mod exchange;
 mod ids;
+mod intake;
 mod json;
+mod multipart;
 mod named;
 mod params;
 mod plan;
@@ -97,6 +99,7 @@ mod tasks;
 mod turn;
 mod wire;
 
+pub use self::api::StoredFile;
 pub use self::record::{Outcome, RecordedRequest};
 pub use self::script::{Ending, Event, Newline, Script};
 pub use self::server::{Builder, Server};

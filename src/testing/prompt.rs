@@ -28,6 +28,12 @@ pub(super) fn validate(body: &[u8]) -> Result<Value, ApiError> {
     Ok(Value::Object(object))
 }
 
+/// The id of the conversation that a request belongs to.
+pub(super) fn conversation(request: &Value) -> Option<&str> {
+    let conversation = request.get("conversation")?;
+    conversation.as_str().or_else(|| conversation.get("id")?.as_str())
+}
+
 /// What the natural answer will consist of.
 #[derive(Debug)]
 pub(super) enum Reply {

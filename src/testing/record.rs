@@ -39,6 +39,7 @@ struct Entry {
     connection: u64,
     head: Head,
     body: Bytes,
+    body_len: u64,
     written: AtomicU64,
     outcome: watch::Sender<Option<Outcome>>,
     log: Arc<Signals>,
@@ -94,9 +95,15 @@ impl RecordedRequest {
         self.0.head.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as it came, compressed if it was; what had come, if the client broke it off.
+    /// The body as it came, compressed if it was; what had come, if the client broke it off. Of an
+    /// upload of a file, only the first 64 KiB.
     pub fn body(&self) -> &Bytes {
         &self.0.body
+    }
+
+    /// How many bytes of body came.
+    pub fn body_len(&self) -> u64 {
+        self.0.body_len
     }
 
     /// The body without its `content-encoding`; `None` if it is broken, or in an encoding that this
@@ -143,7 +150,7 @@ impl fmt::Debug for RecordedRequest {
             .field("target", &self.target())
             .field("version", &self.0.head.version)
             .field("headers", &Redacted(&self.0.head.headers))
-            .field("body", &format_args!("{} bytes", self.0.body.len()))
+            .field("body", &format_args!("{} bytes", self.0.body_len))
             .field("outcome", &self.outcome())
             .finish_non_exhaustive()
     }
@@ -219,13 +226,16 @@ impl Log {
     }
 
     /// Adds a request, and drops the oldest ones that no longer fit.
-    pub(super) fn push(&self, connection: u64, head: Head, body: Bytes) -> Delivery {
+    ///
+    /// `body` may be less than the `body_len` bytes that came.
+    pub(super) fn push(&self, connection: u64, head: Head, body: Bytes, body_len: u64) -> Delivery {
         let mut inner = self.lock();
         let request = RecordedRequest(Arc::new(Entry {
             index: inner.received,
             connection,
             head,
             body,
+            body_len,
             written: AtomicU64::new(0),
             outcome: watch::Sender::new(None),
             log: Arc::clone(&self.signals),
@@ -321,7 +331,7 @@ mod tests {
     fn history_is_bounded_and_drops_the_oldest() {
         let log = Log::new(2);
         for body in ["a", "b", "c"] {
-            log.push(0, head(HeaderMap::new()), Bytes::from(body));
+            log.push(0, head(HeaderMap::new()), Bytes::from(body), 1);
         }
         let kept: Vec<_> = log.requests().iter().map(|r| (r.index(), r.body().clone())).collect();
         assert_eq!(kept, [(1, Bytes::from("b")), (2, Bytes::from("c"))]);
@@ -335,7 +345,7 @@ mod tests {
             headers.insert(name, "hush-1".parse().unwrap());
         }
         headers.insert("accept", "text/event-stream".parse().unwrap());
-        let delivery = Log::new(1).push(0, head(headers), Bytes::from("hush-2"));
+        let delivery = Log::new(1).push(0, head(headers), Bytes::from("hush-2"), 6);
         let text = format!("{:?}", delivery.request);
         assert!(!text.contains("hush"), "{text}");
         assert!(text.contains("text/event-stream"), "{text}");
@@ -345,13 +355,13 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_delivery_is_a_disconnect_unless_the_server_stops() {
         let log = Log::new(4);
-        let gone = log.push(0, head(HeaderMap::new()), Bytes::new());
+        let gone = log.push(0, head(HeaderMap::new()), Bytes::new(), 0);
         let request = gone.request.clone();
         assert_eq!(request.outcome(), None);
         drop(gone);
         assert_eq!(request.closed().await, Outcome::Disconnected);
 
-        let stopped = log.push(0, head(HeaderMap::new()), Bytes::new());
+        let stopped = log.push(0, head(HeaderMap::new()), Bytes::new(), 0);
         let request = stopped.request.clone();
         log.stop();
         drop(stopped);

@@ -12,10 +12,11 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::api::Api;
+use super::api::{Api, StoredFile};
 use super::exchange::Exchange;
 use super::ids::Ids;
 use super::record::{Log, Outcome, RecordedRequest};
@@ -32,6 +33,7 @@ pub struct Builder {
     port: u16,
     history: usize,
     seed: Option<u64>,
+    uploads: Uploads,
     settings: Settings,
 }
 
@@ -42,6 +44,12 @@ pub(super) struct Settings {
     pub(super) key: Option<String>,
     pub(super) handler: Option<Handler>,
     pub(super) scripted_only: bool,
+}
+
+/// Where uploads go, and how.
+struct Uploads {
+    host: String,
+    retries: u32,
 }
 
 impl Builder {
@@ -88,6 +96,19 @@ impl Builder {
         self
     }
 
+    /// How many times an upload is said not to be ready before it is. Default: 0.
+    pub fn upload_retries(mut self, times: u32) -> Self {
+        self.uploads.retries = times;
+        self
+    }
+
+    /// The host in upload URLs, a name of 127.0.0.1 such as `localhost`, for clients that treat
+    /// another origin differently. Default: `127.0.0.1`, as in the base URL.
+    pub fn upload_host(mut self, host: impl Into<String>) -> Self {
+        self.uploads.host = host.into();
+        self
+    }
+
     /// Makes ids repeat from run to run. Default: other ids in every run.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -108,11 +129,12 @@ impl Builder {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let ids = Arc::new(Ids::new(self.seed));
+        let uploads = format!("http://{}:{}", self.uploads.host, address.port());
         let shared = Arc::new(Shared {
             settings: self.settings,
             queue: Mutex::default(),
             log: Log::new(self.history),
-            api: Api::new(Arc::clone(&ids)),
+            api: Api::new(Arc::clone(&ids), uploads, self.uploads.retries),
             ids,
             failures: Failures::default(),
             connections: AtomicU64::new(0),
@@ -207,7 +229,8 @@ impl Server {
 
     /// A server with other settings.
     pub fn builder() -> Builder {
-        Builder { port: 0, history: 1000, seed: None, settings: Settings::default() }
+        let uploads = Uploads { host: Ipv4Addr::LOCALHOST.to_string(), retries: 0 };
+        Builder { port: 0, history: 1000, seed: None, uploads, settings: Settings::default() }
     }
 
     /// The base URL for clients: `http://127.0.0.1:PORT/v1`.
@@ -250,6 +273,17 @@ impl Server {
     /// How many scripts no request has taken yet.
     pub fn queued(&self) -> usize {
         self.shared.queue().len()
+    }
+
+    /// Replaces the models, each in Codex's shape; the `ETag` changes with them. The public list
+    /// has those with a `slug`.
+    pub fn set_models(&self, models: impl IntoIterator<Item = Value>) {
+        self.shared.api.set_models(models.into_iter().collect());
+    }
+
+    /// The files that were uploaded in either way and are still there, oldest first.
+    pub fn files(&self) -> Vec<StoredFile> {
+        self.shared.api.stored_files()
     }
 
     /// The requests so far, oldest first, within [`Builder::history`].

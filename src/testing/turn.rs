@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ids::{Fnv, Ids};
 use super::json::{Json, object};
-use super::prompt::{Reply, reply};
+use super::prompt::{self, Reply, reply};
 
 /// How a turn ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,8 +107,7 @@ impl Turn {
 
     /// The id of the conversation that the turn belongs to.
     pub(super) fn conversation(&self) -> Option<&str> {
-        let conversation = self.request.get("conversation")?;
-        conversation.as_str().or_else(|| conversation.get("id")?.as_str())
+        prompt::conversation(&self.request)
     }
 
     /// Whether the turn runs on by itself.

@@ -1,5 +1,8 @@
 //! The loopback server, driven by a plain client and by raw sockets.
 
+mod conversations;
+mod endpoints;
+mod files;
 mod scripts;
 mod stored;
 mod support;

@@ -124,3 +124,14 @@ pub(crate) async fn refused(
     let text = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
     (status, text("param"), text("code"))
 }
+
+/// Sends `request` as it is and reads status and JSON.
+pub(crate) async fn sent(request: Request<Full<Bytes>>) -> (u16, Value) {
+    let response = soon(client(Version::HTTP_11).request(request)).await.expect("a head");
+    (response.status().as_u16(), soon(json_of(response)).await)
+}
+
+/// What a refusal for a missing member looks like.
+pub(crate) fn missing(param: &str) -> (u16, String, String) {
+    (400, param.into(), "missing_required_parameter".into())
+}

@@ -2,12 +2,19 @@
 //!
 //! Nothing here knows of scripts; `plan.rs` shapes what comes out.
 
+mod codex;
 mod compact;
+mod conversations;
+mod files;
+mod images;
 mod items;
 mod job;
+mod models;
 mod page;
+mod realtime;
 mod responses;
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +22,16 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 
+use self::conversations::Conversations;
+use self::files::Files;
+pub use self::files::StoredFile;
+use self::models::Models;
 use self::responses::Responses;
 use super::api_error::ApiError;
 use super::encoding;
 use super::events::Frames;
 use super::ids::Ids;
+use super::intake::Upload;
 use super::json::Json;
 use super::params::{self, Query};
 use super::plan::JSON;
@@ -50,6 +62,11 @@ impl Answer {
         let body = Bytes::from(json.pretty());
         Self::Whole(Whole { status: StatusCode::OK, headers, body, cut: false })
     }
+
+    fn empty(status: StatusCode) -> Self {
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        Self::Whole(Whole { status, headers, body, cut: false })
+    }
 }
 
 /// How turns are to go, which is up to the script.
@@ -64,6 +81,8 @@ pub(super) struct Manner<'a> {
 pub(super) struct Call<'a> {
     pub(super) route: Route,
     pub(super) request: &'a RecordedRequest,
+    /// What the body was, if it was an upload; for the endpoint to take.
+    pub(super) upload: Cell<Option<Upload>>,
     pub(super) tasks: &'a Tasks,
     pub(super) manner: Manner<'a>,
 }
@@ -92,11 +111,21 @@ impl Call<'_> {
 pub(super) struct Api {
     ids: Arc<Ids>,
     responses: Responses,
+    conversations: Conversations,
+    files: Files,
+    models: Models,
 }
 
 impl Api {
-    pub(super) fn new(ids: Arc<Ids>) -> Self {
-        Self { ids, responses: Responses::default() }
+    /// `origin` is where files are uploaded to; an upload is not ready for `retries` times.
+    pub(super) fn new(ids: Arc<Ids>, origin: String, retries: u32) -> Self {
+        Self {
+            ids,
+            responses: Responses::default(),
+            conversations: Conversations::default(),
+            files: Files::new(origin, retries),
+            models: Models::default(),
+        }
     }
 
     /// # Errors
@@ -111,6 +140,28 @@ impl Api {
             Endpoint::InputItems => self.input_items(call),
             Endpoint::InputTokens => self.input_tokens(call),
             Endpoint::Compact => self.compact(call),
+            Endpoint::Memories => self.memories(call),
+            Endpoint::Search => self.search(call),
+            Endpoint::ListModels => self.list_models(call),
+            Endpoint::RetrieveModel => self.retrieve_model(call),
+            Endpoint::GenerateImage => self.generate_image(call),
+            Endpoint::EditImage => self.edit_image(call),
+            Endpoint::CreateFile => self.create_file(call),
+            Endpoint::ListFiles => self.list_files(call),
+            Endpoint::RetrieveFile => self.retrieve_file(call),
+            Endpoint::DeleteFile => self.delete_file(call),
+            Endpoint::FileContent => self.file_content(call),
+            Endpoint::UploadContent => self.upload_content(call),
+            Endpoint::FinishUpload => self.finish_upload(call),
+            Endpoint::CreateConversation => self.create_conversation(call),
+            Endpoint::RetrieveConversation => self.retrieve_conversation(call),
+            Endpoint::UpdateConversation => self.update_conversation(call),
+            Endpoint::DeleteConversation => self.delete_conversation(call),
+            Endpoint::CreateItems => self.create_items(call),
+            Endpoint::ListItems => self.list_items(call),
+            Endpoint::RetrieveItem => self.retrieve_item(call),
+            Endpoint::DeleteItem => self.delete_item(call),
+            Endpoint::RealtimeCall => self.realtime_call(call),
         }
     }
 }

@@ -31,6 +31,11 @@ impl Page {
         Ok(Self { limit, ascending, after: id("after"), before: id("before") })
     }
 
+    /// Everything, oldest first.
+    pub(super) fn all() -> Self {
+        Self { limit: usize::MAX, ascending: true, after: None, before: None }
+    }
+
     /// The page out of all `items`, which come oldest first.
     pub(super) fn of(&self, items: &[Value]) -> Result<Json, ApiError> {
         let mut items: Vec<&Value> = items.iter().collect();

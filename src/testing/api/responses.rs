@@ -72,6 +72,7 @@ impl Api {
         let stored = Arc::new(Stored { turn: Arc::clone(&turn), input: OnceLock::new(), job });
         if turn.request().get("store") != Some(&Value::Bool(false)) {
             let weight = body.len() + manner.text.map_or(0, |text| text.len());
+            self.converse(&turn, weight);
             lock(&self.responses.0).insert(turn.id().to_owned(), weight, Arc::clone(&stored));
         }
         Ok(match (turn.asks_for("stream"), &stored.job) {
@@ -90,9 +91,15 @@ impl Api {
             let why = "Background mode requires 'store' to be true.";
             return Err(ApiError::invalid_value("background", why));
         }
-        match request.get("previous_response_id").and_then(Value::as_str) {
-            Some(id) => self.check_previous(id),
-            None => Ok(()),
+        let previous = request.get("previous_response_id").and_then(Value::as_str);
+        match (previous, prompt::conversation(request)) {
+            (Some(_), Some(_)) => Err(ApiError::invalid_value(
+                "previous_response_id",
+                "'previous_response_id' and 'conversation' exclude each other.",
+            )),
+            (Some(id), None) => self.check_previous(id),
+            (None, Some(id)) => self.check_conversation(id),
+            (None, None) => Ok(()),
         }
     }
 
