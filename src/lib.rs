@@ -176,7 +176,8 @@
 //! | `telemetry` | with `client` | `TelemetryLayer` and `AttemptLayer`: spans and hooks, on tokio's clock |
 //! | `metrics` | | `MetricsObserver`, on the facade of that name; turns `telemetry` on |
 //! | `opentelemetry` | | the trace context in each request, by its API; turns `telemetry` on |
-//! | `testing` | | [`testing::Server`] |
+//! | `testing` | | [`testing::Server`], and `testing::Proxy` |
+//! | `testing-tls` | | HTTPS for both, with certificates made on the spot |
 //! | `full` | | all of them but `backoff` |
 //!
 //! Features only add. Without any of them the endpoints, the wire types, `sse`, `ProviderLayer` and

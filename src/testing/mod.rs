@@ -88,6 +88,7 @@ mod params;
 mod plan;
 mod play;
 mod prompt;
+mod proxy;
 mod record;
 mod route;
 mod sample;
@@ -95,11 +96,17 @@ mod script;
 mod script_file;
 mod server;
 mod shelf;
+mod stream;
 mod tasks;
+#[cfg(feature = "testing-tls")]
+mod tls;
 mod turn;
 mod wire;
 
 pub use self::api::StoredFile;
+pub use self::proxy::{Proxy, ProxyBuilder};
 pub use self::record::{Outcome, RecordedRequest};
 pub use self::script::{Ending, Event, Newline, Script};
 pub use self::server::{Builder, Server};
+#[cfg(feature = "testing-tls")]
+pub use self::tls::Tls;

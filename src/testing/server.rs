@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::api::{Api, StoredFile};
@@ -22,6 +22,7 @@ use super::ids::Ids;
 use super::record::{Log, Outcome, RecordedRequest};
 use super::route;
 use super::script::Script;
+use super::stream::{self, Acceptor, Stream};
 use super::tasks::{Failures, Tasks};
 use super::wire::Socket;
 
@@ -34,6 +35,8 @@ pub struct Builder {
     history: usize,
     seed: Option<u64>,
     uploads: Uploads,
+    #[cfg(feature = "testing-tls")]
+    tls: Option<super::Tls>,
     settings: Settings,
 }
 
@@ -109,6 +112,13 @@ impl Builder {
         self
     }
 
+    /// Speaks HTTPS. Default: plain HTTP.
+    #[cfg(feature = "testing-tls")]
+    pub fn tls(mut self, tls: super::Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Makes ids repeat from run to run. Default: other ids in every run.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -129,7 +139,9 @@ impl Builder {
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let ids = Arc::new(Ids::new(self.seed));
-        let uploads = format!("http://{}:{}", self.uploads.host, address.port());
+        let acceptor = self.acceptor()?;
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let uploads = format!("{scheme}://{}:{}", self.uploads.host, address.port());
         let shared = Arc::new(Shared {
             settings: self.settings,
             queue: Mutex::default(),
@@ -140,8 +152,18 @@ impl Builder {
             connections: AtomicU64::new(0),
         });
         let tasks = Tasks::new(shared.failures.clone(), stopped);
-        tasks.spawn(accept(listener, tasks.clone(), Arc::clone(&shared)));
-        Ok(Server { base_url: format!("http://{address}/v1"), address, shared, stop })
+        tasks.spawn(accept(listener, acceptor, tasks.clone(), Arc::clone(&shared)));
+        Ok(Server { base_url: format!("{scheme}://{address}/v1"), address, shared, stop })
+    }
+
+    #[cfg(feature = "testing-tls")]
+    fn acceptor(&self) -> io::Result<Option<Acceptor>> {
+        self.tls.as_ref().map(super::Tls::acceptor).transpose()
+    }
+
+    #[cfg(not(feature = "testing-tls"))]
+    fn acceptor(&self) -> io::Result<Option<Acceptor>> {
+        Ok(None)
     }
 }
 
@@ -195,8 +217,9 @@ impl Shared {
 
 /// A real HTTP server on 127.0.0.1 that answers like the API until told otherwise.
 ///
-/// It speaks HTTP/1.1 and HTTP/2 without TLS (with prior knowledge) on one port. See the
-/// [module page](super) for an example and for how an answer is chosen.
+/// It speaks HTTP/1.1 and HTTP/2 on one port: without TLS (HTTP/2 with prior knowledge) unless
+/// `Builder::tls` of the feature `testing-tls` is used. See the [module page](super) for an example
+/// and for how an answer is chosen.
 ///
 /// Dropping it stops it: it accepts no more, and open connections are closed as soon as the
 /// runtime gets to it ([`shutdown`](Self::shutdown) waits for that).
@@ -230,10 +253,18 @@ impl Server {
     /// A server with other settings.
     pub fn builder() -> Builder {
         let uploads = Uploads { host: Ipv4Addr::LOCALHOST.to_string(), retries: 0 };
-        Builder { port: 0, history: 1000, seed: None, uploads, settings: Settings::default() }
+        Builder {
+            port: 0,
+            history: 1000,
+            seed: None,
+            uploads,
+            #[cfg(feature = "testing-tls")]
+            tls: None,
+            settings: Settings::default(),
+        }
     }
 
-    /// The base URL for clients: `http://127.0.0.1:PORT/v1`.
+    /// The base URL for clients: `http://127.0.0.1:PORT/v1`, or `https` with TLS.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
@@ -362,12 +393,23 @@ impl fmt::Debug for Server {
     }
 }
 
-async fn accept(listener: TcpListener, tasks: Tasks, shared: Arc<Shared>) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+    tasks: Tasks,
+    shared: Arc<Shared>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let number = shared.connections.fetch_add(1, Ordering::Relaxed);
-                tasks.spawn(serve(stream, number, tasks.clone(), Arc::clone(&shared)));
+                let (own, shared, acceptor) =
+                    (tasks.clone(), Arc::clone(&shared), acceptor.clone());
+                tasks.spawn(async move {
+                    if let Some(stream) = stream::accept(stream, acceptor).await {
+                        serve(stream, number, own, shared).await;
+                    }
+                });
             }
             // A client that left at once, or no file descriptor for now: neither lasts.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -377,13 +419,11 @@ async fn accept(listener: TcpListener, tasks: Tasks, shared: Arc<Shared>) {
 
 /// One connection, until either side closes it.
 fn serve(
-    stream: TcpStream,
+    stream: Stream,
     number: u64,
     tasks: Tasks,
     shared: Arc<Shared>,
 ) -> impl Future<Output = ()> + Send {
-    // Chunks are to leave as they are written. Without the option they still arrive.
-    let _ = stream.set_nodelay(true);
     let (socket, wire) = Socket::new(stream);
     let exchange = Exchange::new(shared, tasks.clone(), wire, number);
     let service = service_fn(move |request| exchange.clone().answer(request));

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::record::{Delivery, Outcome};
 use super::script::Ending;
+use super::stream::Stream;
 
 /// The handle that answers hold on their connection.
 #[derive(Clone, Default)]
@@ -76,12 +76,12 @@ impl Wire {
 
 /// The socket as hyper sees it.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     wire: Wire,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> (Self, Wire) {
+    pub(super) fn new(stream: Stream) -> (Self, Wire) {
         let wire = Wire::default();
         (Self { stream, wire: wire.clone() }, wire)
     }
@@ -90,17 +90,14 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.wire.lock().reset {
-            // `set_zero_linger` is its successor in newer tokio than the oldest we build with.
-            // Lingering for no time at all does not block. A failure leaves an ordinary close.
-            #[allow(deprecated)]
-            let _ = self.stream.set_linger(Some(std::time::Duration::ZERO));
+            self.stream.reset_on_close();
         }
     }
 }
 
 /// Ready once the client has closed. hyper may not look while it waits to write, so this does,
 /// and reads what nobody will use any more.
-fn poll_gone(stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_gone(stream: &mut Stream, cx: &mut Context<'_>) -> Poll<()> {
     let mut scratch = [0; 1024];
     loop {
         let mut buf = ReadBuf::new(&mut scratch);
@@ -151,6 +148,7 @@ impl AsyncWrite for Socket {
             takeover.bytes.advance(written);
             takeover.delivery.wrote(written);
         }
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
         match takeover.ending {
             Ending::Stall => ready!(poll_gone(&mut this.stream, cx)),
             Ending::Complete => takeover.delivery.will_end(Outcome::Complete),
@@ -178,9 +176,17 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (killed, reset) = {
+            let state = self.wire.lock();
+            (state.killed, state.reset)
+        };
         // A shutdown sends a FIN, and the reset would come after it.
-        if self.wire.lock().reset {
+        if reset {
             return Poll::Ready(Ok(()));
+        }
+        // TLS says goodbye first, which one who is cut off does not.
+        if killed {
+            return Pin::new(self.stream.tcp()).poll_shutdown(cx);
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }

@@ -50,7 +50,7 @@ async fn an_upload_has_three_steps_and_may_take_its_time() {
 
     let file = server.files().remove(0);
     assert_eq!((file.id(), file.name(), file.purpose()), (id.as_str(), "a.txt", "codex"));
-    assert_eq!((file.len(), file.head()), (5, &b"hello"[..]));
+    assert_eq!((file.size(), file.head()), (5, &b"hello"[..]));
     assert_eq!(file.digest(), fnv(*b"hello"));
     let response = ask(&server, "GET", &format!("files/{id}/content"), None).await;
     assert_eq!(text(response).await, "hello");
@@ -147,7 +147,7 @@ async fn uploads_beyond_what_is_read_otherwise_go_by() {
 
     let expected = fnv((0..chunks).flat_map(|number| std::iter::repeat_n(number as u8, CHUNK)));
     for file in server.files() {
-        assert_eq!((file.len(), file.digest()), ((chunks * CHUNK) as u64, expected));
+        assert_eq!((file.size(), file.digest()), ((chunks * CHUNK) as u64, expected));
         assert_eq!(file.head().len(), CHUNK);
     }
     for request in [&server.requests()[1], &server.requests()[3]] {

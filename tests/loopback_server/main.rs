@@ -3,6 +3,8 @@
 mod conversations;
 mod endpoints;
 mod files;
+mod proxies;
 mod scripts;
 mod stored;
 mod support;
+mod tls;

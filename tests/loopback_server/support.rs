@@ -1,5 +1,7 @@
 //! A plain client, and readers of what it gets.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tower_openai::testing::Server;
 
 pub(crate) const STREAM: &str = r#"{"model":"gpt-5.2","input":"hello","stream":true}"#;
@@ -135,3 +143,49 @@ pub(crate) async fn sent(request: Request<Full<Bytes>>) -> (u16, Value) {
 pub(crate) fn missing(param: &str) -> (u16, String, String) {
     (400, param.into(), "missing_required_parameter".into())
 }
+
+/// TLS on `stream`, trusting `ca`, with the certificate and key of `client` if given.
+pub(crate) async fn secured<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    host: &str,
+    ca: &str,
+    client: Option<&str>,
+) -> io::Result<TlsStream<S>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        roots.add(certificate.expect("a certificate")).expect("a root");
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots);
+    let config = match client {
+        None => config.with_no_client_auth(),
+        Some(pem) => {
+            let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("one");
+            let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
+            config.with_client_auth_cert(vec![certificate], key).expect("a pair")
+        }
+    };
+    let host = ServerName::try_from(host.to_owned()).expect("a name");
+    soon(TlsConnector::from(Arc::new(config)).connect(host, stream)).await
+}
+
+/// Sends a request as it is written and reads to the end, or to the error there.
+pub(crate) async fn exchange(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &str,
+) -> (String, Option<io::ErrorKind>) {
+    let mut read = Vec::new();
+    let end = soon(async {
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await?;
+        stream.read_to_end(&mut read).await
+    });
+    let end = end.await.err().map(|error| error.kind());
+    (String::from_utf8_lossy(&read).into_owned(), end)
+}
+
+pub(crate) const GET_MODELS: &str =
+    "GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

@@ -9,7 +9,6 @@ use crate::testing::params::{self, optional};
 
 impl Api {
     /// `memories/trace_summarize`: two sentences for each trace.
-    #[expect(clippy::unused_self, reason = "as all endpoints")]
     pub(super) fn memories(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let object = call.object()?;
         params::string(&object, "model")?;

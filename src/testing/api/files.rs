@@ -71,8 +71,7 @@ impl StoredFile {
     }
 
     /// How many bytes arrived.
-    #[expect(clippy::len_without_is_empty, reason = "a length, not a container")]
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.content.len
     }
 
@@ -92,7 +91,7 @@ impl fmt::Debug for StoredFile {
         f.debug_struct("StoredFile")
             .field("id", &self.id)
             .field("name", &self.name)
-            .field("len", &self.len())
+            .field("size", &self.size())
             .finish_non_exhaustive()
     }
 }

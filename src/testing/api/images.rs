@@ -26,13 +26,11 @@ struct Wanted {
 }
 
 impl Api {
-    #[expect(clippy::unused_self, reason = "as all endpoints")]
     pub(super) fn generate_image(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         Ok(Wanted::new(call.object()?, true)?.answer())
     }
 
     /// Takes JSON with image URLs, and forms with images.
-    #[expect(clippy::unused_self, reason = "as all endpoints")]
     pub(super) fn edit_image(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let object = match form_type(call.request.headers()) {
             Some(kind) => fields(kind, &call.body()?)?,

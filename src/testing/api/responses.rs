@@ -162,7 +162,6 @@ impl Api {
     }
 
     /// An estimate, the same as in the `usage` of a natural answer.
-    #[expect(clippy::unused_self, reason = "as all endpoints")]
     pub(super) fn input_tokens(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let object = call.object()?;
         optional(&object, "model", "a string", Value::is_string)?;
