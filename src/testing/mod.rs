@@ -45,20 +45,56 @@
 //!
 //! 1. A request with the header `x-script: NAME` gets that named script ([`Script::names`]); an
 //!    unknown name is a 400 that lists the known ones.
-//! 2. Otherwise it takes the script at the front of the queue ([`Server::enqueue`]).
-//! 3. Otherwise [`Builder::handler`] decides, if there is one.
-//! 4. Otherwise it gets the natural answer.
+//! 2. Otherwise it takes the first script that was queued for its path ([`Server::enqueue_for`]),
+//! 3. or else the first one that was queued for any ([`Server::enqueue`]).
+//! 4. Otherwise [`Builder::handler`] decides, if there is one.
+//! 5. Otherwise it gets the natural answer.
+//!
+//! Scripts made by [`Script::natural`] change how the natural answer is said, at every endpoint.
 //!
 //! # The natural answer
 //!
-//! `POST …/responses` under any prefix is validated (400 with the API's error body), then
-//! answered: with `"stream": true` by the full event sequence, else by the same `Response` as JSON.
-//! Other URLs are 404, other methods 405; with [`Builder::require_key`] a missing or wrong key is
-//! 401, and no answer ever repeats what was sent as a key. Request bodies in gzip and Zstandard are
-//! read if the features `compression-gzip` and `compression-zstd` are on; any other
-//! `content-encoding` is 415. Scripts answer it all the same.
+//! Every endpoint is there under any prefix, so that `/v1`, `/backend-api/codex` and an Azure
+//! deployment are all the same server. Other URLs are 404, other methods 405; with
+//! [`Builder::require_key`] a missing or wrong key is 401, and no answer ever repeats what was sent
+//! as a key. What the API requires and does not get is a 400 with its error body, which names the
+//! parameter. Request bodies in gzip and Zstandard are read if the features `compression-gzip` and
+//! `compression-zstd` are on; any other `content-encoding` is 415. Bodies may have 64 MiB, uploads
+//! of files 512 MiB. Scripts answer all of these all the same.
 //!
-//! What the turn consists of follows from the request:
+//! | endpoint | answer |
+//! |---|---|
+//! | `POST responses`, `guardian`, `guardian-classifier` | a turn, see below: with `"stream": true` the full event sequence, else the same `Response` as JSON |
+//! | `GET responses/{id}` | the `Response`; with `stream=true` the events after `starting_after` |
+//! | `POST responses/{id}/cancel`, `DELETE responses/{id}`, `GET responses/{id}/input_items` | as the API |
+//! | `POST responses/input_tokens` | an estimate: four bytes of JSON to a token, as in `usage` |
+//! | `POST responses/compact` | the user's messages and a `compaction` item |
+//! | `POST memories/trace_summarize`, `POST alpha/search` | a sentence or two |
+//! | `GET models`, `GET models/{id}` | with `client_version` Codex's shape, an `ETag` and 304; else the public one. [`Server::set_models`] replaces them |
+//! | `POST images/generations`, `POST images/edits` | one grey pixel, as JSON or as events |
+//! | `POST files` (JSON), `PUT` to the upload URL, `POST files/{id}/uploaded` | ChatGPT's three steps, `retry` for [`Builder::upload_retries`] times. The upload URL refuses credentials |
+//! | `POST files` (form), `GET files`, `GET`, `DELETE files/{id}`, `GET files/{id}/content` | the public files. [`Server::files`] has size and digest of what came |
+//! | `conversations`, `conversations/{id}`, `…/items`, `…/items/{id}` | as the API; turns are added to their conversation |
+//! | `POST realtime/calls` | an SDP answer and a `Location`, for an offer in any of its three forms |
+//!
+//! What is made stays for later requests until it is deleted: the last 1,000 responses, files and
+//! conversations each, or fewer if they come to more than 64 MiB. Of the contents of files only the
+//! first 64 KiB stay.
+//!
+//! # Stored and background responses
+//!
+//! A response is stored unless the request says `"store": false`. Whoever retrieves it finds it
+//! complete, even if the stream that made it was cut. Its events are the same ones each time.
+//!
+//! With `"background": true` the turn is a job of the server's: it is `queued`, then `in_progress`,
+//! and ends at the [pace](Builder::pace) of the server or the script, whoever listens. Streams of it
+//! follow it as it goes; a script that cuts one (`Script::natural().cut_after(3).then_reset()`)
+//! cuts only that one. When a job is cancelled, its streams end without a terminal event. All jobs
+//! end with the server.
+//!
+//! # Turns
+//!
+//! What a turn consists of follows from the request:
 //!
 //! - If the last input item is the output of a function call, the message quotes it.
 //! - A function tool is called if `tool_choice` names it or the last user text contains its name
@@ -69,10 +105,17 @@
 //! - With `reasoning` set (and an effort other than `none`) a reasoning item comes first. It has a
 //!   summary, streamed, if `reasoning.summary` is set, and `encrypted_content` if `include` asks
 //!   for it.
+//! - A `previous_response_id` or a `conversation` has to be known, but changes nothing.
+//!
+//! # HTTPS and proxies
+//!
+//! With the feature `testing-tls`, `Builder::tls` makes it an HTTPS server, whose `Tls` has the
+//! certificate authority to trust, and bad certificates to present. [`Proxy`] is an HTTP or SOCKS5
+//! proxy that remembers where it was asked to go.
 //!
 //! # From other languages
 //!
-//! `cargo run --example serve --features testing` is the same server as a process of its own.
+//! `cargo run --example serve` is the same server as a process of its own.
 
 mod api;
 mod api_error;

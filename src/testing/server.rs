@@ -269,6 +269,12 @@ impl Server {
         &self.base_url
     }
 
+    /// The URL of `path` on this server, for base URLs with another prefix.
+    pub fn url(&self, path: &str) -> String {
+        let origin = self.base_url.strip_suffix("/v1").unwrap_or(&self.base_url);
+        format!("{origin}/{}", path.trim_start_matches('/'))
+    }
+
     /// The address.
     pub fn address(&self) -> SocketAddr {
         self.address

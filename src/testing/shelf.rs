@@ -33,20 +33,22 @@ impl<T> Shelf<T> {
     pub(super) fn insert(&mut self, id: String, bytes: usize, thing: T) {
         self.bytes += bytes;
         self.slots.push_back(Slot { id, bytes, thing });
-        self.trim();
+        self.trim(1);
     }
 
-    /// Notes that the thing `id` has become heavier by `bytes`.
+    /// Notes that the thing `id` has become heavier by `bytes`. One that outgrows the shelf goes.
     pub(super) fn grow(&mut self, id: &str, bytes: usize) {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) {
             slot.bytes += bytes;
             self.bytes += bytes;
+            self.trim(usize::from(bytes == 0));
         }
-        self.trim();
     }
 
-    fn trim(&mut self) {
-        while self.slots.len() > MAX_THINGS || (self.bytes > MAX_BYTES && self.slots.len() > 1) {
+    /// Forgets until the rest fits, but never the last `kept`.
+    fn trim(&mut self, kept: usize) {
+        let over = |this: &Self| this.slots.len() > MAX_THINGS || this.bytes > MAX_BYTES;
+        while over(self) && self.slots.len() > kept {
             let Some(oldest) = self.slots.pop_front() else { break };
             self.bytes -= oldest.bytes;
         }
@@ -93,5 +95,9 @@ mod tests {
         assert_eq!((shelf.remove("heavy"), shelf.bytes), (None, 1));
         shelf.insert("too heavy".into(), MAX_BYTES + 1, 8);
         assert_eq!(shelf.iter().collect::<Vec<_>>(), [&8]);
+        shelf.grow("too heavy", 0);
+        assert_eq!(shelf.iter().count(), 1);
+        shelf.grow("too heavy", 1);
+        assert_eq!((shelf.iter().count(), shelf.bytes), (0, 0));
     }
 }

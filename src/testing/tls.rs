@@ -258,7 +258,7 @@ impl Acceptor {
                 // A fatal alert in the version that the server would speak.
                 const ALERT: [u8; 7] = [21, 3, 2, 0, 2, 2, 70];
                 let mut hello = [0; 4096];
-                stream.read(&mut hello).await.ok()?;
+                let _ = stream.read(&mut hello).await.ok()?;
                 stream.write_all(&ALERT).await.ok()?;
                 stream.shutdown().await.ok()?;
                 // Closing with bytes unread would reset the connection, alert and all.

@@ -6,7 +6,6 @@ mod socks;
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -338,23 +337,17 @@ async fn accept(
 }
 
 /// One connection. A client that leaves, or talks nonsense, is an error that nobody needs.
-fn serve(
-    stream: TcpStream,
-    acceptor: Option<Acceptor>,
-    shared: Arc<Shared>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        if shared.silent {
-            // Ends with the proxy.
-            let _open = stream;
-            return std::future::pending().await;
-        }
-        let Some(stream) = stream::accept(stream, acceptor).await else { return };
-        let _ = match shared.kind {
-            Kind::Http => http::serve(stream, &shared).await,
-            Kind::Socks5 => socks::serve(stream, &shared).await,
-        };
+async fn serve(stream: TcpStream, acceptor: Option<Acceptor>, shared: Arc<Shared>) {
+    if shared.silent {
+        // Ends with the proxy.
+        let _open = stream;
+        return std::future::pending().await;
     }
+    let Some(stream) = stream::accept(stream, acceptor).await else { return };
+    let _ = match shared.kind {
+        Kind::Http => http::serve(stream, &shared).await,
+        Kind::Socks5 => socks::serve(stream, &shared).await,
+    };
 }
 
 /// Carries bytes both ways until both ends are done.
