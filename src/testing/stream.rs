@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 pub(super) enum Stream {
@@ -96,4 +96,13 @@ pub(super) async fn accept(stream: TcpStream, acceptor: Option<Acceptor>) -> Opt
         #[cfg(not(feature = "testing-tls"))]
         Some(never) => match never {},
     }
+}
+
+/// Closes so that what was written is read: bytes left unread would reset the connection, and what
+/// is on its way with it. Ends when the client has closed, too.
+pub(super) async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
 }

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-use super::stream::Stream;
+use super::stream::{Stream, close};
 use super::turn::unix_seconds;
 use crate::{BoxError, Error};
 
@@ -250,21 +250,20 @@ pub(super) struct Acceptor(Option<TlsAcceptor>);
 impl Acceptor {
     pub(super) async fn accept(self, mut stream: TcpStream) -> Option<Stream> {
         match self.0 {
-            Some(acceptor) => {
-                let stream = acceptor.accept(stream).await.ok()?;
-                Some(Stream::Tls(Box::new(stream)))
-            }
+            Some(acceptor) => match acceptor.accept(stream).into_fallible().await {
+                Ok(stream) => return Some(Stream::Tls(Box::new(stream))),
+                // It has the alert already.
+                Err((_, stream)) => close(stream).await.ok()?,
+            },
             None => {
                 // A fatal alert in the version that the server would speak.
                 const ALERT: [u8; 7] = [21, 3, 2, 0, 2, 2, 70];
                 let mut hello = [0; 4096];
                 let _ = stream.read(&mut hello).await.ok()?;
                 stream.write_all(&ALERT).await.ok()?;
-                stream.shutdown().await.ok()?;
-                // Closing with bytes unread would reset the connection, alert and all.
-                while stream.read(&mut hello).await.is_ok_and(|read| read > 0) {}
-                None
+                close(stream).await.ok()?;
             }
         }
+        None
     }
 }

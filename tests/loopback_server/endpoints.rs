@@ -189,3 +189,15 @@ async fn the_key_is_asked_for_everywhere_and_scripts_go_first() {
         assert_eq!(call(&server, "GET", path, None).await.0, 503, "{path}");
     }
 }
+
+#[tokio::test]
+async fn prefixes_share_what_is_kept() {
+    let server = Server::start().await.unwrap();
+    let kept = made(&server, "responses", json!({"model":"m","input":"x"})).await;
+    let id = kept["id"].as_str().unwrap();
+    for prefix in ["v1", "/backend-api/codex", "openai/deployments/d", ""] {
+        let url = server.url(&format!("{prefix}/responses/{id}?api-version=1"));
+        let (status, body) = sent(Request::get(url).body(Full::default()).unwrap()).await;
+        assert_eq!((status, &body), (200, &kept), "{prefix}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Version;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower_openai::testing::{Ending, Script, Server};
@@ -185,8 +186,9 @@ async fn a_background_stream_cut_anywhere_goes_on_where_it_was_cut() {
         |events: &[Value]| events.iter().map(|event| event["type"].clone()).collect::<Vec<_>>();
     for cut in 1..whole.len() {
         let ending = [Ending::Complete, Ending::Reset, Ending::Truncate][cut % 3];
+        let version = [Version::HTTP_11, Version::HTTP_2][cut % 2];
         server.enqueue(Script::natural().text(text).cut_after(cut).ending(ending));
-        let response = ask(&server, "POST", "responses", Some(body())).await;
+        let response = ask_over(version, &server, "POST", "responses", Some(body())).await;
         let mut seen = events(&soon(read_all(response.into_body())).await.0);
         assert_eq!(seen.len(), cut, "{ending:?}");
         seen.extend(resumed(&server, &id(&seen), cut - 1).await);

@@ -84,6 +84,17 @@ pub(crate) async fn ask(
     path: &str,
     body: Option<Value>,
 ) -> Response<Incoming> {
+    ask_over(Version::HTTP_11, server, method, path, body).await
+}
+
+/// As [`ask`], over another version of HTTP.
+pub(crate) async fn ask_over(
+    version: Version,
+    server: &Server,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Response<Incoming> {
     let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     let request = Request::builder()
         .method(method)
@@ -91,7 +102,7 @@ pub(crate) async fn ask(
         .header("content-type", "application/json")
         .body(Full::new(body))
         .expect("a request");
-    soon(client(Version::HTTP_11).request(request)).await.expect("a head")
+    soon(client(version).request(request)).await.expect("a head")
 }
 
 /// As [`ask`], and reads status and JSON.
@@ -176,14 +187,14 @@ pub(crate) async fn secured<S: AsyncRead + AsyncWrite + Unpin>(
 pub(crate) async fn exchange(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     request: &str,
-) -> (String, Option<io::ErrorKind>) {
+) -> (String, Option<io::Error>) {
     let mut read = Vec::new();
     let end = soon(async {
         stream.write_all(request.as_bytes()).await?;
         stream.flush().await?;
         stream.read_to_end(&mut read).await
     });
-    let end = end.await.err().map(|error| error.kind());
+    let end = end.await.err();
     (String::from_utf8_lossy(&read).into_owned(), end)
 }
 

@@ -10,7 +10,7 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{NoWay, Shared, carry};
-use crate::testing::stream::Stream;
+use crate::testing::stream::{Stream, close};
 
 const MAX_HEAD: usize = 64 * 1024;
 
@@ -104,9 +104,5 @@ async fn refuse(mut client: Stream, status: &str, headers: &str) -> io::Result<(
     let head =
         format!("HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n");
     client.write_all(head.as_bytes()).await?;
-    client.shutdown().await?;
-    // What is left unread would reset the connection before the answer is read.
-    let mut rest = [0; 1024];
-    while client.read(&mut rest).await? > 0 {}
-    Ok(())
+    close(client).await
 }

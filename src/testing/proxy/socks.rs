@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{NoWay, Shared, carry};
-use crate::testing::stream::Stream;
+use crate::testing::stream::{Stream, close};
 
 const VERSION: u8 = 5;
 
@@ -95,14 +95,6 @@ fn reply(status: u8) -> [u8; 10] {
 async fn refuse(mut client: Stream, status: u8) -> io::Result<()> {
     client.write_all(&reply(status)).await?;
     close(client).await
-}
-
-/// Closes so that what was written is read.
-async fn close(mut client: Stream) -> io::Result<()> {
-    client.shutdown().await?;
-    let mut rest = [0; 1024];
-    while client.read(&mut rest).await? > 0 {}
-    Ok(())
 }
 
 fn malformed(what: &'static str) -> io::Error {
