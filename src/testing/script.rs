@@ -36,6 +36,8 @@ use super::turn::Finish;
 #[must_use]
 pub struct Script {
     pub(super) content: Content,
+    /// The paths it is meant for, if not for any.
+    pub(super) path: Option<String>,
     pub(super) status: Option<StatusCode>,
     pub(super) headers: HeaderMap,
     pub(super) head_delay: Duration,
@@ -195,6 +197,7 @@ impl Script {
     fn new(content: Content) -> Self {
         Self {
             content,
+            path: None,
             status: None,
             headers: HeaderMap::new(),
             head_delay: Duration::ZERO,

@@ -21,6 +21,8 @@ enum Entry {
 #[serde(deny_unknown_fields)]
 struct Fields {
     script: Option<String>,
+    #[serde(rename = "for")]
+    path: Option<String>,
     events: Option<Vec<Value>>,
     pieces: Option<Vec<String>>,
     raw_tcp: Option<String>,
@@ -57,7 +59,8 @@ impl Script {
     /// `headers` (an object; a value is a string or an array of strings), `json`, `body`, `text`,
     /// `head_delay_ms`, `first_delay_ms`, `delay_ms`, `pace_ms`, `chunk_sizes`, `cut_after`,
     /// `malformed`, `comments`, `newline` (`lf`, `crlf`, `cr`), `ending` (`complete`, `stall`,
-    /// `truncate`, `reset`). `times` repeats the entry.
+    /// `truncate`, `reset`). `for` is the path of [`Server::enqueue_for`](super::Server::enqueue_for),
+    /// `times` repeats the entry.
     ///
     /// ```
     /// use tower_openai::testing::Script;
@@ -101,6 +104,7 @@ fn from_fields(fields: Map<String, Value>) -> Result<(Script, usize), Error> {
     let fields: Fields = serde_json::from_value(Value::Object(fields))
         .map_err(|error| Error::build(error.to_string()))?;
     let mut script = content(&fields)?;
+    script.path = fields.path;
     if let Some(status) = fields.status {
         script = script.with_status(status);
     }
@@ -211,12 +215,13 @@ mod tests {
     #[test]
     fn members_are_the_methods() {
         let json = r#"[{"events":[{"type":"x"},": hi\n\n"],"status":206,"delay_ms":5,
-            "headers":{"a":["1","2"]},"chunk_sizes":[3],"ending":"stall","cut_after":1}]"#;
+            "headers":{"a":["1","2"]},"chunk_sizes":[3],"ending":"stall","cut_after":1,
+            "for":"models"}]"#;
         let script = Script::from_json(json).unwrap().remove(0);
         assert_eq!(script.status.unwrap().as_u16(), 206);
         assert_eq!(script.headers.get_all("a").iter().count(), 2);
         assert_eq!(script.delay, Duration::from_millis(5));
         assert_eq!((script.chunk_sizes, script.cut_after), (vec![3], Some(1)));
-        assert_eq!(script.ending, Ending::Stall);
+        assert_eq!((script.ending, script.path.as_deref()), (Ending::Stall, Some("models")));
     }
 }

@@ -181,7 +181,7 @@ impl fmt::Debug for Builder {
 /// What the handle and the connections share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    queue: Mutex<VecDeque<Queued>>,
+    queue: Mutex<VecDeque<Script>>,
     pub(super) api: Api,
     pub(super) log: Log,
     pub(super) ids: Arc<Ids>,
@@ -189,14 +189,8 @@ pub(super) struct Shared {
     connections: AtomicU64,
 }
 
-/// A script, and the path it is meant for if not for any.
-struct Queued {
-    path: Option<String>,
-    script: Script,
-}
-
 impl Shared {
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Queued>> {
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Script>> {
         // Each section is one operation on the queue.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,14 +198,14 @@ impl Shared {
     /// The first script for `path`, or else the first one for any.
     pub(super) fn next_script(&self, path: &str) -> Option<Script> {
         let mut queue = self.queue();
-        let meant = |queued: &Queued| {
-            queued.path.as_ref().is_some_and(|pattern| route::ids(pattern, path).is_some())
+        let meant = |script: &Script| {
+            script.path.as_ref().is_some_and(|pattern| route::ids(pattern, path).is_some())
         };
         let index = queue
             .iter()
             .position(meant)
-            .or_else(|| queue.iter().position(|queued| queued.path.is_none()))?;
-        queue.remove(index).map(|queued| queued.script)
+            .or_else(|| queue.iter().position(|script| script.path.is_none()))?;
+        queue.remove(index)
     }
 }
 
@@ -283,7 +277,7 @@ impl Server {
     /// Puts `script` at the end of the queue: each request takes the script at the front. A
     /// request with an `x-script` header leaves the queue alone.
     pub fn enqueue(&self, script: Script) -> &Self {
-        self.shared.queue().push_back(Queued { path: None, script });
+        self.shared.queue().push_back(script);
         self
     }
 
@@ -303,8 +297,7 @@ impl Server {
     /// # }
     /// ```
     pub fn enqueue_for(&self, path: impl Into<String>, script: Script) -> &Self {
-        self.shared.queue().push_back(Queued { path: Some(path.into()), script });
-        self
+        self.enqueue(Script { path: Some(path.into()), ..script })
     }
 
     /// How many scripts no request has taken yet.

@@ -16,10 +16,10 @@ struct Slot<T> {
     thing: T,
 }
 
-/// So many things are kept,
+/// More things than this are not kept.
 const MAX_THINGS: usize = 1000;
 
-/// unless they come to more than this before.
+/// Nor more than this of them together.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 impl<T> Default for Shelf<T> {

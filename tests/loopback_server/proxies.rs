@@ -129,6 +129,22 @@ async fn a_proxy_speaks_tls_or_nothing_and_ends_with_its_handle() {
     assert!(soon(tunnel.read_u8()).await.is_err());
 }
 
+#[tokio::test]
+async fn a_frozen_proxy_keeps_its_connections_and_carries_nothing() {
+    let server = Server::start().await.unwrap();
+    let proxy = Proxy::http().start().await.unwrap();
+    let (_, mut tunnel) = connect(&proxy, &server.address().to_string(), "").await;
+    proxy.freeze();
+    // The task of the connection has to hear of it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tunnel.write_all(GET_MODELS.as_bytes()).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_millis(100), tunnel.read_u8()).await;
+    assert!(waited.is_err(), "a word: {waited:?}");
+    assert_eq!((server.received(), server.connections()), (0, 1));
+    soon(proxy.shutdown()).await;
+    assert!(soon(tunnel.read_u8()).await.is_err());
+}
+
 /// A SOCKS5 dialogue: what is sent, and how long an answer is waited for.
 async fn socks(proxy: &Proxy, steps: &[(&[u8], usize)]) -> (Vec<u8>, TcpStream) {
     let mut stream = TcpStream::connect(proxy.address()).await.unwrap();

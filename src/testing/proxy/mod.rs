@@ -63,7 +63,7 @@ impl ProxyBuilder {
         self
     }
 
-    /// Accepts connections and never says a word. Default: off.
+    /// Is frozen from the start: it accepts connections and never says a word. Default: off.
     pub fn silent(mut self) -> Self {
         self.silent = true;
         self
@@ -102,7 +102,7 @@ impl ProxyBuilder {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             kind: self.kind,
-            silent: self.silent,
+            frozen: watch::Sender::new(self.silent),
             credentials: self.credentials,
             hosts: self.hosts,
             log: Mutex::default(),
@@ -219,6 +219,12 @@ impl Proxy {
         self.shared.log().connections
     }
 
+    /// From here on nothing gets through: connections stay open and silent, as if the peer had
+    /// vanished without a word. New ones are accepted and not answered.
+    pub fn freeze(&self) {
+        self.shared.frozen.send_replace(true);
+    }
+
     /// Stops the proxy and waits until all its connections are closed.
     ///
     /// # Panics
@@ -255,7 +261,8 @@ impl fmt::Debug for Proxy {
 
 struct Shared {
     kind: Kind,
-    silent: bool,
+    /// Nothing moves any more.
+    frozen: watch::Sender<bool>,
     credentials: Option<Credentials>,
     hosts: HashMap<String, SocketAddr>,
     log: Mutex<Log>,
@@ -338,16 +345,26 @@ async fn accept(
 
 /// One connection. A client that leaves, or talks nonsense, is an error that nobody needs.
 async fn serve(stream: TcpStream, acceptor: Option<Acceptor>, shared: Arc<Shared>) {
-    if shared.silent {
-        // Ends with the proxy.
-        let _open = stream;
-        return std::future::pending().await;
-    }
-    let Some(stream) = stream::accept(stream, acceptor).await else { return };
-    let _ = match shared.kind {
-        Kind::Http => http::serve(stream, &shared).await,
-        Kind::Socks5 => socks::serve(stream, &shared).await,
+    let mut frozen = shared.frozen.subscribe();
+    let connection = std::pin::pin!(async {
+        let Some(stream) = stream::accept(stream, acceptor).await else { return };
+        let _ = match shared.kind {
+            Kind::Http => http::serve(stream, &shared).await,
+            Kind::Socks5 => socks::serve(stream, &shared).await,
+        };
+    });
+    let freezes = async move {
+        let _ = frozen.wait_for(|frozen| *frozen).await.map(|_| ());
     };
+    let is_frozen = tokio::select! {
+        biased;
+        () = freezes => true,
+        () = connection => false,
+    };
+    if is_frozen {
+        // What is open stays so until the proxy ends.
+        std::future::pending().await
+    }
 }
 
 /// Carries bytes both ways until both ends are done.
