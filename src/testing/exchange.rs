@@ -1,8 +1,7 @@
 //! One request and its answer.
 
-use std::sync::Arc;
-
 use std::cell::Cell;
+use std::sync::Arc;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;

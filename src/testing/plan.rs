@@ -42,7 +42,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What `script` makes of the API's `answer`.
+    /// What `script` makes of the API's `answer`, whose deltas come at `pace`.
     pub(super) fn natural(
         script: Script,
         answer: Result<Answer, ApiError>,
@@ -51,9 +51,7 @@ impl Plan {
     ) -> Self {
         let plan = match answer {
             Err(refusal) => return Self::refusal(&refusal, ids),
-            Ok(Answer::Events(frames)) => {
-                Self::stream(&script, frames, script.pace.unwrap_or(pace))
-            }
+            Ok(Answer::Events(frames)) => Self::stream(&script, frames, pace),
             Ok(Answer::Whole(whole)) => Self::whole(&script, whole),
         };
         plan.finish(script, ids)

@@ -151,7 +151,10 @@ impl AsyncWrite for Socket {
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
         match takeover.ending {
             Ending::Stall => ready!(poll_gone(&mut this.stream, cx)),
-            Ending::Complete => takeover.delivery.will_end(Outcome::Complete),
+            Ending::Complete => {
+                ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+                takeover.delivery.will_end(Outcome::Complete);
+            }
             Ending::Truncate => takeover.delivery.will_end(Outcome::BrokenOff),
             Ending::Reset => {
                 takeover.delivery.will_end(Outcome::BrokenOff);
