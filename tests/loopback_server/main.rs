@@ -3,6 +3,7 @@
 mod conversations;
 mod endpoints;
 mod files;
+mod nonsense;
 mod proxies;
 mod scripts;
 mod stored;
