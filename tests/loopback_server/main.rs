@@ -4,6 +4,7 @@ mod conversations;
 mod endpoints;
 mod files;
 mod nonsense;
+mod own_client;
 mod proxies;
 mod scripts;
 mod stored;
