@@ -157,7 +157,8 @@
 //! |---|---|---|
 //! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` and `telemetry` on |
 //! | `http2` | yes | HTTP/2 in the transport, negotiated in TLS |
-//! | `ring` | yes | TLS in the transport: rustls with ring, and one of the next two; without it only `http://` URLs work |
+//! | `ring` | yes | TLS in the transport: rustls with ring; without it or the next one only `http://` URLs work |
+//! | `aws-lc-rs` | | TLS in the transport: rustls with AWS-LC, beside ring or in its place; it is slow to build |
 //! | `platform-verifier` | yes | trust in the operating system's certificate roots |
 //! | `webpki-roots` | | trust in Mozilla's roots, compiled in |
 //! | `gzip` | yes | responses in gzip |
@@ -174,7 +175,7 @@
 //! | `metrics` | | `MetricsObserver`, on the facade of that name; turns `telemetry` on |
 //! | `opentelemetry` | | the trace context in each request, by its API; turns `telemetry` on |
 //! | `testing` | | [`testing::Server`] |
-//! | `full` | | all of them but `backoff` |
+//! | `full` | | all of them but `backoff` and `aws-lc-rs` |
 //!
 //! Features only add. Without any of them the endpoints, the wire types, `sse`, `ProviderLayer` and
 //! `AuthLayer` remain, for a transport of your own; nothing then opens a socket or needs a runtime.
