@@ -169,6 +169,7 @@
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
+//! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |
 //! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |
 //! | `token-command` | | a source that runs a command: `layers::auth::CommandToken` |
 //! | `telemetry` | with `client` | `TelemetryLayer` and `AttemptLayer`: spans and hooks, on tokio's clock |
