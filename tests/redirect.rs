@@ -240,6 +240,29 @@ async fn an_endpoint_follows_nothing_by_itself() {
     assert_eq!(site.seen().last().unwrap(), "POST https://a.test/v2/responses");
 }
 
+/// In the preset too, next to the cookies.
+#[tokio::test]
+async fn the_preset_takes_it_as_a_layer_of_each_attempt() {
+    use tower_openai::Client;
+    use tower_openai::layers::CookieLayer;
+    use tower_openai::services::ResponsesRequest;
+
+    let site = Site::new(&[("https://a.test/v1/responses", 307, "/v2/responses")]);
+    let client = Client::builder()
+        .base_url("https://a.test/v1")
+        .api_key("sk-hush")
+        .attempt_layer(RedirectLayer::new())
+        .attempt_layer(CookieLayer::new())
+        .transport(site.service())
+        .build()
+        .unwrap();
+    let request = ResponsesRequest::new("gpt-5.2", "hello");
+    let _ = client.responses().stream_request(request).await;
+    let seen = site.seen();
+    assert_eq!(seen, ["POST https://a.test/v1/responses", "POST https://a.test/v2/responses"]);
+    assert!(site.last().headers().contains_key("authorization"));
+}
+
 // ===== the contract of layers =====
 
 #[tokio::test(start_paused = true)]

@@ -111,7 +111,9 @@ impl Inner {
 
 impl fmt::Debug for HyperTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HyperTransport").finish_non_exhaustive()
+        f.debug_struct("HyperTransport")
+            .field("proxies", &self.inner.proxies.list())
+            .finish_non_exhaustive()
     }
 }
 

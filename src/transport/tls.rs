@@ -242,3 +242,19 @@ fn system_directories() -> Vec<CertificateDer<'static>> {
     #[cfg(not(all(unix, not(target_vendor = "apple"), not(target_os = "android"))))]
     Vec::new()
 }
+
+#[cfg(all(test, target_os = "linux", feature = "platform-verifier"))]
+mod tests {
+    use super::*;
+
+    /// Without them a bundle in `SSL_CERT_FILE` would be in place of all other roots.
+    #[test]
+    fn the_systems_certificates_are_found_beside_the_variable() {
+        let found = system_directories();
+        if std::path::Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
+            assert!(found.len() > 10, "{}", found.len());
+        }
+        let mut store = RootCertStore::empty();
+        assert_eq!(store.add_parsable_certificates(found).1, 0);
+    }
+}

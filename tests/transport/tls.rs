@@ -122,16 +122,17 @@ async fn row_7_a_certificate_for_another_host() {
     assert!(message.contains("is for another name"), "{message}");
 }
 
-/// Two ways to say that TLS 1.1 is all there is: the alert `protocol_version`, and a server hello
-/// of that version.
+/// What a server of TLS 1.1 answers to us: the alert `protocol_version`.
+const TLS_1_1_ALERT: &[u8] = &[21, 3, 2, 0, 2, 2, 70];
+
+/// Two ways to say that TLS 1.1 is all there is: the alert, and a server hello of that version.
 #[tokio::test]
 async fn row_8_tls_below_1_2() {
-    const ALERT: &[u8] = &[21, 3, 2, 0, 2, 2, 70];
     const HELLO: &[u8] = &[
         22, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
         7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0xc0, 0x14, 0,
     ];
-    for bytes in [ALERT, HELLO] {
+    for bytes in [TLS_1_1_ALERT, HELLO] {
         let server = saying(bytes).await;
         let result = server.get("https", transport()).await;
         let message = assert_error(result, ErrorKind::Tls, Stage::NotSent);

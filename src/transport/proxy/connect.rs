@@ -119,7 +119,7 @@ async fn connect(
     let response = poll_fn(|cx| {
         // In place of the task that drives a connection as a rule. Its own failure comes with the
         // answer.
-        while open && connection.poll_without_shutdown(cx).is_ready() {
+        if open && connection.poll_without_shutdown(cx).is_ready() {
             open = false;
         }
         answer.as_mut().poll(cx)
