@@ -104,7 +104,7 @@ impl Inner {
         if response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return None;
         }
-        let refusal = ProxyError::credentials(self.proxies.forwarding(uri)?);
+        let refusal = ProxyError::asks(self.proxies.forwarding(uri)?, response.headers());
         Some(TransportError::new(refusal.kind(), Stage::NotSent, refusal.into_message()))
     }
 }

@@ -28,7 +28,7 @@ use crate::Error;
 ///
 /// A URL without a scheme is `http`. The default ports are 80, 443 and 1080. A user name and a
 /// password stand in front of the host, percent-encoded: `http://user:p%40ss@host:3128`. They are
-/// sent to the proxy only and never shown.
+/// sent to the proxy only, by `Basic` over HTTP, and never shown.
 ///
 /// ```
 /// use tower_openai::transport::{HyperTransport, Proxy};

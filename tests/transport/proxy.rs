@@ -179,6 +179,20 @@ async fn row_10_a_wrong_password_is_an_error_of_the_proxy() {
 }
 
 #[tokio::test]
+async fn another_way_to_authenticate_is_named() {
+    let answer = b"HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate\r\n\
+        proxy-authenticate: NTLM TlRMTVNTUAAB\r\ncontent-length: 0\r\n\r\n";
+    let proxy = TestProxy::answering(answer).await;
+    for uri in ["https://api.test/", "http://api.test/"] {
+        let proxied = Proxy::all(format!("me:secret@{}", proxy.addr)).unwrap();
+        let transport = HyperTransport::builder().proxy(proxied).build().unwrap();
+        let message = assert_error(send(transport, uri).await, ErrorKind::Proxy, Stage::NotSent);
+        let asks = format!("the proxy {} asks for authentication by Negotiate or NTLM", proxy.addr);
+        assert!(message.starts_with(&asks), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn row_12_a_wrong_socks_password_is_an_error_of_the_proxy() {
     let upstream = "127.0.0.1:1".parse().unwrap();
     let proxy = TestProxy::socks(upstream, Some(("me", "right"))).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -17,9 +17,12 @@ use tower::{Service, ServiceExt};
 
 use super::socks::{self, SocksError};
 use super::{Kind, Proxies, Proxy, Target};
+use crate::error::one_line;
 use crate::transport::dial::Dial;
 use crate::transport::error::{of_tls, tls_error};
 use crate::transport::io::Wire;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+use crate::transport::tls::Secured;
 use crate::{BoxError, ErrorKind};
 
 /// The largest head of a proxy's answer.
@@ -30,17 +33,17 @@ const LARGEST_HEAD: usize = 16 * 1024;
 pub(in crate::transport) struct Route {
     dial: Dial,
     proxies: Arc<Proxies>,
+    /// For proxies that are reached by TLS.
     #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-    tls: Option<crate::transport::tls::Secured<Dial>>,
+    tls: Option<Secured<Dial>>,
 }
 
 impl Route {
     #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-    /// `tls` is for proxies that are reached by it.
     pub(in crate::transport) fn new(
         dial: Dial,
         proxies: Arc<Proxies>,
-        tls: Option<crate::transport::tls::Secured<Dial>>,
+        tls: Option<Secured<Dial>>,
     ) -> Self {
         Self { dial, proxies, tls }
     }
@@ -128,6 +131,9 @@ async fn connect(
     match response.status() {
         // The server speaks second in TLS as in HTTP, so nothing has been read ahead.
         status if status.is_success() => Ok(connection.into_parts().io),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(ConnectError::Credentials(response.into_parts().0.headers))
+        }
         status => Err(ConnectError::Refused(status)),
     }
 }
@@ -136,6 +142,8 @@ async fn connect(
 enum ConnectError {
     /// The server's name cannot stand in a request.
     Host(http::Error),
+    /// With the headers of the 407.
+    Credentials(HeaderMap),
     Refused(StatusCode),
     Failed(hyper::Error),
 }
@@ -152,9 +160,7 @@ impl ConnectError {
             Self::Host(err) => {
                 (ErrorKind::Build, format!("{target} is not a host"), Some(err.into()))
             }
-            Self::Refused(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
-                return ProxyError::credentials(proxy);
-            }
+            Self::Credentials(headers) => return ProxyError::asks(proxy, &headers),
             Self::Refused(status) if status.is_server_error() => {
                 (ErrorKind::Connect, format!("{proxy} cannot connect to {target}: {status}"), None)
             }
@@ -235,8 +241,26 @@ impl ProxyError {
         self.kind
     }
 
+    /// What a 407 with these headers means.
+    pub(in crate::transport) fn asks(proxy: &Proxy, headers: &HeaderMap) -> Self {
+        let schemes: Vec<_> = headers
+            .get_all(header::PROXY_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| value.to_str().ok()?.split([' ', ',']).next())
+            .collect();
+        if schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+            return Self::credentials(proxy);
+        }
+        let schemes = schemes.join(" or ");
+        let message = format!(
+            "{proxy} asks for authentication by {schemes}, and only Basic is known here: put a \
+             proxy in between that speaks it"
+        );
+        Self { kind: ErrorKind::Proxy, message: one_line(&message), source: None }
+    }
+
     /// The proxy wants other credentials, or any.
-    pub(in crate::transport) fn credentials(proxy: &Proxy) -> Self {
+    fn credentials(proxy: &Proxy) -> Self {
         let message = match proxy.user() {
             Some(_) => format!("{proxy} refuses the user name or the password in its URL"),
             None => format!("{proxy} asks for a user name and a password: put them into its URL"),
