@@ -1,6 +1,13 @@
 //! TLS: who does the cryptography, whom to trust, and who we are.
 
 mod pem;
+#[cfg(all(
+    feature = "platform-verifier",
+    unix,
+    not(target_vendor = "apple"),
+    not(target_os = "android")
+))]
+mod system;
 
 use std::fmt;
 use std::sync::Arc;
@@ -120,9 +127,17 @@ impl Settings {
         if let Some((variable, path)) = variables.first(&["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"])
         {
             added.extend(pem::named(variable, path)?);
-            #[cfg(feature = "platform-verifier")]
-            if variable == "SSL_CERT_FILE" && self.takes_platform_roots() {
-                added.extend(system_directories());
+            #[cfg(all(
+                feature = "platform-verifier",
+                unix,
+                not(target_vendor = "apple"),
+                not(target_os = "android")
+            ))]
+            if variable == "SSL_CERT_FILE"
+                && self.roots.or(Roots::of_features()) == Some(Roots::Platform)
+            {
+                let systems = system::certificates(&added);
+                added.extend(systems);
             }
         }
         let roots = match self.roots {
@@ -140,11 +155,6 @@ impl Settings {
         let server = self.config(&provider, verifier.as_ref(), self.identity.as_ref())?;
         let proxy = self.config(&provider, verifier.as_ref(), None)?;
         Ok(Configs { server, proxy, trusts })
-    }
-
-    #[cfg(feature = "platform-verifier")]
-    fn takes_platform_roots(&self) -> bool {
-        self.roots.or(Roots::of_features()) == Some(Roots::Platform)
     }
 
     fn config(
@@ -224,37 +234,5 @@ fn platform(
              `webpki_roots` (feature `webpki-roots`)",
         )
         .with_source(err)),
-    }
-}
-
-/// The certificates of the system where `SSL_CERT_FILE` hides them: the platform's verifier takes
-/// that variable for the name of all roots there are, and here it adds to them.
-#[cfg(feature = "platform-verifier")]
-fn system_directories() -> Vec<CertificateDer<'static>> {
-    #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
-    {
-        let directories = openssl_probe::candidate_cert_dirs();
-        let found = directories
-            .flat_map(|path| rustls_native_certs::load_certs_from_paths(None, Some(path)).certs);
-        // A system may have certificates that rustls cannot read; they are no reason to fail.
-        found.filter(|found| RootCertStore::empty().add(found.clone()).is_ok()).collect()
-    }
-    #[cfg(not(all(unix, not(target_vendor = "apple"), not(target_os = "android"))))]
-    Vec::new()
-}
-
-#[cfg(all(test, target_os = "linux", feature = "platform-verifier"))]
-mod tests {
-    use super::*;
-
-    /// Without them a bundle in `SSL_CERT_FILE` would be in place of all other roots.
-    #[test]
-    fn the_systems_certificates_are_found_beside_the_variable() {
-        let found = system_directories();
-        if std::path::Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
-            assert!(found.len() > 10, "{}", found.len());
-        }
-        let mut store = RootCertStore::empty();
-        assert_eq!(store.add_parsable_certificates(found).1, 0);
     }
 }

@@ -3,12 +3,12 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_openai::transport::HyperTransport;
 use tower_openai::{ErrorKind, Stage};
 
-use super::support::{HELLO, Server, assert_error, send, transport};
+use super::support::{HELLO, Server, assert_error, read_head, send, text, transport};
 
 #[tokio::test]
 async fn a_refused_connection_was_not_sent() {
@@ -80,4 +80,52 @@ async fn a_host_is_tried_at_all_its_addresses() {
     let server = Server::answering(HELLO).await;
     let uri = format!("http://localhost:{}/", server.addr.port());
     assert_eq!(send(transport(), &uri).await.unwrap().status(), 200);
+}
+
+/// What the system has in store for the open connection to `server`, 2 being a probe, and when.
+#[cfg(target_os = "linux")]
+fn timer(server: &Server) -> (String, Duration) {
+    let remote = format!("0100007F:{:04X}", server.addr.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[2] == remote && row[3] == "01").unwrap();
+    let (timer, ticks) = row[5].split_once(':').unwrap();
+    let ticks = u64::from_str_radix(ticks, 16).unwrap();
+    (timer.to_owned(), Duration::from_millis(ticks * 10))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_silent_connection_is_probed() {
+    let builder = || HyperTransport::builder().without_env();
+    for (builder, expected) in [
+        (builder(), Some(Duration::from_secs(30))),
+        (builder().tcp_keepalive(Duration::from_secs(7)), Some(Duration::from_secs(7))),
+        (builder().tcp_keepalive(None), None),
+    ] {
+        let server = Server::start(|mut socket| async move {
+            read_head(&mut socket).await;
+            socket.write_all(HELLO).await.unwrap();
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        })
+        .await;
+        let transport = builder.build().unwrap();
+        let response = server.get("http", transport.clone()).await.unwrap();
+        text(response).await.unwrap();
+        let (kind, after) = loop {
+            let (kind, after) = timer(&server);
+            // What was sent is not acknowledged yet.
+            if kind != "01" {
+                break (kind, after);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        match expected {
+            Some(silence) => {
+                assert_eq!(kind, "02");
+                assert!(after <= silence && after > silence / 2, "{after:?}");
+            }
+            None => assert_eq!(kind, "00"),
+        }
+    }
 }
