@@ -9,6 +9,7 @@ mod proxies;
 mod proxy;
 mod requests;
 mod roots;
+mod secrets;
 mod support;
 mod tls;
 mod vanished;

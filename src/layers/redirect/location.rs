@@ -100,4 +100,28 @@ mod tests {
         }
         assert_eq!(resolve(&Uri::from_static("/b"), "/x"), None);
     }
+
+    /// Whatever a server says, what comes of it is absolute and has no dots to climb by.
+    #[test]
+    fn no_location_is_too_odd() {
+        fn property(signs: Vec<u8>) -> bool {
+            const ALPHABET: &[u8] = b"ahtps:/@[].?# %2\xe9";
+            let location: String = signs
+                .iter()
+                .map(|&sign| char::from(ALPHABET[usize::from(sign) % ALPHABET.len()]))
+                .collect();
+            for base in ["https://a.test/b/c?d", "http://a.test", "https://[::1]:1/x/"] {
+                let base = base.parse().unwrap();
+                if let Some(uri) = resolve(&base, &location) {
+                    assert!(uri.scheme().is_some() && uri.host().is_some(), "{location}");
+                    let climbs = uri.path().split('/').any(|part| matches!(part, "." | ".."));
+                    let own = !has_scheme(&location) && !location.starts_with("//");
+                    assert!(!(own && climbs), "{location}: {uri}");
+                    assert!(!own || uri.authority() == base.authority(), "{location}: {uri}");
+                }
+            }
+            true
+        }
+        quickcheck::QuickCheck::new().tests(5000).quickcheck(property as fn(Vec<u8>) -> bool);
+    }
 }

@@ -141,6 +141,32 @@ fn a_bad_variable_is_named_and_not_quoted() {
     assert!(!format!("{:?}", variables(&[("HTTPS_PROXY", "hush")])).contains("hush"));
 }
 
+/// Texts of the signs that mean something here.
+fn odd(signs: &[u8]) -> String {
+    const ALPHABET: &[u8] = b"ahtps5:/@[].*,%2-?# \xe9";
+    let signs = signs.iter().map(|&sign| char::from(ALPHABET[usize::from(sign) % ALPHABET.len()]));
+    signs.collect()
+}
+
+#[test]
+fn no_text_is_too_odd() {
+    fn property(url: Vec<u8>, hosts: Vec<u8>) -> bool {
+        let (url, hosts) = (odd(&url), odd(&hosts));
+        for url in [url.clone(), format!("http://{url}"), format!("socks5h://{url}@host:1")] {
+            let env = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", &hosts)];
+            let Ok(list) = Proxies::from_env(&variables(&env)) else { continue };
+            for uri in ["https://example.com/", "https://[::1]:1/", "http://10.0.0.1/"] {
+                let uri = uri.parse().unwrap();
+                if let Some(proxy) = Proxies::new(list.clone(), false).of(&uri) {
+                    assert!(proxy.address.host().is_some() && proxy.address.port().is_some());
+                }
+            }
+        }
+        true
+    }
+    quickcheck::QuickCheck::new().tests(5000).quickcheck(property as fn(Vec<u8>, Vec<u8>) -> bool);
+}
+
 #[test]
 fn only_a_request_in_clear_is_handed_to_an_http_proxy() {
     let list = |url| vec![Proxy::all(url).unwrap()];
