@@ -13,7 +13,7 @@ use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
-use self::bypass::Bypass;
+use self::bypass::{BadEntry, Bypass};
 use super::variables::Variables;
 use crate::Error;
 
@@ -131,7 +131,7 @@ impl Proxy {
         Ok(self)
     }
 
-    /// Hosts that are reached directly, separated by commas:
+    /// Hosts that are reached directly, separated by commas or spaces:
     ///
     /// - `*`: all of them;
     /// - `example.com`: this host, and none below it;
@@ -144,7 +144,7 @@ impl Proxy {
     ///
     /// [`ErrorKind::Build`](crate::ErrorKind::Build): an entry is none of these.
     pub fn except(mut self, hosts: impl AsRef<str>) -> Result<Self, Error> {
-        self.except = hosts.as_ref().parse().map_err(|bad| {
+        self.except = hosts.as_ref().parse().map_err(|bad: BadEntry| {
             Error::build(format!("a host that the proxy leaves out cannot be used: {bad}"))
         })?;
         Ok(self)
@@ -308,19 +308,21 @@ impl Proxies {
             None => &["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
         };
         let https: &[_] = &["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-        let except = match variables.first(&["NO_PROXY", "no_proxy"]) {
-            Some((name, list)) => list.parse().map_err(|bad| {
-                Error::build(format!("environment variable `{name}` cannot be used: {bad}"))
-            })?,
-            None => Bypass::default(),
+        let unusable = |name: &str, reason: &dyn fmt::Display| {
+            Error::build(format!("environment variable `{name}` cannot be used: {reason}"))
         };
         let mut list = Vec::new();
         for (names, secure) in [(https, true), (http, false)] {
             let Some((name, url)) = variables.first(names) else { continue };
-            let proxy = Proxy::parse(url).map_err(|reason| {
-                Error::build(format!("environment variable `{name}` cannot be used: its {reason}"))
-            })?;
-            let except = Bypass::clone(&except);
+            let proxy = Proxy::parse(url)
+                .map_err(|reason| unusable(name, &format_args!("its {reason}")))?;
+            // Without a proxy it does not matter what the list says.
+            let except = match variables.first(&["NO_PROXY", "no_proxy"]) {
+                Some((name, hosts)) => {
+                    hosts.parse().map_err(|bad: BadEntry| unusable(name, &bad))?
+                }
+                None => Bypass::default(),
+            };
             list.push(Proxy { secure: Some(secure), except, variable: Some(name), ..proxy });
         }
         Ok(list)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use http::Uri;
 
-/// A comma-separated list of hosts.
+/// A list of hosts, between which are commas or spaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bypass(Vec<Rule>);
 
@@ -47,7 +47,7 @@ impl FromStr for Bypass {
     type Err = BadEntry;
 
     fn from_str(list: &str) -> Result<Self, BadEntry> {
-        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let entries = list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
         entries.map(Rule::parse).collect::<Result<_, _>>().map(Self)
     }
 }
@@ -112,7 +112,8 @@ impl Host {
     }
 
     fn network(address: &str, bits: &str) -> Option<Self> {
-        let address: IpAddr = address.parse().ok()?;
+        let bare = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+        let address: IpAddr = bare.unwrap_or(address).parse().ok().or_else(|| short(address))?;
         let bits: u8 = bits.parse().ok()?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         (bits <= most).then_some(Self::Network { address, bits })
@@ -140,6 +141,12 @@ impl Host {
             },
         }
     }
+}
+
+/// The beginning of an IPv4 address, as macOS writes `169.254/16`.
+fn short(address: &str) -> Option<IpAddr> {
+    let missing = 3_usize.checked_sub(address.matches('.').count())?;
+    format!("{address}{}", ".0".repeat(missing)).parse().ok()
 }
 
 /// In lower case, without the brackets of an IPv6 address and the dot of a full name.
@@ -232,6 +239,8 @@ mod tests {
         check("127.0.0.1", &["http://127.0.0.1:81/"], &["http://127.0.0.2/", "http://localhost/"]);
         check("::1", &["http://[0:0::1]/"], &["http://[::2]/"]);
         check("10.0.0.0/8", &["http://10.255.0.1/"], &["http://11.0.0.1/", "http://[::1]/"]);
+        check("169.254/16", &["http://169.254.169.254/"], &["http://169.253.0.1/"]);
+        check("10/8 [fd00::]/8", &["http://10.1.1.1/", "http://[fd00::1]/"], &["http://11.0.0.1/"]);
         check("fd00::/8", &["http://[fd12::1]/"], &["http://[fe80::1]/", "http://10.0.0.1/"]);
         check("0.0.0.0/0,::/0", &["http://1.2.3.4/", "http://[::1]/"], &["http://localhost/"]);
     }

@@ -138,6 +138,7 @@ fn a_bad_variable_is_named_and_not_quoted() {
     let env = variables(&[("HTTPS_PROXY", "a"), ("NO_PROXY", "10.0.0.0/99")]);
     let err = Proxies::from_env(&env).unwrap_err();
     assert!(err.to_string().contains("`NO_PROXY`"), "{err}");
+    assert!(Proxies::from_env(&variables(&[("NO_PROXY", "10.0.0.0/99")])).unwrap().is_empty());
     assert!(!format!("{:?}", variables(&[("HTTPS_PROXY", "hush")])).contains("hush"));
 }
 
