@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Request;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_openai::services::ResponsesRequest;
@@ -252,6 +252,22 @@ async fn a_head_without_end_is_cut_off() {
     let proxy = Proxy::all(server.addr.to_string()).unwrap();
     let transport = HyperTransport::builder().proxy(proxy).build().unwrap();
     assert_error(send(transport, "https://api.test/").await, ErrorKind::Proxy, Stage::NotSent);
+}
+
+#[tokio::test]
+async fn what_comes_right_behind_the_proxys_answer_is_the_servers() {
+    let server = Server::start(|mut socket| async move {
+        // With it, what a server of TLS 1.1 answers to us, and does not wait to be asked.
+        let answer = b"HTTP/1.1 200 OK\r\n\r\n\x15\x03\x02\x00\x02\x02\x46";
+        socket.write_all(answer).await.unwrap();
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let proxy = Proxy::all(server.addr.to_string()).unwrap();
+    let transport = HyperTransport::builder().proxy(proxy).build().unwrap();
+    let result = send(transport, "https://api.test/").await;
+    let message = assert_error(result, ErrorKind::Tls, Stage::NotSent);
+    assert!(message.starts_with("api.test speaks neither TLS 1.2 nor 1.3"), "{message}");
 }
 
 #[tokio::test]

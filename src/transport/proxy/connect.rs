@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
 use tower::{Service, ServiceExt};
 
 use super::socks::{self, SocksError};
@@ -129,13 +130,22 @@ async fn connect(
     })
     .await?;
     match response.status() {
-        // The server speaks second in TLS as in HTTP, so nothing has been read ahead.
-        status if status.is_success() => Ok(connection.into_parts().io),
+        status if status.is_success() => {
+            let http1::Parts { io, read_buf, .. } = connection.into_parts();
+            Ok(if read_buf.is_empty() { io } else { unread(io, read_buf) })
+        }
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Err(ConnectError::Credentials(response.into_parts().0.headers))
         }
         status => Err(ConnectError::Refused(status)),
     }
+}
+
+/// What has been read ahead comes first: a server that speaks no TLS may not wait to be asked.
+fn unread(io: Wire, bytes: Bytes) -> Wire {
+    let (reader, writer) = tokio::io::split(TokioIo::new(io));
+    let reader = std::io::Cursor::new(bytes).chain(reader);
+    Wire::boxed(TokioIo::new(tokio::io::join(reader, writer)))
 }
 
 #[derive(Debug)]
