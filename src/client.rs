@@ -72,7 +72,8 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// The client that the environment of this process asks for: see [`ClientBuilder::from_env`].
+    /// The client that the environment of this process asks for, proxies and CA bundle included: see
+    /// [`ClientBuilder::from_env`].
     ///
     /// # Errors
     ///

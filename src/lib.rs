@@ -160,7 +160,8 @@
 //! |---|---|---|
 //! | `client` | yes | [`Client`] and `transport::HyperTransport`; turns `timeout` and `telemetry` on |
 //! | `http2` | yes | HTTP/2 in the transport, negotiated in TLS |
-//! | `ring` | yes | TLS in the transport: rustls with ring, and one of the next two; without it only `http://` URLs work |
+//! | `ring` | yes | TLS in the transport: rustls with ring; without it or the next one only `http://` URLs work |
+//! | `aws-lc-rs` | | TLS in the transport: rustls with AWS-LC, beside ring or in its place; it is slow to build |
 //! | `platform-verifier` | yes | trust in the operating system's certificate roots |
 //! | `webpki-roots` | | trust in Mozilla's roots, compiled in |
 //! | `gzip` | yes | responses in gzip |
@@ -171,6 +172,7 @@
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
+//! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |
 //! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |
 //! | `token-command` | | a source that runs a command: `layers::auth::CommandToken` |
 //! | `telemetry` | with `client` | `TelemetryLayer` and `AttemptLayer`: spans and hooks, on tokio's clock |
@@ -178,7 +180,7 @@
 //! | `opentelemetry` | | the trace context in each request, by its API; turns `telemetry` on |
 //! | `testing` | | [`testing::Server`], and `testing::Proxy` |
 //! | `testing-tls` | | HTTPS for both, with certificates made on the spot |
-//! | `full` | | all of them but `backoff` |
+//! | `full` | | all of them but `backoff` and `aws-lc-rs` |
 //!
 //! Features only add. Without any of them the endpoints, the wire types, `sse`, `ProviderLayer` and
 //! `AuthLayer` remain, for a transport of your own; nothing then opens a socket or needs a runtime.

@@ -21,7 +21,7 @@ use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::services::HttpService;
 use crate::sse::StreamSettings;
-use crate::transport::HyperTransportBuilder;
+use crate::transport::{HyperTransportBuilder, Proxy};
 use crate::{Error, RequestBody};
 
 /// Settings of a [`Client`].
@@ -177,11 +177,16 @@ impl ClientBuilder {
     /// Provider and key as the environment has them: [`Provider::from_env`], and the key in
     /// `OPENAI_API_KEY`, which may be unset if `OPENAI_BASE_URL` names a server that needs none.
     ///
+    /// The built-in transport takes its proxies and its CA bundle from there too:
+    /// [`HyperTransportBuilder::env`]. Without this method it takes them from the environment of the
+    /// process.
+    ///
     /// # Errors
     ///
     /// A variable that is missing or cannot be used.
     pub fn from_env(mut self, env: &(impl EnvSource + ?Sized)) -> Result<Self, Error> {
         self.provider = Some(Ok(Provider::from_env(env)?));
+        self.hyper = self.hyper.env(env);
         if env.non_blank("OPENAI_API_KEY")?.is_some() {
             let bearer = Bearer::from_source("OPENAI_API_KEY", env)?;
             let header = ApiKey::from_source("OPENAI_API_KEY", env)?;
@@ -251,6 +256,25 @@ impl ClientBuilder {
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.hyper = self.hyper.connect_timeout(limit);
         self.hyper_only.get_or_insert("connect_timeout");
+        self
+    }
+
+    /// Sends requests by this proxy, rather than by those that the environment names.
+    ///
+    /// For the built-in transport; see [`HyperTransportBuilder::proxy`].
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.hyper = self.hyper.proxy(proxy);
+        self.hyper_only.get_or_insert("proxy");
+        self
+    }
+
+    /// Trusts these certificates too, in PEM.
+    ///
+    /// For the built-in transport; see [`HyperTransportBuilder::add_root_pem`].
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    pub fn add_root_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.hyper = self.hyper.add_root_pem(pem);
+        self.hyper_only.get_or_insert("add_root_pem");
         self
     }
 

@@ -37,7 +37,8 @@
 //! | `TelemetryLayer` outside `RetryLayer`, `AttemptLayer` inside `AuthLayer` | calls and attempts are counted as each other |
 //! | decompression inside `RetryLayer`, outside `IdleTimeoutLayer` | error bodies cannot be read; the clock of bytes sees none while a block fills |
 //!
-//! Leave out what you do not need. The preset, `Client`, is this order with settings.
+//! Leave out what you do not need. The preset, `Client`, is this order with settings. Two layers are not
+//! part of it: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the transport.
 //!
 //! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type; one that
 //! cannot keeps the error of the service inside. All pass `poll_ready` through and call the very
@@ -66,6 +67,8 @@ macro_rules! inner_accessors {
 pub mod auth;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 pub mod compression;
+#[cfg(feature = "cookies")]
+pub mod cookies;
 #[cfg(feature = "timeout")]
 pub mod head_timeout;
 #[cfg(feature = "timeout")]
@@ -73,6 +76,7 @@ pub mod idle_timeout;
 pub mod in_flight;
 pub mod provider;
 pub mod rate_limit;
+pub mod redirect;
 mod refusal;
 #[cfg(feature = "retry")]
 pub mod retry;
@@ -86,6 +90,8 @@ pub use self::auth::{
 };
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 pub use self::compression::{CompressionLayer, WithCompression, WithCompressionFuture};
+#[cfg(feature = "cookies")]
+pub use self::cookies::{CookieLayer, WithCookies, WithCookiesFuture};
 #[cfg(feature = "timeout")]
 pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
 #[cfg(feature = "timeout")]
@@ -93,6 +99,7 @@ pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, Idl
 pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
 pub use self::rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer, RateLimitsHandle};
+pub use self::redirect::{Redirect, RedirectFuture, RedirectLayer};
 #[cfg(feature = "retry")]
 pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
 #[cfg(feature = "telemetry")]

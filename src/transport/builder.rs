@@ -1,22 +1,30 @@
 //! Settings of the transport, checked when it is built.
 
+mod network;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+mod tls;
+
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-#[cfg(feature = "ring")]
 use tower::util::MapResponse;
 
+use self::network::Network;
 use super::HyperTransport;
 use super::connect::LimitConnect;
+use super::dial::Dial;
 use super::hyper::Connector;
-#[cfg(feature = "ring")]
 use super::io::Io;
-#[cfg(feature = "ring")]
-use super::tls::{self, Roots};
+use super::proxy::Proxies;
+use super::proxy::connect::Route;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+use super::tls::{Configs, Secured, Settings};
 use crate::Error;
+use crate::env::ProcessEnv;
 
 const KIB: usize = 1024;
 const READ_BUFFERS: RangeInclusive<usize> = 2 * KIB..=16 * KIB * KIB;
@@ -27,6 +35,16 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// After `tcp_keepalive` of silence: so many probes, so far apart, until the peer counts as dead.
 const TCP_PROBES: u32 = 3;
 const TCP_PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The head start of a host's first address family before the other is tried beside it.
+const HAPPY_EYEBALLS: Duration = Duration::from_millis(300);
+
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+const NO_ROOTS: &str = "https needs roots to trust: build `tower-openai` with the feature \
+                        `platform-verifier` or `webpki-roots`, or add roots with `add_root_pem`";
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+const NO_PROVIDER: &str = "https needs a TLS provider: build `tower-openai` with the feature \
+                           `ring` or `aws-lc-rs`";
 
 /// What a stream, and a connection for all its streams, may send ahead of its reader. hyper's 2
 /// and 5 MiB let three stalled readers stop every other stream of the connection; these let 32.
@@ -53,8 +71,9 @@ const CONNECTION_WINDOW: u32 = 32 * STREAM_WINDOW;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct HyperTransportBuilder {
-    #[cfg(feature = "ring")]
-    roots: Roots,
+    network: Network,
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    tls: Settings,
     versions: Versions,
     connect_timeout: Duration,
     pool_idle_timeout: Duration,
@@ -76,8 +95,9 @@ enum Versions {
 impl Default for HyperTransportBuilder {
     fn default() -> Self {
         Self {
-            #[cfg(feature = "ring")]
-            roots: Roots::default(),
+            network: Network::default(),
+            #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+            tls: Settings::default(),
             versions: Versions::Negotiated,
             connect_timeout: Duration::from_secs(10),
             pool_idle_timeout: Duration::from_secs(90),
@@ -90,20 +110,6 @@ impl Default for HyperTransportBuilder {
 }
 
 impl HyperTransportBuilder {
-    /// Trusts whom the operating system trusts: the default with the feature `platform-verifier`.
-    #[cfg(all(feature = "ring", feature = "platform-verifier"))]
-    pub fn platform_roots(mut self) -> Self {
-        self.roots = Roots::Platform;
-        self
-    }
-
-    /// Trusts Mozilla's roots as compiled in, for images without CA certificates.
-    #[cfg(all(feature = "ring", feature = "webpki-roots"))]
-    pub fn webpki_roots(mut self) -> Self {
-        self.roots = Roots::Webpki;
-        self
-    }
-
     /// Speaks HTTP/1.1 only, one request per connection at a time.
     pub fn http1_only(mut self) -> Self {
         self.versions = Versions::Http1;
@@ -117,7 +123,12 @@ impl HyperTransportBuilder {
         self
     }
 
-    /// The longest wait for a connection: name resolution, TCP and TLS together. 10 s by default.
+    /// The longest wait for a connection: name resolution, TCP, a proxy's part and TLS together.
+    /// 10 s by default.
+    ///
+    /// Of a host with several addresses each gets a share of it, so that one dead address does not
+    /// use it up. If it has addresses of both families, the second one is tried as well once the
+    /// first has had 300 ms, and whichever connects first is taken.
     ///
     /// It is not a limit on the response: `StreamTimeouts` tells the
     /// [clocks](crate::extensions::StreamTimeouts#which-clock-is-which) apart.
@@ -140,14 +151,17 @@ impl HyperTransportBuilder {
     }
 
     /// The silence, in whole seconds, after which TCP probes the peer, which is given up 30 s
-    /// later if it is gone. 30 s by default; `None` turns probing off.
+    /// later if it is gone: within a minute by default. Where the system can (Linux), the same
+    /// bound is set for what was sent and is not acknowledged. 30 s by default; `None` turns both
+    /// off.
     pub fn tcp_keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.tcp_keepalive = silence.into();
         self
     }
 
     /// The silence after which an HTTP/2 connection is pinged, in use or not, and how long the
-    /// answer may take before the connection is given up. 15 s and 10 s by default.
+    /// answer may take before the connection is given up: within 25 s by default, by 15 s and 10 s.
+    /// What waits for an answer then fails, and the next request opens another connection.
     #[cfg(feature = "http2")]
     pub fn http2_ping(mut self, silence: Duration, answer: Duration) -> Self {
         self.http2_ping = Some((silence, answer));
@@ -175,17 +189,42 @@ impl HyperTransportBuilder {
 
     /// Builds the transport. Needs no runtime and opens no connection.
     ///
+    /// Reads the environment of this process, unless it was given [another](Self::env) or
+    /// [none](Self::without_env).
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a setting is out of its range, or the
-    /// platform's certificate roots cannot be loaded.
+    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a setting is out of its range, a variable of
+    /// the environment cannot be used, a certificate or a key cannot be read, or the platform's
+    /// certificate roots cannot be loaded.
     pub fn build(self) -> Result<HyperTransport, Error> {
         self.check()?;
-        #[cfg(feature = "ring")]
-        let connector = self.https(tls::config(self.roots)?);
-        #[cfg(not(feature = "ring"))]
-        let connector = self.tcp();
-        Ok(self.over(connector))
+        let variables = self.network.variables(&ProcessEnv)?;
+        let proxies = Arc::new(Proxies::new(self.network.proxies(&variables)?, self.is_http2()));
+        #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+        {
+            let configs = self.tls.configs(&variables)?;
+            let no_https = if configs.trusts { None } else { Some(NO_ROOTS) };
+            let connector = self.secured(configs, &proxies);
+            Ok(self.over(connector, proxies, no_https))
+        }
+        #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+        {
+            if let Some(proxy) = proxies.list().iter().find(|proxy| proxy.is_secure()) {
+                return Err(Error::build(format!("{proxy} is reached by TLS: {NO_PROVIDER}")));
+            }
+            let route = Route::new(self.dial(), Arc::clone(&proxies));
+            let connector = MapResponse::new(route, Io::from as fn(_) -> _);
+            Ok(self.over(connector, proxies, Some(NO_PROVIDER)))
+        }
+    }
+
+    fn is_http2(&self) -> bool {
+        match self.versions {
+            Versions::Negotiated | Versions::Http1 => false,
+            #[cfg(feature = "http2")]
+            Versions::Http2 => true,
+        }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -210,39 +249,60 @@ impl HyperTransportBuilder {
         Ok(())
     }
 
+    fn dial(&self) -> Dial {
+        match self.network.connector() {
+            Some(connector) => Dial::Custom(connector.clone()),
+            None => Dial::Tcp(self.tcp()),
+        }
+    }
+
     fn tcp(&self) -> HttpConnector {
         let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
         tcp.set_nodelay(true);
         // Shared out among the addresses of a host; the limit as a whole is `LimitConnect`'s.
         tcp.set_connect_timeout(Some(self.connect_timeout));
+        tcp.set_happy_eyeballs_timeout(Some(HAPPY_EYEBALLS));
         if let Some(silence) = self.tcp_keepalive {
             tcp.set_keepalive(Some(silence));
             tcp.set_keepalive_interval(Some(TCP_PROBE_INTERVAL));
             tcp.set_keepalive_retries(Some(TCP_PROBES));
+            // Probes are for silence; this is for what was sent and is not acknowledged.
+            #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+            tcp.set_tcp_user_timeout(Some(silence + TCP_PROBE_INTERVAL * TCP_PROBES));
         }
         tcp
     }
 
-    #[cfg(feature = "ring")]
-    pub(super) fn https(&self, config: rustls::ClientConfig) -> Connector {
-        let mut tcp = self.tcp();
-        tcp.enforce_http(false);
-        let builder =
-            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
-        let connector = match self.versions {
-            Versions::Http1 => builder.enable_http1().wrap_connector(tcp),
+    #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+    fn secured(&self, configs: Configs, proxies: &Arc<Proxies>) -> Connector {
+        use hyper_rustls::HttpsConnectorBuilder;
+
+        let to_proxy = proxies.list().iter().any(|proxy| proxy.is_secure()).then(|| {
+            let builder = HttpsConnectorBuilder::new().with_tls_config(configs.proxy);
+            builder.https_only().enable_http1().wrap_connector(self.dial())
+        });
+        let route = Route::new(self.dial(), Arc::clone(proxies), to_proxy);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(configs.server).https_or_http();
+        let connector: Secured<Route> = match self.versions {
+            Versions::Http1 => builder.enable_http1().wrap_connector(route),
             #[cfg(feature = "http2")]
-            Versions::Http2 => builder.enable_http2().wrap_connector(tcp),
+            Versions::Http2 => builder.enable_http2().wrap_connector(route),
             #[cfg(feature = "http2")]
-            Versions::Negotiated => builder.enable_http1().enable_http2().wrap_connector(tcp),
+            Versions::Negotiated => builder.enable_http1().enable_http2().wrap_connector(route),
             #[cfg(not(feature = "http2"))]
-            Versions::Negotiated => builder.enable_http1().wrap_connector(tcp),
+            Versions::Negotiated => builder.enable_http1().wrap_connector(route),
         };
         MapResponse::new(connector, Io::from)
     }
 
     /// The pooled client over a connector.
-    pub(super) fn over(&self, connector: Connector) -> HyperTransport {
+    fn over(
+        &self,
+        connector: Connector,
+        proxies: Arc<Proxies>,
+        no_https: Option<&'static str>,
+    ) -> HyperTransport {
         let mut client = legacy::Client::builder(TokioExecutor::new());
         client
             .pool_timer(TokioTimer::new())
@@ -264,8 +324,8 @@ impl HyperTransportBuilder {
                 client.http2_keep_alive_interval(silence).http2_keep_alive_timeout(answer);
             }
         }
-        let connector = LimitConnect::new(connector, self.connect_timeout);
-        HyperTransport::from_client(client.build(connector), self.read_buffer)
+        let connector = LimitConnect::new(connector, self.connect_timeout, Arc::clone(&proxies));
+        HyperTransport::from_client(client.build(connector), proxies, no_https, self.read_buffer)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use http::Uri;
 use tower::Service;
 
 use super::error::causes;
+use super::proxy::Proxies;
 use crate::BoxError;
 
 /// A connector that gives up after `limit`.
@@ -19,11 +21,13 @@ use crate::BoxError;
 pub(super) struct LimitConnect<C> {
     inner: C,
     limit: Duration,
+    /// For the error: who may be to blame.
+    proxies: Arc<Proxies>,
 }
 
 impl<C> LimitConnect<C> {
-    pub(super) fn new(inner: C, limit: Duration) -> Self {
-        Self { inner, limit }
+    pub(super) fn new(inner: C, limit: Duration, proxies: Arc<Proxies>) -> Self {
+        Self { inner, limit, proxies }
     }
 }
 
@@ -44,7 +48,10 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let limit = self.limit;
-        let host = super::host(&uri);
+        let host = match self.proxies.of(&uri) {
+            Some(proxy) => format!("{} by {proxy}", super::host(&uri)),
+            None => super::host(&uri),
+        };
         let connecting = self.inner.call(uri);
         Box::pin(async move {
             let source = match tokio::time::timeout(limit, connecting).await {
@@ -102,7 +109,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn gives_up_at_the_limit_and_names_it() {
         let never = tower::service_fn(|_: Uri| pending::<Result<(), BoxError>>());
-        let mut connect = LimitConnect::new(never, Duration::from_secs(10));
+        let mut connect = LimitConnect::new(never, Duration::from_secs(10), Arc::default());
         let started = tokio::time::Instant::now();
         let err =
             connect.call(Uri::from_static("https://u:secret@example.com/")).await.unwrap_err();
@@ -116,7 +123,7 @@ mod tests {
             let wait = tokio::time::timeout(Duration::from_secs(5), pending::<()>());
             wait.await.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))
         });
-        let mut connect = LimitConnect::new(share, Duration::from_secs(10));
+        let mut connect = LimitConnect::new(share, Duration::from_secs(10), Arc::default());
         let err = connect.call(Uri::from_static("http://example.com:81/")).await.unwrap_err();
         assert_eq!(
             err.to_string(),
@@ -130,7 +137,7 @@ mod tests {
         let refused = tower::service_fn(|_: Uri| async {
             Err::<(), _>(io::Error::from(io::ErrorKind::ConnectionRefused))
         });
-        let mut connect = LimitConnect::new(refused, Duration::from_secs(10));
+        let mut connect = LimitConnect::new(refused, Duration::from_secs(10), Arc::default());
         let err = connect.call(Uri::from_static("http://example.com/")).await.unwrap_err();
         assert!(err.is::<io::Error>());
     }

@@ -1,12 +1,17 @@
 //! What went wrong below HTTP, and how far the request had come.
 
+mod tls;
+
 use std::error::Error as StdError;
 use std::{fmt, io, iter};
 
 use hyper_util::client::legacy;
 
 use super::connect::ConnectTimeout;
+use super::proxy::connect::ProxyError;
 use crate::{BoxError, ErrorKind, Stage};
+
+pub(super) use self::tls::{of_tls, tls_error};
 
 /// Why a request got no answer, or why an answer stopped.
 ///
@@ -34,7 +39,7 @@ impl TransportError {
 
     /// What went wrong.
     ///
-    /// [`Connect`](ErrorKind::Connect), [`Tls`](ErrorKind::Tls),
+    /// [`Connect`](ErrorKind::Connect), [`Tls`](ErrorKind::Tls), [`Proxy`](ErrorKind::Proxy),
     /// [`Transport`](ErrorKind::Transport), [`TooLarge`](ErrorKind::TooLarge),
     /// [`Protocol`](ErrorKind::Protocol), [`Truncated`](ErrorKind::Truncated) or
     /// [`Build`](ErrorKind::Build).
@@ -84,7 +89,10 @@ pub(crate) fn classify(err: &(dyn StdError + 'static)) -> Option<(ErrorKind, Sta
         if let Some(own) = cause.downcast_ref::<TransportError>() {
             return Some((own.kind(), own.stage()));
         }
-        if cause.is::<rustls::Error>() {
+        if let Some(proxy) = cause.downcast_ref::<ProxyError>() {
+            return Some((proxy.kind(), Stage::NotSent));
+        }
+        if cause.is::<rustls::Error>() || tls::is_alert(cause) {
             // In TLS 1.3 the server may refuse us after we have begun to send.
             let stage = if connecting { Stage::NotSent } else { Stage::Unknown };
             return Some((ErrorKind::Tls, stage));
@@ -186,12 +194,17 @@ pub(super) fn causes<'a>(
 /// Puts a failed call into words. `host` is the peer's name, without credentials.
 pub(super) fn describe(err: legacy::Error, host: &str, read_buffer: usize) -> TransportError {
     let (kind, stage) = classify(&err).unwrap_or((ErrorKind::Transport, Stage::Unknown));
+    let own = causes(&err).find_map(|cause| {
+        let timeout = cause.downcast_ref::<ConnectTimeout>().map(ToString::to_string);
+        timeout.or_else(|| cause.downcast_ref::<ProxyError>().map(ToString::to_string))
+    });
     let message = match kind {
-        ErrorKind::Connect => match causes(&err).find_map(|cause| cause.downcast_ref()) {
-            Some(timeout @ ConnectTimeout { .. }) => timeout.to_string(),
-            None => format!("cannot connect to {host}"),
+        _ if own.is_some() => own.unwrap_or_default(),
+        ErrorKind::Connect => format!("cannot connect to {host}"),
+        ErrorKind::Tls => match tls_error(&err) {
+            Some(tls) => of_tls(&tls, host),
+            None => format!("TLS with {host} failed"),
         },
-        ErrorKind::Tls => format!("TLS with {host} failed"),
         ErrorKind::TooLarge => format!(
             "the response head from {host} has more than {read_buffer} bytes or 100 fields: \
              a larger `read_buffer` of the transport lets more bytes in"

@@ -7,30 +7,30 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Uri;
 use http::uri::Scheme;
+use http::{StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy;
-#[cfg(feature = "ring")]
-use hyper_util::rt::TokioIo;
-#[cfg(feature = "ring")]
-use tokio::net::TcpStream;
 use tower::Service;
+use tower::util::MapResponse;
 
 use super::builder::HyperTransportBuilder;
 use super::connect::LimitConnect;
 use super::error::{self, TransportError};
 use super::host;
+use super::io::Io;
+use super::proxy::Proxies;
+use super::proxy::connect::{ProxyError, Route};
 use crate::body;
 use crate::{Error, ErrorKind, RequestBody, Stage};
 
-#[cfg(feature = "ring")]
-pub(super) type Connector = tower::util::MapResponse<
-    hyper_rustls::HttpsConnector<legacy::connect::HttpConnector>,
-    fn(hyper_rustls::MaybeHttpsStream<TokioIo<TcpStream>>) -> super::io::Io,
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+pub(super) type Connector = MapResponse<
+    super::tls::Secured<Route>,
+    fn(hyper_rustls::MaybeHttpsStream<super::io::Wire>) -> Io,
 >;
-#[cfg(not(feature = "ring"))]
-pub(super) type Connector = legacy::connect::HttpConnector;
+#[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+pub(super) type Connector = MapResponse<Route, fn(super::io::Wire) -> Io>;
 
 type Client = legacy::Client<LimitConnect<Connector>, RequestBody>;
 
@@ -57,17 +57,24 @@ pub struct HyperTransport {
 
 struct Inner {
     client: Client,
+    proxies: Arc<Proxies>,
+    /// Why `https` cannot work, if it cannot.
+    no_https: Option<&'static str>,
     read_buffer: usize,
 }
 
 impl HyperTransport {
     /// A transport with the defaults of [`HyperTransportBuilder`].
     ///
+    /// It goes by the environment of this process: by the [proxies](super::Proxy#from-the-environment)
+    /// and the [CA bundle](HyperTransportBuilder::env) that it names.
+    ///
     /// Needs no runtime. It may read the system's certificates, so build it once and clone it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Build`] if the platform's certificate roots cannot be loaded.
+    /// [`ErrorKind::Build`] if a variable cannot be used, or the platform's certificate roots
+    /// cannot be loaded.
     pub fn new() -> Result<Self, Error> {
         Self::builder().build()
     }
@@ -77,14 +84,36 @@ impl HyperTransport {
         HyperTransportBuilder::default()
     }
 
-    pub(super) fn from_client(client: Client, read_buffer: usize) -> Self {
-        Self { inner: Arc::new(Inner { client, read_buffer }) }
+    pub(super) fn from_client(
+        client: Client,
+        proxies: Arc<Proxies>,
+        no_https: Option<&'static str>,
+        read_buffer: usize,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { client, proxies, no_https, read_buffer }) }
+    }
+}
+
+impl Inner {
+    /// A request to `http://` is answered by the proxy itself if that wants other credentials.
+    fn refused_by_proxy<B>(
+        &self,
+        response: &http::Response<B>,
+        uri: &Uri,
+    ) -> Option<TransportError> {
+        if response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return None;
+        }
+        let refusal = ProxyError::asks(self.proxies.forwarding(uri)?, response.headers());
+        Some(TransportError::new(refusal.kind(), Stage::NotSent, refusal.into_message()))
     }
 }
 
 impl fmt::Debug for HyperTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HyperTransport").finish_non_exhaustive()
+        f.debug_struct("HyperTransport")
+            .field("proxies", &self.inner.proxies.list())
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,29 +126,20 @@ impl Service<http::Request<RequestBody>> for HyperTransport {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<RequestBody>) -> HyperFuture {
+    fn call(&mut self, mut request: http::Request<RequestBody>) -> HyperFuture {
         let uri = request.uri().clone();
-        HyperFuture(match Refusal::of(&uri, request.body()) {
-            Some(refusal) => State::Refused(refusal, uri),
-            None => {
-                let answer = self.inner.client.request(request);
-                State::Sent { answer, uri, read_buffer: self.inner.read_buffer }
-            }
-        })
+        let inner = &self.inner;
+        if let Some(refusal) = Refusal::of(&uri, request.body(), inner.no_https) {
+            return HyperFuture(State::Refused(refusal, uri));
+        }
+        if let Some(value) = inner.proxies.forwarding(&uri).and_then(|proxy| proxy.authorization())
+        {
+            request.headers_mut().entry(header::PROXY_AUTHORIZATION).or_insert(value);
+        }
+        let answer = inner.client.request(request);
+        HyperFuture(State::Sent { answer, uri, inner: Arc::clone(inner) })
     }
 }
-
-/// Why `https` cannot work with the features this crate was built with, if it cannot.
-const NO_HTTPS: Option<&str> = if cfg!(not(feature = "ring")) {
-    Some("https needs a TLS provider: build `tower-openai` with the feature `ring`")
-} else if cfg!(not(any(feature = "platform-verifier", feature = "webpki-roots"))) {
-    Some(
-        "https needs roots to trust: build `tower-openai` with the feature `platform-verifier` \
-         or `webpki-roots`",
-    )
-} else {
-    None
-};
 
 /// Why a request is not even tried.
 enum Refusal {
@@ -130,13 +150,13 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn of(uri: &Uri, body: &RequestBody) -> Option<Self> {
+    fn of(uri: &Uri, body: &RequestBody, no_https: Option<&'static str>) -> Option<Self> {
         if body.is_withheld() {
             return Some(Self::NotCompressed);
         }
         match (uri.scheme(), uri.authority()) {
             (None, _) | (_, None) => Some(Self::NoOrigin),
-            (Some(scheme), _) if *scheme == Scheme::HTTPS => NO_HTTPS.map(Self::Https),
+            (Some(scheme), _) if *scheme == Scheme::HTTPS => no_https.map(Self::Https),
             (Some(scheme), _) if *scheme == Scheme::HTTP => None,
             _ => Some(Self::Scheme),
         }
@@ -165,7 +185,7 @@ impl Refusal {
 pub struct HyperFuture(State);
 
 enum State {
-    Sent { answer: legacy::ResponseFuture, uri: Uri, read_buffer: usize },
+    Sent { answer: legacy::ResponseFuture, uri: Uri, inner: Arc<Inner> },
     Refused(Refusal, Uri),
 }
 
@@ -180,11 +200,14 @@ impl Future for HyperFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            State::Sent { answer, uri, read_buffer } => {
+            State::Sent { answer, uri, inner } => {
                 let answer = ready!(Pin::new(answer).poll(cx));
                 Poll::Ready(match answer {
-                    Ok(response) => Ok(response.map(|inner| HyperBody { inner })),
-                    Err(err) => Err(error::describe(err, &host(uri), *read_buffer)),
+                    Ok(response) => match inner.refused_by_proxy(&response, uri) {
+                        Some(refusal) => Err(refusal),
+                        None => Ok(response.map(|inner| HyperBody { inner })),
+                    },
+                    Err(err) => Err(error::describe(err, &host(uri), inner.read_buffer)),
                 })
             }
             State::Refused(refusal, uri) => Poll::Ready(Err(refusal.error(uri))),

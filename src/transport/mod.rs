@@ -8,9 +8,24 @@
 //! small read buffer that never grows, and every failure has a
 //! [kind and a stage](TransportError).
 //!
-//! The TLS provider (feature `ring`) is handed to this client's configuration and never installed
-//! for the process. Redirects are not followed, and a response's waiting time is not limited
-//! here: those are decisions of layers.
+//! It works where networks are not plain: by [proxies](Proxy), which the environment names or the
+//! caller; with [roots](HyperTransportBuilder::env) of one's own beside the usual ones, and with
+//! [client certificates](HyperTransportBuilder::client_certificate_pem); over
+//! [Unix sockets](HyperTransportBuilder::unix_socket) and whatever else a
+//! [connector](HyperTransportBuilder::connector) opens.
+//!
+//! The [TLS provider](TlsProvider) (feature `ring` or `aws-lc-rs`) is handed to this client's
+//! configuration and never installed for the process. Redirects are not followed, and a response's
+//! waiting time is not limited here: those are decisions of layers.
+//!
+//! # A peer that has gone
+//!
+//! | what goes wrong | what happens | within |
+//! |---|---|---|
+//! | a pooled connection was closed while unused | the request goes out once more, on another | at once |
+//! | the peer vanishes, HTTP/2 | pings fail, and the connection with them | [25 s](HyperTransportBuilder::http2_ping) |
+//! | the peer vanishes, HTTP/1.1 | TCP's probes fail | [60 s](HyperTransportBuilder::tcp_keepalive) |
+//! | the peer is there and says nothing | the clocks of layers run out | [see there](crate::extensions::StreamTimeouts#which-clock-is-which) |
 //!
 //! # Place
 //!
@@ -47,18 +62,23 @@ mod builder;
 mod connect;
 #[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
 pub mod decompression;
+mod dial;
 mod error;
 mod hyper;
-#[cfg(feature = "ring")]
 mod io;
-#[cfg(feature = "ring")]
+mod proxy;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 mod tls;
+mod variables;
 
 pub use self::builder::HyperTransportBuilder;
 pub use self::error::TransportError;
 #[allow(unused_imports, reason = "read by the error mapping")]
 pub(crate) use self::error::classify;
 pub use self::hyper::{HyperBody, HyperFuture, HyperTransport};
+pub use self::proxy::Proxy;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+pub use self::tls::TlsProvider;
 
 /// The peer's name and port, without credentials.
 fn host(uri: &http::Uri) -> String {

@@ -1,10 +1,65 @@
-//! TLS with ring: the provider, and whom to trust.
+//! TLS: who does the cryptography, whom to trust, and who we are.
 
+mod pem;
+#[cfg(all(
+    feature = "platform-verifier",
+    unix,
+    not(target_vendor = "apple"),
+    not(target_os = "android")
+))]
+mod system;
+
+use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::variables::Variables;
 use crate::Error;
 
-/// Whom to trust.
+/// A connector with TLS around it where the URI says `https`.
+pub(super) type Secured<C> = hyper_rustls::HttpsConnector<C>;
+
+/// Who does the cryptography of TLS, each by the feature of its name.
+///
+/// With both features on, ring does by default. Neither is ever installed for the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsProvider {
+    /// ring.
+    #[cfg(feature = "ring")]
+    Ring,
+    /// AWS-LC: with post-quantum key exchange.
+    #[cfg(feature = "aws-lc-rs")]
+    AwsLcRs,
+}
+
+impl TlsProvider {
+    fn provider(self) -> CryptoProvider {
+        match self {
+            #[cfg(feature = "ring")]
+            Self::Ring => rustls::crypto::ring::default_provider(),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs => rustls::crypto::aws_lc_rs::default_provider(),
+        }
+    }
+}
+
+impl Default for TlsProvider {
+    fn default() -> Self {
+        #[cfg(feature = "ring")]
+        return Self::Ring;
+        #[cfg(not(feature = "ring"))]
+        return Self::AwsLcRs;
+    }
+}
+
+/// Whom to trust, beside the roots that were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
     /// The operating system's verifier.
@@ -13,158 +68,171 @@ pub(super) enum Roots {
     /// Mozilla's list, compiled in.
     #[cfg(feature = "webpki-roots")]
     Webpki,
-    /// Nobody: no feature that brings roots is on.
-    #[cfg(not(any(feature = "platform-verifier", feature = "webpki-roots")))]
-    Nobody,
+    /// Nobody.
+    Added,
 }
 
-impl Default for Roots {
-    fn default() -> Self {
+impl Roots {
+    /// What the features bring; `None` if none of them brings any.
+    fn of_features() -> Option<Self> {
         #[cfg(feature = "platform-verifier")]
-        return Self::Platform;
+        return Some(Self::Platform);
         #[cfg(all(feature = "webpki-roots", not(feature = "platform-verifier")))]
-        return Self::Webpki;
+        return Some(Self::Webpki);
         #[cfg(not(any(feature = "platform-verifier", feature = "webpki-roots")))]
-        return Self::Nobody;
+        return None;
     }
 }
 
-/// The provider is given to this configuration only; nothing global is installed.
-pub(super) fn config(roots: Roots) -> Result<rustls::ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|err| {
-            Error::build("the TLS provider offers no usable version").with_source(err)
-        })?;
-    let builder = match roots {
-        #[cfg(feature = "platform-verifier")]
-        Roots::Platform => hyper_rustls::ConfigBuilderExt::try_with_platform_verifier(builder)
-            .map_err(|err| {
-                Error::build(
-                    "the platform offers no certificate roots: install its CA certificates, or \
-                     use `webpki_roots` (feature `webpki-roots`)",
-                )
-                .with_source(err)
-            })?,
-        #[cfg(feature = "webpki-roots")]
-        Roots::Webpki => hyper_rustls::ConfigBuilderExt::with_webpki_roots(builder),
-        #[cfg(not(any(feature = "platform-verifier", feature = "webpki-roots")))]
-        Roots::Nobody => builder.with_root_certificates(rustls::RootCertStore::empty()),
-    };
-    Ok(builder.with_no_client_auth())
+/// The settings of TLS.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settings {
+    pub(super) provider: TlsProvider,
+    /// `None`: what the features bring.
+    pub(super) roots: Option<Roots>,
+    /// PEM.
+    pub(super) added: Vec<Bytes>,
+    pub(super) identity: Option<Identity>,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::net::SocketAddr;
+/// The client's certificates and its key, in PEM.
+#[derive(Clone)]
+pub(super) struct Identity {
+    pub(super) certificates: Bytes,
+    pub(super) key: Bytes,
+}
 
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use rcgen::{CertificateParams, KeyPair};
-    use rustls::RootCertStore;
-    use rustls::pki_types::PrivatePkcs8KeyDer;
-    use tower::ServiceExt;
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
 
-    use super::*;
-    use crate::transport::{HyperTransport, HyperTransportBuilder, TransportError};
-    use crate::{ErrorKind, RequestBody, Stage};
+/// What TLS is to be with the server, and with a proxy.
+pub(super) struct Configs {
+    pub(super) server: ClientConfig,
+    pub(super) proxy: ClientConfig,
+    /// Whether any certificate can be trusted.
+    pub(super) trusts: bool,
+}
 
-    /// An HTTPS server with a certificate for `names`, and roots that contain just that.
-    async fn server(names: &[&str], expired: bool) -> (SocketAddr, RootCertStore) {
-        let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let mut params = CertificateParams::new(names).unwrap();
-        if expired {
-            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+impl Settings {
+    /// The provider is given to these configurations only; nothing global is installed.
+    pub(super) fn configs(&self, variables: &Variables) -> Result<Configs, Error> {
+        let provider = Arc::new(self.provider.provider());
+        let mut added = Vec::new();
+        for pem in &self.added {
+            added.extend(pem::given(pem)?);
         }
-        let key = KeyPair::generate().unwrap();
-        let cert = params.self_signed(&key).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(cert.der().clone()).unwrap();
-
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![cert.der().clone()],
-                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-            )
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let Ok(socket) = acceptor.accept(socket).await else { continue };
-                let echo = hyper::service::service_fn(|request: http::Request<_>| async {
-                    Ok::<_, Infallible>(http::Response::new(request.into_body()))
-                });
-                tokio::spawn(async move {
-                    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    let _ = server.serve_connection(TokioIo::new(socket), echo).await;
-                });
+        if let Some((variable, path)) = variables.first(&["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"])
+        {
+            added.extend(pem::named(variable, path)?);
+            #[cfg(all(
+                feature = "platform-verifier",
+                unix,
+                not(target_vendor = "apple"),
+                not(target_os = "android")
+            ))]
+            if variable == "SSL_CERT_FILE"
+                && self.roots.or(Roots::of_features()) == Some(Roots::Platform)
+            {
+                let systems = system::certificates(&added);
+                added.extend(systems);
             }
-        });
-        (addr, roots)
+        }
+        let roots = match self.roots {
+            Some(Roots::Added) if added.is_empty() => {
+                return Err(Error::build(
+                    "`only_added_roots` and no root added: no server can be trusted, so add one \
+                     with `add_root_pem`",
+                ));
+            }
+            Some(roots) => roots,
+            None => Roots::of_features().unwrap_or(Roots::Added),
+        };
+        let trusts = roots != Roots::Added || !added.is_empty();
+        let verifier = if trusts { Some(verifier(roots, added, &provider)?) } else { None };
+        let server = self.config(&provider, verifier.as_ref(), self.identity.as_ref())?;
+        let proxy = self.config(&provider, verifier.as_ref(), None)?;
+        Ok(Configs { server, proxy, trusts })
     }
 
-    fn trusting(roots: RootCertStore, builder: &HyperTransportBuilder) -> HyperTransport {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
+    fn config(
+        &self,
+        provider: &Arc<CryptoProvider>,
+        verifier: Option<&Arc<dyn ServerCertVerifier>>,
+        identity: Option<&Identity>,
+    ) -> Result<ClientConfig, Error> {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        builder.over(builder.https(config))
+            .map_err(|err| {
+                Error::build("the TLS provider offers no usable version").with_source(err)
+            })?;
+        let builder = match verifier {
+            Some(verifier) => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::clone(verifier))
+            }
+            None => builder.with_root_certificates(RootCertStore::empty()),
+        };
+        let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
+        let (certificates, key) = pem::identity(identity)?;
+        builder.with_client_auth_cert(certificates, key).map_err(|err| {
+            Error::build(
+                "the client certificate and its key in `client_certificate_pem` cannot be used \
+                 together",
+            )
+            .with_source(err)
+        })
     }
+}
 
-    async fn version(
-        addr: SocketAddr,
-        transport: HyperTransport,
-    ) -> Result<http::Version, TransportError> {
-        let request = http::Request::post(format!("https://{addr}/")).body("hello".into()).unwrap();
-        transport.oneshot(request).await.map(|response| response.version())
+fn verifier(
+    roots: Roots,
+    added: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let mut store = RootCertStore::empty();
+    match roots {
+        #[cfg(feature = "platform-verifier")]
+        Roots::Platform => return platform(added, provider),
+        #[cfg(feature = "webpki-roots")]
+        Roots::Webpki => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Roots::Added => {}
     }
+    store.add_parsable_certificates(added);
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build();
+    match verifier {
+        Ok(verifier) => Ok(verifier),
+        Err(err) => Err(Error::build("the certificate roots cannot be used").with_source(err)),
+    }
+}
 
-    #[tokio::test]
-    async fn http2_is_negotiated_where_allowed() {
-        let (addr, roots) = server(&["127.0.0.1"], false).await;
-        let builder = HyperTransport::builder;
-        let cases = [
-            (builder().http1_only(), http::Version::HTTP_11),
-            #[cfg(feature = "http2")]
-            (builder(), http::Version::HTTP_2),
-            #[cfg(feature = "http2")]
-            (builder().http2_only(), http::Version::HTTP_2),
-        ];
-        for (builder, expected) in cases {
-            let found = version(addr, trusting(roots.clone(), &builder)).await.unwrap();
-            assert_eq!(found, expected);
+#[cfg(feature = "platform-verifier")]
+fn platform(
+    added: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    use rustls_platform_verifier::Verifier;
+
+    let provider = Arc::clone(provider);
+    #[cfg(not(target_os = "android"))]
+    let verifier = Verifier::new_with_extra_roots(added, provider);
+    #[cfg(target_os = "android")]
+    let verifier = match added.is_empty() {
+        true => Verifier::new(provider),
+        false => {
+            return Err(Error::build(
+                "Android's verifier takes no further roots: use `only_added_roots`",
+            ));
         }
-    }
-
-    #[tokio::test]
-    async fn a_certificate_must_be_valid_for_the_host_and_the_day() {
-        for (names, expired) in [(&["example.com"], false), (&["127.0.0.1"], true)] {
-            let (addr, roots) = server(names, expired).await;
-            let transport = trusting(roots, &HyperTransport::builder());
-            let err = version(addr, transport).await.unwrap_err();
-            assert_eq!((err.kind(), err.stage()), (ErrorKind::Tls, Stage::NotSent), "{err:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn no_provider_is_installed_for_the_process() {
-        let (addr, roots) = server(&["127.0.0.1"], false).await;
-        version(addr, trusting(roots, &HyperTransport::builder())).await.unwrap();
-        HyperTransport::new()
-            .unwrap()
-            .oneshot(http::Request::new(RequestBody::empty()))
-            .await
-            .unwrap_err();
-        assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+    };
+    match verifier {
+        Ok(verifier) => Ok(Arc::new(verifier)),
+        Err(err) => Err(Error::build(
+            "the platform offers no certificate roots: install its CA certificates, or use \
+             `webpki_roots` (feature `webpki-roots`)",
+        )
+        .with_source(err)),
     }
 }

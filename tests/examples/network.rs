@@ -1,0 +1,127 @@
+//! An example in a network that is not plain, with nothing but its environment to help it.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tower_openai::testing;
+
+use super::certs::Authority;
+use super::proxies::TestProxy;
+use super::run::{File, Ran, example, run};
+use super::support::Server;
+
+/// `me:hush-hush`.
+const AUTHORIZATION: &str = "Basic bWU6aHVzaC1odXNo";
+
+/// Runs the example `chat` with these variables and no others: whether it succeeded, and its words.
+async fn chat(env: &[(&str, &str)]) -> (bool, String) {
+    let mut command = example("chat", &["hello"]);
+    command.env_clear().envs(env.iter().copied());
+    let Ran { code, out, err } = run(command).await;
+    let said = out + &err;
+    assert!(!said.contains("hush"), "{said}");
+    (code == 0, said)
+}
+
+/// The API behind TLS.
+async fn api(acceptor: TlsAcceptor) -> (testing::Server, Server) {
+    let api = testing::Server::start().await.unwrap();
+    let address = api.address();
+    let front = Server::start(move |socket| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut socket) = acceptor.accept(socket).await else { return };
+            let mut api = TcpStream::connect(address).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut socket, &mut api).await;
+        }
+    })
+    .await;
+    (api, front)
+}
+
+#[tokio::test]
+async fn proxies_and_authorities_of_the_environment_are_enough() {
+    let authority = Authority::new("corporate");
+    let bundle = File::new("corporate", &authority.pem());
+    let (_api, front) = api(authority.issue(&["api.test", "localhost"]).acceptor()).await;
+    let http = TestProxy::http(front.addr, Some(AUTHORIZATION), None).await;
+    let socks = TestProxy::socks(front.addr, Some(("me", "hush-hush"))).await;
+    let far = ("OPENAI_BASE_URL", "https://api.test/v1");
+    let near = format!("https://localhost:{}/v1", front.addr.port());
+
+    for variables in [
+        [
+            far,
+            ("HTTPS_PROXY", &format!("http://me:hush-hush@{}", http.addr)),
+            ("NO_PROXY", ""),
+            ("CODEX_CA_CERTIFICATE", bundle.path()),
+        ],
+        [
+            far,
+            ("all_proxy", &format!("socks5h://me:hush-hush@{}", socks.addr)),
+            ("no_proxy", "localhost"),
+            ("SSL_CERT_FILE", bundle.path()),
+        ],
+        [
+            ("OPENAI_BASE_URL", &near),
+            ("https_proxy", "http://127.0.0.1:1"),
+            ("NO_PROXY", ".corp.test, localhost"),
+            ("SSL_CERT_FILE", bundle.path()),
+        ],
+    ] {
+        let (ok, said) = chat(&variables).await;
+        assert!(ok && said.contains("You said \"hello\""), "{said}");
+    }
+    assert_eq!((http.connections(), socks.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn each_obstacle_is_told_with_what_to_do() {
+    let authority = Authority::new("corporate");
+    let bundle = File::new("obstacles", &authority.pem());
+    let expired = authority.issue_with(&["api.test"], |params| {
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    });
+    let (_api, good) = api(authority.issue(&["api.test"]).acceptor()).await;
+    let (_api, expired) = api(expired.acceptor()).await;
+    let (_api, unknown) = api(Authority::new("unknown").issue(&["api.test"]).acceptor()).await;
+    // What a server of TLS 1.1 answers to us: the alert `protocol_version`.
+    let old = Server::start(|mut socket| async move {
+        let _ = socket.write_all(&[21, 3, 2, 0, 2, 2, 70]).await;
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    })
+    .await;
+    let by = |addr| TestProxy::http(addr, Some(AUTHORIZATION), None);
+    let (good, expired) = (by(good.addr).await, by(expired.addr).await);
+    let (unknown, old) = (by(unknown.addr).await, by(old.addr).await);
+    let url = |proxy: &TestProxy| format!("http://me:hush-hush@{}", proxy.addr);
+    let wrong = format!("http://me:hush-and-wrong@{}", good.addr);
+    let down = "http://me:hush-hush@127.0.0.1:1".to_owned();
+
+    let cases = [
+        (
+            "api.test",
+            wrong,
+            format!("the proxy {} (`HTTPS_PROXY`) refuses the user name or the", good.addr),
+        ),
+        (
+            "api.test",
+            url(&unknown),
+            "the certificate of api.test comes from an authority that is not trusted".to_owned(),
+        ),
+        ("api.test", url(&expired), "the certificate of api.test has expired".to_owned()),
+        ("b.test", url(&good), "the certificate of b.test is for another name".to_owned()),
+        ("api.test", url(&old), "api.test speaks neither TLS 1.2 nor 1.3".to_owned()),
+        ("api.test", down, "cannot connect to the proxy 127.0.0.1:1 (`HTTPS_PROXY`)".to_owned()),
+    ];
+    for (host, proxy, expected) in cases {
+        let base_url = format!("https://{host}/v1");
+        let (ok, said) = chat(&[
+            ("OPENAI_BASE_URL", &base_url),
+            ("HTTPS_PROXY", &proxy),
+            ("CODEX_CA_CERTIFICATE", bundle.path()),
+        ])
+        .await;
+        assert!(!ok && said.contains(&expected), "{said}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The transport against real sockets on loopback, and against sockets that are none.
+
+mod certs;
+mod connect;
+mod connector;
+mod http1;
+mod http2;
+mod proxies;
+mod proxy;
+mod requests;
+mod roots;
+mod secrets;
+mod support;
+mod tls;
+mod vanished;
