@@ -47,7 +47,10 @@ use crate::Error;
 use crate::env::ProcessEnv;
 use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
-use crate::services::{Compact, Memories, Responses};
+use crate::services::{
+    CancelResponse, Compact, Conversations, CountInputTokens, CreateResponse, DeleteResponse,
+    ListInputItems, Memories, Responses, RetrieveResponse, RetrieveStream,
+};
 use crate::sse::StreamSettings;
 
 use self::builder::Stacks;
@@ -84,6 +87,13 @@ impl Client {
     /// The Responses endpoint.
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
+    }
+
+    /// The endpoint that streams a stored response:
+    /// [`responses::retrieve_stream`](crate::services::responses::retrieve_stream). It goes by the
+    /// policy of [`responses`](Self::responses).
+    pub fn retrieve_stream(&self) -> RetrieveStream<BoxHttpService> {
+        RetrieveStream::new(self.stacks.responses.clone()).settings(self.stream)
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the

@@ -2,7 +2,9 @@
 //! what lies between it and the socket is a stack of [`tower::Layer`]s. Assemble that stack
 //! yourself, put layers of your own on either side of the endpoint, or take the preset.
 //!
-//! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
+//! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses), and
+//! not, [`CreateResponse`](services::CreateResponse); what can be done with [stored
+//! responses](services::responses) and [conversations](services::conversations);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
 //! [`Memories`](services::Memories).
 //!

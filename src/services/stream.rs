@@ -28,7 +28,8 @@ pub(super) struct Opening {
 }
 
 pin_project! {
-    /// The future of [`Responses`](super::Responses).
+    /// The future of [`Responses`](super::Responses) and of
+    /// [`RetrieveStream`](super::RetrieveStream).
     ///
     /// Polled again after it was ready, it stays pending.
     #[must_use = "futures do nothing unless polled"]
@@ -128,11 +129,16 @@ impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
     }
 }
 
+/// One call of an endpoint that streams.
+///
+/// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
+pub type StreamCall<X, Req, F, RB> =
+    CallOnce<X, Req, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
+
 /// The future of [`Responses::stream_request`].
 ///
 /// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
-pub type StreamRequest<S, F, RB> =
-    CallOnce<Responses<S>, ResponsesRequest, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
+pub type StreamRequest<S, F, RB> = StreamCall<Responses<S>, ResponsesRequest, F, RB>;
 
 /// Whether the answer may be a stream. A content type that is missing or odd is given its chance:
 /// without a terminal event the stream is an error all the same.
