@@ -171,7 +171,7 @@
 //! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
-//! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
+//! | `retry` | with `client` | `RetryLayer` and `ResumeLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |
 //! | `token-command` | | a source that runs a command: `layers::auth::CommandToken` |

@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::options::{ResponsesOptions, call_options};
 use crate::Error;
 use crate::extensions::StreamTimeouts;
+#[cfg(feature = "retry")]
+use crate::model::StreamOptions;
 use crate::model::{
     Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
     Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool, ToolChoice,
@@ -262,6 +264,36 @@ impl ResponsesRequest {
         match body {
             Ok(body) => Ok((body.into(), options)),
             Err(error) => Err(Error::build("the request does not serialise").with_source(error)),
+        }
+    }
+
+    /// Whether the server keeps the response, so that its stream can be taken up again. The public
+    /// API stores what does not say.
+    #[cfg(feature = "retry")]
+    pub(crate) fn may_be_resumed(&self) -> bool {
+        match &self.payload {
+            Payload::Typed(request) => request.store || request.background == Some(true),
+            Payload::Json(object) => {
+                let said = |name: &str| object.get(name).and_then(|value| value.parse().ok());
+                said("store").unwrap_or(true) || said("background").unwrap_or(false)
+            }
+        }
+    }
+
+    /// What else its events hold, and whether they are padded.
+    #[cfg(feature = "retry")]
+    pub(crate) fn stream_details(&self) -> (Vec<Include>, Option<bool>) {
+        match &self.payload {
+            Payload::Typed(request) => {
+                let options = request.stream_options.as_ref();
+                (request.include.clone(), options.and_then(|options| options.include_obfuscation))
+            }
+            Payload::Json(object) => {
+                let include = object.get("include").and_then(|value| value.parse().ok());
+                let options = object.get("stream_options").and_then(|value| value.parse().ok());
+                let padded = options.and_then(|options: StreamOptions| options.include_obfuscation);
+                (include.unwrap_or_default(), padded)
+            }
         }
     }
 

@@ -33,6 +33,7 @@ fn page(from: u32, to: u32, has_more: bool) -> String {
 type Queries = Arc<Mutex<Vec<String>>>;
 
 /// A list whose pages are what `answer` makes of the query.
+#[allow(clippy::type_complexity)] // It cannot be named.
 fn list(
     answer: impl Fn(&str) -> (u16, String) + Clone + Send + Sync + 'static,
 ) -> (

@@ -39,11 +39,15 @@ use tower::{Layer, Service};
 
 use crate::extensions::{Call, StreamTimeouts};
 use crate::model::Include;
+#[cfg(feature = "retry")]
+use crate::services::ResponsesRequest;
 use crate::services::by_id::{from_id, includes};
 use crate::services::encode::Outgoing;
 use crate::services::options::call_options;
 use crate::services::stream::Opening;
 use crate::services::{CallOnce, HttpService, ResponsesFuture, ResponsesOptions, StreamCall};
+#[cfg(feature = "retry")]
+use crate::sse::Broken;
 use crate::sse::{ResponseStream, SseSource, StreamSettings};
 use crate::{Error, RequestBody};
 
@@ -86,6 +90,21 @@ impl RetrieveStreamRequest {
     }
 
     call_options!();
+
+    /// How the stream of `request` is asked for again, once the id of its response is known.
+    #[cfg(feature = "retry")]
+    pub(crate) fn of(request: &ResponsesRequest) -> Self {
+        let (include, include_obfuscation) = request.stream_details();
+        let options = request.options_ref().clone();
+        Self { include, include_obfuscation, ..Self::new("").options(options) }
+    }
+
+    /// The same for a stream that has broken off, behind its last event.
+    #[cfg(feature = "retry")]
+    pub(crate) fn behind(self, broken: &Broken) -> Self {
+        let id = broken.response_id.as_deref().unwrap_or_default().to_owned();
+        Self { id, starting_after: broken.sequence_number, ..self }
+    }
 }
 
 from_id!(RetrieveStreamRequest);
