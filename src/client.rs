@@ -45,7 +45,7 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::env::ProcessEnv;
-use crate::layers::RateLimitsHandle;
+use crate::layers::{RateLimitsHandle, Resume};
 use crate::model::ItemIds;
 use crate::services::{
     CancelResponse, Compact, Conversations, CountInputTokens, CreateResponse, DeleteResponse,
@@ -87,6 +87,14 @@ impl Client {
     /// The Responses endpoint.
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
+    }
+
+    /// The Responses endpoint with streams that are taken up again where they broke off, if the
+    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume).
+    pub fn resuming_responses(
+        &self,
+    ) -> Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>> {
+        Resume::new(self.responses(), self.retrieve_stream())
     }
 
     /// The endpoint that streams a stored response:

@@ -3,4 +3,5 @@
 mod contract;
 mod cuts;
 mod giving_up;
+mod preset;
 mod support;
