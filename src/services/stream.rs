@@ -25,6 +25,16 @@ pub(super) struct Opening {
     pub(super) settings: StreamSettings,
     pub(super) turn_state: Option<TurnState>,
     pub(super) call: Call,
+    /// Where it begins, if not with the response.
+    pub(super) place: Option<Place>,
+}
+
+/// A place in the stream of a stored response.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) response_id: String,
+    /// Behind this event; `None`: before the first.
+    pub(super) after: Option<u64>,
 }
 
 pin_project! {
@@ -152,7 +162,11 @@ fn is_stream(parts: &response::Parts) -> bool {
 }
 
 fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
-    let Opening { settings, turn_state, call: _ } = opening;
+    let Opening { settings, turn_state, call: _, place } = opening;
     let source = SseSource::with_limits(body, settings.limits);
-    ResponseStream::new(source, parts, settings, turn_state)
+    let stream = ResponseStream::new(source, parts, settings, turn_state);
+    match place {
+        Some(Place { response_id, after }) => stream.beginning_at(response_id, after),
+        None => stream,
+    }
 }

@@ -45,7 +45,7 @@ pub struct Core {
     pub(super) audience: Audience,
     /// While the stream is resumed.
     pub(super) broken: Option<Box<Broken>>,
-    /// Events up to this one may come once more, after a resumption.
+    /// Events up to this one were read by another stream, and may come once more.
     behind: Option<u64>,
 }
 
@@ -119,6 +119,13 @@ impl Core {
             broken: None,
             behind: None,
         }
+    }
+
+    /// The stream begins behind this event of this response.
+    pub(super) fn begin_at(&mut self, response_id: String, after: Option<u64>) {
+        self.response_id = Some(response_id.into());
+        self.sequence_number = after;
+        self.behind = after;
     }
 
     /// The next event of a run of deltas, which nearly all events are.
@@ -206,7 +213,7 @@ impl Core {
         }
     }
 
-    /// Whether an event was read before the stream broke off. Behind the first new one there are only
+    /// Whether an event was read before this stream began or was resumed. Behind the first new one there are only
     /// new ones, unless that is a snapshot, which servers put in front.
     fn has_been_read(&mut self, event: &ResponseEvent) -> bool {
         let (Some(last), Some(number)) = (self.behind, event.sequence_number()) else {

@@ -102,6 +102,12 @@ impl<Src> ResponseStream<Src> {
         Self { source, core: Core::new(head, settings, turn_state) }
     }
 
+    /// The stream of this response, from behind this event on.
+    pub(crate) fn beginning_at(mut self, response_id: String, after: Option<u64>) -> Self {
+        self.core.begin_at(response_id, after);
+        self
+    }
+
     /// The same stream over another source.
     #[cfg(feature = "retry")]
     pub(crate) fn map_source<T>(self, map: impl FnOnce(Src) -> T) -> ResponseStream<T> {
@@ -128,12 +134,12 @@ impl<Src> ResponseStream<Src> {
         &self.core.meta
     }
 
-    /// The response's id, once an event has told it.
+    /// The response's id, once an event has told it, or if the response was asked for by it.
     pub fn response_id(&self) -> Option<&str> {
         self.core.response_id.as_deref()
     }
 
-    /// The last sequence number that was read.
+    /// The last sequence number that was read; at first the one behind which the stream was asked for.
     pub fn sequence_number(&self) -> Option<u64> {
         self.core.sequence_number
     }

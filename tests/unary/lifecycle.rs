@@ -268,6 +268,34 @@ async fn a_stream_is_asked_for_from_where_one_left_off() {
 }
 
 #[tokio::test]
+async fn a_retrieved_stream_knows_its_place_from_the_beginning() {
+    let delta = |number: u32| {
+        format!(
+            "data: {{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\
+             \"delta\":\"w{number} \"}}\n\n"
+        )
+    };
+    let request = || RetrieveStreamRequest::new("resp_1").starting_after(7);
+    let open = async |body: String| {
+        let (http, _) = once(whole(200, &[], body));
+        RetrieveStream::new(http).stream_request(request()).await.unwrap()
+    };
+    let mut stream = open(String::new()).await;
+    assert_eq!((stream.response_id(), stream.sequence_number()), (Some("resp_1"), Some(7)));
+    let error = stream.try_next().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Truncated);
+    assert_eq!((error.response_id(), error.sequence_number()), (Some("resp_1"), Some(7)));
+
+    // What had been read is dropped, if a server sends it all the same.
+    let mut text = open((5..10).map(delta).collect()).await.text();
+    assert_eq!(text.try_next().await.unwrap().as_deref(), Some("w8 "));
+    assert_eq!(text.try_next().await.unwrap().as_deref(), Some("w9 "));
+    let error = text.try_next().await.unwrap_err();
+    assert!(error.message().contains("after 2 events"), "{error}");
+    assert_eq!((error.response_id(), error.sequence_number()), (Some("resp_1"), Some(9)));
+}
+
+#[tokio::test]
 async fn an_id_that_is_no_part_of_a_path_is_refused() {
     for id in ["", ".", ".."] {
         macro_rules! refused {

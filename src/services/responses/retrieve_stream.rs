@@ -44,7 +44,7 @@ use crate::services::ResponsesRequest;
 use crate::services::by_id::{from_id, includes};
 use crate::services::encode::Outgoing;
 use crate::services::options::call_options;
-use crate::services::stream::Opening;
+use crate::services::stream::{Opening, Place};
 use crate::services::{CallOnce, HttpService, ResponsesFuture, ResponsesOptions, StreamCall};
 #[cfg(feature = "retry")]
 use crate::sse::Broken;
@@ -74,7 +74,8 @@ impl RetrieveStreamRequest {
         }
     }
 
-    /// Only the events behind the one with this [sequence number](ResponseStream::sequence_number).
+    /// Only the events behind the one with this [sequence number](ResponseStream::sequence_number);
+    /// others that a server sends all the same are dropped.
     pub fn starting_after(mut self, sequence_number: u64) -> Self {
         self.starting_after = Some(sequence_number);
         self
@@ -226,7 +227,8 @@ impl<S> RetrieveStream<S> {
             .accept(const { HeaderValue::from_static("text/event-stream") })
             .into_request(&mut options, timeouts, call.clone())?;
         let settings = StreamSettings { timeouts, ..self.settings };
-        Ok((http, Opening { settings, turn_state: options.turn_state, call }))
+        let place = Some(Place { response_id: id, after: starting_after });
+        Ok((http, Opening { settings, turn_state: options.turn_state, call, place }))
     }
 }
 
