@@ -45,9 +45,12 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::env::ProcessEnv;
-use crate::layers::RateLimitsHandle;
+use crate::layers::{RateLimitsHandle, Resume};
 use crate::model::ItemIds;
-use crate::services::{Compact, Memories, Responses};
+use crate::services::{
+    CancelResponse, Compact, Conversations, CountInputTokens, CreateResponse, DeleteResponse,
+    ListInputItems, Memories, Responses, RetrieveResponse, RetrieveStream,
+};
 use crate::sse::StreamSettings;
 
 use self::builder::Stacks;
@@ -85,6 +88,21 @@ impl Client {
     /// The Responses endpoint.
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
+    }
+
+    /// The Responses endpoint with streams that are taken up again where they broke off, if the
+    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume).
+    pub fn resuming_responses(
+        &self,
+    ) -> Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>> {
+        Resume::new(self.responses(), self.retrieve_stream())
+    }
+
+    /// The endpoint that streams a stored response:
+    /// [`responses::retrieve_stream`](crate::services::responses::retrieve_stream). It goes by the
+    /// policy of [`responses`](Self::responses).
+    pub fn retrieve_stream(&self) -> RetrieveStream<BoxHttpService> {
+        RetrieveStream::new(self.stacks.responses.clone()).settings(self.stream)
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the

@@ -9,6 +9,14 @@
 //! | endpoint | request | what it sends | what it gives |
 //! |---|---|---|---|
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
+//! | [`CreateResponse`] | [`ResponsesRequest`] | `POST responses` | an [`ApiResponse`] |
+//! | [`RetrieveResponse`] | [`RetrieveResponseRequest`] | `GET responses/{id}` | an [`ApiResponse`] |
+//! | [`RetrieveStream`] | [`RetrieveStreamRequest`] | `GET responses/{id}?stream=true` | a [`ResponseStream`] |
+//! | [`CancelResponse`] | [`CancelResponseRequest`] | `POST responses/{id}/cancel` | an [`ApiResponse`] |
+//! | [`DeleteResponse`] | [`DeleteResponseRequest`] | `DELETE responses/{id}` | an [`ApiResponse`] |
+//! | [`ListInputItems`] | [`ListInputItemsRequest`] | `GET responses/{id}/input_items` | an [`ApiResponse`], or an [`ItemStream`] |
+//! | [`CountInputTokens`] | [`CountInputTokensRequest`] | `POST responses/input_tokens` | an [`ApiResponse`] |
+//! | [`Conversations`] and the endpoints it is made of | | `conversations` and below | |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
 //!
@@ -20,13 +28,16 @@
 //! [`ResponseStream`]: crate::sse::ResponseStream
 //! [`RequestBody`]: crate::RequestBody
 
+mod by_id;
 mod collect;
 pub mod compact;
+pub mod conversations;
 mod encode;
 pub mod memories;
 mod meta;
 mod once;
 mod options;
+mod pages;
 mod request;
 mod response;
 pub mod responses;
@@ -40,6 +51,14 @@ use tower::Service;
 use crate::BoxError;
 
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
+pub use self::conversations::{
+    Conversations, CreateConversation, CreateConversationLayer, CreateConversationRequest,
+    CreateItems, CreateItemsLayer, CreateItemsRequest, DeleteConversation, DeleteConversationLayer,
+    DeleteConversationRequest, DeleteItem, DeleteItemLayer, DeleteItemRequest, ItemsOf, ListItems,
+    ListItemsLayer, ListItemsRequest, RetrieveConversation, RetrieveConversationLayer,
+    RetrieveConversationRequest, RetrieveItem, RetrieveItemLayer, RetrieveItemRequest,
+    UpdateConversation, UpdateConversationLayer, UpdateConversationRequest,
+};
 pub use self::memories::{Memories, MemoriesLayer, MemoriesRequest};
 pub use self::meta::ResponseMeta;
 pub use self::once::{CallOnce, UnaryCall};
@@ -47,10 +66,26 @@ pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
 };
+pub use self::pages::ItemStream;
 pub use self::request::ResponsesRequest;
 pub use self::response::ApiResponse;
+pub use self::responses::cancel::{CancelResponse, CancelResponseLayer, CancelResponseRequest};
+pub use self::responses::create::{CreateResponse, CreateResponseLayer};
+pub use self::responses::delete::{DeleteResponse, DeleteResponseLayer, DeleteResponseRequest};
+pub use self::responses::input_items::{
+    ListInputItems, ListInputItemsLayer, ListInputItemsRequest,
+};
+pub use self::responses::input_tokens::{
+    CountInputTokens, CountInputTokensLayer, CountInputTokensRequest,
+};
+pub use self::responses::retrieve::{
+    RetrieveResponse, RetrieveResponseLayer, RetrieveResponseRequest,
+};
+pub use self::responses::retrieve_stream::{
+    RetrieveStream, RetrieveStreamLayer, RetrieveStreamRequest,
+};
 pub use self::responses::{Responses, ResponsesLayer};
-pub use self::stream::{ResponsesFuture, StreamRequest};
+pub use self::stream::{ResponsesFuture, StreamCall, StreamRequest};
 pub use self::unary::UnaryFuture;
 
 /// Any HTTP service an endpoint can stand on: an alias for

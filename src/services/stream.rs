@@ -25,10 +25,21 @@ pub(super) struct Opening {
     pub(super) settings: StreamSettings,
     pub(super) turn_state: Option<TurnState>,
     pub(super) call: Call,
+    /// Where it begins, if not with the response.
+    pub(super) place: Option<Place>,
+}
+
+/// A place in the stream of a stored response.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) response_id: String,
+    /// Behind this event; `None`: before the first.
+    pub(super) after: Option<u64>,
 }
 
 pin_project! {
-    /// The future of [`Responses`](super::Responses).
+    /// The future of [`Responses`](super::Responses) and of
+    /// [`RetrieveStream`](super::RetrieveStream).
     ///
     /// Polled again after it was ready, it stays pending.
     #[must_use = "futures do nothing unless polled"]
@@ -128,11 +139,16 @@ impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
     }
 }
 
+/// One call of an endpoint that streams.
+///
+/// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
+pub type StreamCall<X, Req, F, RB> =
+    CallOnce<X, Req, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
+
 /// The future of [`Responses::stream_request`].
 ///
 /// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
-pub type StreamRequest<S, F, RB> =
-    CallOnce<Responses<S>, ResponsesRequest, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
+pub type StreamRequest<S, F, RB> = StreamCall<Responses<S>, ResponsesRequest, F, RB>;
 
 /// Whether the answer may be a stream. A content type that is missing or odd is given its chance:
 /// without a terminal event the stream is an error all the same.
@@ -146,7 +162,11 @@ fn is_stream(parts: &response::Parts) -> bool {
 }
 
 fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
-    let Opening { settings, turn_state, call: _ } = opening;
+    let Opening { settings, turn_state, call: _, place } = opening;
     let source = SseSource::with_limits(body, settings.limits);
-    ResponseStream::new(source, parts, settings, turn_state)
+    let stream = ResponseStream::new(source, parts, settings, turn_state);
+    match place {
+        Some(Place { response_id, after }) => stream.beginning_at(response_id, after),
+        None => stream,
+    }
 }

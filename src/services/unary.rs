@@ -22,7 +22,7 @@ use crate::error::{self, Unreadable};
 use crate::extensions::{Call, StreamTimeouts};
 use crate::model::ItemIds;
 use crate::sse::{AnswerFacts, Audience, StreamEnd};
-use crate::{BoxError, Error, RequestBody};
+use crate::{BoxError, Error, RequestBody, Stage};
 
 /// The request of an endpoint that does not stream.
 pub(super) trait UnaryRequest: Sized {
@@ -44,6 +44,15 @@ pub(super) trait UnaryRequest: Sized {
     ///
     /// A request that cannot be written.
     fn write(self, settings: &UnarySettings) -> Result<(Outgoing, ResponsesOptions), Error>;
+
+    /// What has been read, unless it says that the request has failed.
+    ///
+    /// # Errors
+    ///
+    /// What the answer says.
+    fn outcome(answer: Self::Answer) -> Result<Self::Answer, Error> {
+        Ok(answer)
+    }
 }
 
 /// What an endpoint that does not stream reads.
@@ -84,6 +93,7 @@ struct Expected<T> {
     turn_state: Option<TurnState>,
     is_expected: fn(StatusCode) -> bool,
     read: fn(&ResponseMeta, &Bytes) -> Result<T, Unreadable>,
+    outcome: fn(T) -> Result<T, Error>,
     facts: for<'a> fn(&'a T) -> AnswerFacts<'a>,
 }
 
@@ -122,6 +132,7 @@ fn open<R: UnaryRequest>(
         turn_state,
         is_expected: R::Answer::is_expected,
         read: R::Answer::read,
+        outcome: R::outcome,
         facts: R::Answer::facts,
     };
     Ok((request, expected))
@@ -276,7 +287,10 @@ impl Reading {
             Stop::End => {
                 let body = self.collecting.take();
                 match (expected.read)(meta, &body) {
-                    Ok(value) => return Ok(value),
+                    Ok(value) => match (expected.outcome)(value) {
+                        Ok(value) => return Ok(value),
+                        Err(error) => error.with_stage(Stage::Sent),
+                    },
                     Err(problem) => error::unreadable(endpoint, status, headers, &body, &problem),
                 }
             }
@@ -370,8 +384,8 @@ macro_rules! unary_endpoint {
                 self
             }
 
-            /// As the preset has it.
-            #[cfg(feature = "client")]
+            /// As the preset has it, and who sends by several endpoints.
+            #[allow(dead_code)] // Not every endpoint is sent by in every build.
             pub(crate) fn sending(mut self, item_ids: $crate::model::ItemIds) -> Self {
                 self.settings.item_ids = item_ids;
                 self

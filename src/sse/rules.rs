@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::decoder::SseEvent;
 use super::event::EventDecoder;
-use super::observer::Audience;
+use super::observer::{Audience, StreamEnd};
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
 use super::source::EventSource;
@@ -26,7 +26,8 @@ use crate::timer::Watchdog;
 pub(super) const DRAIN_BYTES: usize = 64 * 1024;
 
 /// All of a stream but its source.
-pub(super) struct Core {
+#[allow(missing_debug_implementations)] // Out of sight: streams tell what is in it.
+pub struct Core {
     pub(super) meta: ResponseMeta,
     pub(super) settings: StreamSettings,
     decoder: EventDecoder,
@@ -42,11 +43,42 @@ pub(super) struct Core {
     /// Content has been handed out.
     handed_out: bool,
     pub(super) audience: Audience,
+    /// While the stream is resumed.
+    pub(super) broken: Option<Box<Broken>>,
+    /// Events up to this one were read by another stream, and may come once more.
+    behind: Option<u64>,
+}
+
+/// A stream that has broken off before its end, and what is needed to go on.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "retry"), allow(dead_code))] // Nobody goes on there.
+pub struct Broken {
+    error: Option<Error>,
+    pub(crate) response_id: Option<Arc<str>>,
+    pub(crate) sequence_number: Option<u64>,
+    pub(crate) handed_out: bool,
+}
+
+impl Broken {
+    /// The error that it broke off with; for whoever ends with it.
+    pub(crate) fn take_error(&mut self) -> Error {
+        self.error.take().unwrap_or_else(|| {
+            Error::new(ErrorKind::Truncated, "the stream closed before completion")
+        })
+    }
+
+    /// The error that it broke off with.
+    #[cfg(feature = "retry")]
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum State {
     Reading,
+    /// It has broken off and may be resumed.
+    Broken,
     /// The terminal event is out; the body's end is waited for, shortly.
     Draining,
     Done,
@@ -59,6 +91,8 @@ pub(super) enum Message {
     Event(ResponseEvent),
     /// The stream ends with this.
     Last(Result<ResponseEvent, Error>),
+    /// The connection has ended and not the response.
+    Broken(Error),
 }
 
 impl Core {
@@ -82,12 +116,24 @@ impl Core {
             response_id: None,
             sequence_number: None,
             handed_out: false,
+            broken: None,
+            behind: None,
         }
+    }
+
+    /// The stream begins behind this event of this response.
+    pub(super) fn begin_at(&mut self, response_id: String, after: Option<u64>) {
+        self.response_id = Some(response_id.into());
+        self.sequence_number = after;
+        self.behind = after;
     }
 
     /// The next event of a run of deltas, which nearly all events are.
     #[inline]
     pub(super) fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
+        if self.behind.is_some() {
+            return None;
+        }
         let event = self.decoder.repeat(event.data_bytes(), &mut self.sequence_number)?;
         self.watchdog.progress();
         self.events += 1;
@@ -123,6 +169,10 @@ impl Core {
 
     /// What an event means for the stream.
     fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
+        if self.has_been_read(&event) {
+            self.events -= 1;
+            return Message::Skipped;
+        }
         self.sequence_number = event.sequence_number().or(self.sequence_number);
         if let Some(id) = event.response().map(|response| &response.id) {
             if !id.is_empty() {
@@ -163,6 +213,18 @@ impl Core {
         }
     }
 
+    /// Whether an event was read before this stream began or was resumed. Behind the first new one there are only
+    /// new ones, unless that is a snapshot, which servers put in front.
+    fn has_been_read(&mut self, event: &ResponseEvent) -> bool {
+        let (Some(last), Some(number)) = (self.behind, event.sequence_number()) else {
+            return false;
+        };
+        if number > last && event.response().is_none() {
+            self.behind = None;
+        }
+        number <= last
+    }
+
     /// A message that is no event of the API.
     fn undecodable(
         &mut self,
@@ -173,7 +235,7 @@ impl Core {
         let data = event.data();
         let data = data.trim();
         if data.starts_with("[DONE]") {
-            return Message::Last(Err(self.truncated()));
+            return Message::Broken(self.truncated());
         }
         // Some servers send an error body into the stream. An event that has a `type` is none: the
         // flat form of an error body has one too, so only the member `error` tells them apart.
@@ -215,7 +277,38 @@ impl Core {
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    /// The connection has ended: its observers hear of it, and the stream may be resumed.
+    pub(super) fn break_off(&mut self, error: Error) {
+        let error = self.told(error);
+        self.audience.end(StreamEnd::Error(&error));
+        self.broken = Some(Box::new(Broken {
+            error: Some(error),
+            response_id: self.response_id.clone(),
+            sequence_number: self.sequence_number,
+            handed_out: self.handed_out,
+        }));
+        self.state = State::Broken;
+    }
+
+    /// Goes on with a stream that was opened where this one broke off. What its head stands for is not
+    /// handed out: the reader is in the middle of the response.
+    pub(super) fn resume(&mut self, again: Self) {
+        self.meta = again.meta;
+        self.settings = again.settings;
+        self.decoder = again.decoder;
+        self.audience = again.audience;
+        self.watchdog = Watchdog::new(self.settings.progress_timeout());
+        self.behind = self.sequence_number;
+        self.broken = None;
+        self.state = State::Reading;
+    }
+
+    /// An error as the reader and the observers have it.
+    pub(super) fn told(&self, error: Error) -> Error {
+        error.in_stream(self.progress()).without_sent(self.meta.extensions())
+    }
+
+    fn progress(&self) -> Progress {
         Progress {
             response_id: self.response_id.clone(),
             sequence_number: self.sequence_number,
@@ -244,7 +337,7 @@ impl Core {
     }
 
     /// The source has failed. A clock below knows of bytes only, so the events are added.
-    pub(super) fn broken(&self, error: BoxError) -> Error {
+    pub(super) fn failed(&self, error: BoxError) -> Error {
         let error = Error::from(error);
         match error.kind() {
             ErrorKind::IdleTimeout | ErrorKind::TotalTimeout => error.after_events(self.events),

@@ -10,6 +10,7 @@ use http_body::Body;
 
 use super::decoder::{Decoder, SseEvent};
 use super::limits::Limits;
+use super::rules::{Broken, Core};
 use crate::{BoxError, Error};
 
 /// Frames read in one poll before the task gives way to others. A body that is always ready and
@@ -169,14 +170,15 @@ impl<B> fmt::Debug for SseSource<B> {
     }
 }
 
-/// Where a response stream gets its events from: a body of server-sent events ([`SseSource`]).
+/// Where a response stream gets its events from: a body of server-sent events ([`SseSource`]), or one
+/// after another (`ResumeSource`, of `ResumeLayer`).
 ///
 /// Sealed; a bound that tells which streams there are.
 pub trait EventSource: sealed::Source {}
 
 impl<T: sealed::Source> EventSource for T {}
 
-mod sealed {
+pub(crate) mod sealed {
     use super::*;
 
     /// What a response stream asks of its source.
@@ -196,6 +198,15 @@ mod sealed {
         fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()>;
         /// Lets go of the connection.
         fn close(self: Pin<&mut Self>);
+        /// The stream has broken off: opens it once more, if it can be, behind the last event that was
+        /// read. Else says what to end with.
+        fn poll_resume(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            broken: &mut Broken,
+        ) -> Poll<Result<Core, Error>> {
+            Poll::Ready(Err(broken.take_error()))
+        }
     }
 
     impl<B> Source for SseSource<B>

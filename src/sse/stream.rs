@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
@@ -15,6 +15,8 @@ use super::source::{EventSource, SseSource};
 use super::text::TextStream;
 use crate::Error;
 use crate::body::ResponseBody;
+#[cfg(feature = "retry")]
+use crate::extensions::StreamTimeouts;
 use crate::model::{RawJson, Response, ResponseEvent};
 use crate::services::{ResponseMeta, TurnState};
 
@@ -100,17 +102,44 @@ impl<Src> ResponseStream<Src> {
         Self { source, core: Core::new(head, settings, turn_state) }
     }
 
+    /// The stream of this response, from behind this event on.
+    pub(crate) fn beginning_at(mut self, response_id: String, after: Option<u64>) -> Self {
+        self.core.begin_at(response_id, after);
+        self
+    }
+
+    /// The same stream over another source.
+    #[cfg(feature = "retry")]
+    pub(crate) fn map_source<T>(self, map: impl FnOnce(Src) -> T) -> ResponseStream<T> {
+        ResponseStream { source: map(self.source), core: self.core }
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn into_parts(self) -> (Src, Core) {
+        (self.source, self.core)
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn source(&self) -> &Src {
+        &self.source
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn timeouts(&self) -> StreamTimeouts {
+        self.core.settings.timeouts
+    }
+
     /// The head of the response: status, headers, request id, rate limits.
     pub fn meta(&self) -> &ResponseMeta {
         &self.core.meta
     }
 
-    /// The response's id, once an event has told it.
+    /// The response's id, once an event has told it, or if the response was asked for by it.
     pub fn response_id(&self) -> Option<&str> {
         self.core.response_id.as_deref()
     }
 
-    /// The last sequence number that was read.
+    /// The last sequence number that was read; at first the one behind which the stream was asked for.
     pub fn sequence_number(&self) -> Option<u64> {
         self.core.sequence_number
     }
@@ -207,6 +236,20 @@ impl<Src: EventSource> ResponseStream<Src> {
             }
             match core.state {
                 State::Reading => {}
+                State::Broken => {
+                    let Some(broken) = &mut core.broken else {
+                        core.state = State::Done;
+                        continue;
+                    };
+                    match ready!(this.source.as_mut().poll_resume(cx, broken)) {
+                        Ok(again) => core.resume(again),
+                        Err(error) => {
+                            core.broken = None;
+                            core.state = State::Done;
+                            return Poll::Ready(Some(Err(core.told(error))));
+                        }
+                    }
+                }
                 State::Draining
                     if this.source.as_mut().poll_drain(cx, DRAIN_BYTES).is_pending()
                         && core.watchdog.poll_expired(cx).is_pending() =>
@@ -233,11 +276,11 @@ impl<Src: EventSource> ResponseStream<Src> {
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Poll::Ready(Some(Err(error))) => Message::Last(Err(core.broken(error))),
-                Poll::Ready(None) => Message::Last(Err(core.truncated())),
+                Poll::Ready(Some(Err(error))) => Message::Broken(core.failed(error)),
+                Poll::Ready(None) => Message::Broken(core.truncated()),
                 Poll::Pending => match core.watchdog.poll_expired(cx) {
                     Poll::Ready(elapsed) => {
-                        Message::Last(Err(core.expired(elapsed.limit, this.source.bytes_read())))
+                        Message::Broken(core.expired(elapsed.limit, this.source.bytes_read()))
                     }
                     Poll::Pending => return Poll::Pending,
                 },
@@ -258,11 +301,14 @@ impl<Src: EventSource> ResponseStream<Src> {
                         Ok(event) => core.ready.push_back(event),
                         Err(error) => {
                             core.ready.clear();
-                            let error = error.in_stream(core.progress());
-                            let error = error.without_sent(core.meta.extensions());
-                            return Poll::Ready(Some(Err(error)));
+                            return Poll::Ready(Some(Err(core.told(error))));
                         }
                     }
+                }
+                Message::Broken(error) => {
+                    core.end(this.source.as_mut(), cx, false);
+                    core.ready.clear();
+                    core.break_off(error);
                 }
             }
         }

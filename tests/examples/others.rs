@@ -70,6 +70,18 @@ async fn observe_prints_each_hook_in_order() {
 }
 
 #[tokio::test]
+async fn resume_prints_the_whole_answer_twice() {
+    let ran = run(example("resume", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let (itself, hand) = ran.out.split_once("--- by hand").unwrap();
+    assert!(itself.contains("scattered by the molecules of the air, blue more than red."));
+    assert!(itself.contains("resumed 2 times"), "{itself}");
+    let ends =
+        hand.lines().filter(|line| line.starts_with("resp_1 broke off behind event")).count();
+    assert_eq!((ends, hand.contains("blue more than red.")), (2, true), "{hand}");
+}
+
+#[tokio::test]
 async fn per_endpoint_policy_is_the_same_from_a_file_and_by_hand() {
     let ran = run(example("per_endpoint_policy", &[])).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));

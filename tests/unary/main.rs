@@ -2,7 +2,10 @@
 
 mod compact;
 mod contract;
+mod conversations;
 mod faults;
+mod lifecycle;
 mod memories;
+mod pages;
 mod preset;
 mod support;
