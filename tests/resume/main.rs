@@ -4,4 +4,5 @@ mod contract;
 mod cuts;
 mod giving_up;
 mod preset;
+mod stateful;
 mod support;
