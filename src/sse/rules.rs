@@ -7,7 +7,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use super::decoder::SseEvent;
-use super::event::EventDecoder;
+use super::event::{EventDecoder, Repeated};
 use super::observer::{Audience, StreamEnd};
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
@@ -128,24 +128,31 @@ impl Core {
         self.behind = after;
     }
 
-    /// The next event of a run of deltas, which nearly all events are.
+    /// The next event of a run of deltas, which nearly all events are, if it is at hand.
     #[inline]
-    pub(super) fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
+    pub(super) fn repeated<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+    ) -> Option<Repeated<'_>> {
         if self.behind.is_some() {
             return None;
         }
-        let event = self.decoder.repeat(event.data_bytes(), &mut self.sequence_number)?;
+        let ahead = source.as_mut().ahead()?;
+        let repeated = self.decoder.repeat(ahead)?;
+        source.skip(repeated.length);
+        self.sequence_number = repeated.sequence_number.or(self.sequence_number);
         self.watchdog.progress();
         self.events += 1;
-        Some(event)
+        Some(repeated)
     }
 
-    /// Reads one message.
-    pub(super) fn message(
+    /// Reads the message that `source` has found.
+    pub(super) fn message<Src: EventSource>(
         &mut self,
-        event: &SseEvent<'_>,
+        source: &Src,
         raw: Option<&mut Option<RawJson>>,
     ) -> Message {
+        let event = &source.event();
         let data = event.data_bytes();
         // Some servers keep the connection alive with empty events: no more than comments.
         if data.iter().all(u8::is_ascii_whitespace) {
@@ -161,7 +168,14 @@ impl Core {
             *raw =
                 serde_json::from_slice(data).or_else(|_| serde_json::from_str(&event.data())).ok();
         }
-        match self.decoder.parse(data) {
+        let around = || source.around();
+        if !keep_raw && self.behind.is_none() {
+            if let Some(repeated) = self.decoder.repeat_data(data, around) {
+                self.sequence_number = repeated.sequence_number.or(self.sequence_number);
+                return Message::Event(repeated.into_event());
+            }
+        }
+        match self.decoder.parse(data, around) {
             Ok(decoded) => self.decoded(decoded, keep_raw),
             Err(error) => self.undecodable(event, &error, keep_raw),
         }

@@ -262,28 +262,28 @@ impl<Src: EventSource> ResponseStream<Src> {
                     return Poll::Ready(None);
                 }
             }
-            let message = match this.source.as_mut().poll_advance(cx) {
-                Poll::Ready(Some(Ok(()))) => {
-                    let event = this.source.event();
-                    if raw.is_none() {
-                        if let Some(event) = core.repeated(&event) {
-                            this.source.as_mut().done_with_event();
-                            return Poll::Ready(Some(Ok(event)));
-                        }
-                    }
-                    let message = core.message(&event, raw.as_deref_mut());
+            if raw.is_none() {
+                if let Some(repeated) = core.repeated(this.source.as_mut()) {
+                    return Poll::Ready(Some(Ok(repeated.into_event())));
+                }
+            }
+            let message = match this.source.as_mut().advance() {
+                Ok(true) => {
+                    let message = core.message(&*this.source, raw.as_deref_mut());
                     // A reader that is busy elsewhere must not keep the transport's buffer.
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Poll::Ready(Some(Err(error))) => Message::Broken(core.failed(error)),
-                Poll::Ready(None) => Message::Broken(core.truncated()),
-                Poll::Pending => match core.watchdog.poll_expired(cx) {
-                    Poll::Ready(elapsed) => {
+                Ok(false) => match this.source.as_mut().poll_chunk(cx) {
+                    Poll::Ready(Some(Ok(()))) => continue,
+                    Poll::Ready(Some(Err(error))) => Message::Broken(core.failed(error)),
+                    Poll::Ready(None) => Message::Broken(core.truncated()),
+                    Poll::Pending => {
+                        let elapsed = ready!(core.watchdog.poll_expired(cx));
                         Message::Broken(core.expired(elapsed.limit, this.source.bytes_read()))
                     }
-                    Poll::Pending => return Poll::Pending,
                 },
+                Err(error) => Message::Broken(core.failed(error)),
             };
             match message {
                 Message::Skipped => {

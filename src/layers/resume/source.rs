@@ -63,19 +63,38 @@ where
     F: Future<Output = Result<ResponseStream<B>, R::Error>>,
 {
     #[inline]
-    fn poll_advance(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<(), BoxError>>> {
-        current!(self.poll_advance(cx))
+    fn ahead(self: Pin<&mut Self>) -> Option<&[u8]> {
+        current!(self.ahead())
     }
 
     #[inline]
+    fn skip(self: Pin<&mut Self>, length: usize) {
+        current!(self.skip(length));
+    }
+
+    fn advance(self: Pin<&mut Self>) -> Result<bool, BoxError> {
+        current!(self.advance())
+    }
+
     fn event(&self) -> SseEvent<'_> {
         match &self.source {
             Current::First { source } => source.event(),
             Current::Again { source } => source.event(),
         }
+    }
+
+    fn around(&self) -> Option<(&[u8], &[u8])> {
+        match &self.source {
+            Current::First { source } => source.around(),
+            Current::Again { source } => source.around(),
+        }
+    }
+
+    fn poll_chunk(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), BoxError>>> {
+        current!(self.poll_chunk(cx))
     }
 
     fn bytes_read(&self) -> u64 {
