@@ -49,7 +49,8 @@ use crate::layers::{RateLimitsHandle, Resume};
 use crate::model::ItemIds;
 use crate::services::{
     CancelResponse, Compact, Conversations, CountInputTokens, CreateResponse, DeleteResponse,
-    ListInputItems, Memories, Responses, RetrieveResponse, RetrieveStream,
+    ListInputItems, ListModels, Memories, Models, Responses, RetrieveModel, RetrieveResponse,
+    RetrieveStream,
 };
 use crate::sse::StreamSettings;
 

@@ -49,7 +49,7 @@ use crate::model::{RateLimitSnapshot, Response};
 use crate::redaction;
 use crate::sse::ResponseAccumulator;
 
-pub(crate) use self::answer::{Unreadable, answer_too_large, unreadable};
+pub(crate) use self::answer::{Unreadable, answer_too_large, unasked, unreadable};
 #[cfg(feature = "retry")]
 pub(crate) use self::causes::kind_and_stage;
 pub use self::chain::Chain;

@@ -6,7 +6,8 @@
 //! not, [`CreateResponse`](services::CreateResponse); what can be done with [stored
 //! responses](services::responses) and [conversations](services::conversations);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
-//! [`Memories`](services::Memories).
+//! [`Memories`](services::Memories); `GET models`, [`Models`](services::Models) of the Codex backend and
+//! [`ListModels`](services::ListModels) of the public API.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level

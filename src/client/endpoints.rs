@@ -29,6 +29,12 @@ macro_rules! endpoints {
             count_input_tokens: CountInputTokens, QUICK;
             /// Conversations that the server keeps: [`services::conversations`](crate::services::conversations).
             conversations: Conversations, QUICK;
+            /// The endpoint that gives the catalogue of models (Codex): [`services::models`](crate::services::models).
+            models: Models, QUICK;
+            /// The endpoint that lists models (public API): [`services::models`](crate::services::models).
+            list_models: ListModels, QUICK;
+            /// The endpoint that tells of one model (public API): [`services::models`](crate::services::models).
+            retrieve_model: RetrieveModel, QUICK;
         }
     };
 }

@@ -55,6 +55,18 @@ pub(crate) fn answer_too_large(endpoint: &str, limit: usize) -> Error {
     Error::new(ErrorKind::TooLarge, message).with_stage(Stage::Streaming)
 }
 
+/// The error of an answer of `endpoint` that nobody asked for; `what` goes on after "the answer of
+/// `models`".
+pub(crate) fn unasked(
+    endpoint: &str,
+    status: StatusCode,
+    headers: &HeaderMap,
+    what: &str,
+) -> Error {
+    let message = format!("the answer of `{endpoint}` {what}");
+    Error::new(ErrorKind::Protocol, message).with_stage(Stage::Sent).under_head(status, headers)
+}
+
 /// The error of an answer of `endpoint` that cannot be read.
 ///
 /// The parser's words are its source as text: they may quote the answer, so they are scrubbed.

@@ -10,6 +10,7 @@
 //! | `optional_object` | when it has a member | omitted | `None` |
 //! | `items` | always | `[]` | empty; also read from a string |
 //! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
+//! | `auto_summary`, `percent_95`, `text_and_image` | when it is not that value | omitted | that value; a bad one is kept in `extra` |
 //! | `finished` | as `required`, and the response must say its `id` | | error |
 //! | `reasoning_content` | as `nullable`, but a list without a `reasoning_text` is omitted | | |
 //! | `required_id`, `optional_id` | as `required`, `optional` | | shared through [`IdCache`] |
@@ -29,7 +30,9 @@ use super::content::ContentPart;
 use super::extra::{Extra, Spelling};
 use super::input::{Input, WrittenItems};
 use super::item::ResponseItem;
+use super::models::InputModality;
 use super::raw::RawJson;
+use super::request::ReasoningSummary;
 use super::response::Response;
 use super::wire::{IdCache, Member, Reading, Slot, Writing};
 
@@ -211,6 +214,42 @@ pub(crate) mod lenient {
         ))
     }
 }
+
+/// Modes of [`ModelInfo`](super::models::ModelInfo), whose empty value is another than the default of
+/// the type: such as `lenient` in all else.
+macro_rules! presumed {
+    ($mode:ident: $ty:ty = $empty:expr) => {
+        pub(crate) mod $mode {
+            pub(crate) use super::lenient::read;
+            use super::*;
+
+            pub(crate) fn finish<E: de::Error>(
+                slot: Slot<$ty>,
+                member: Member,
+                extra: &mut Extra,
+            ) -> Result<$ty, E> {
+                Ok(super::finish(slot, member, extra, Spelling::Absent, $empty))
+            }
+
+            pub(crate) fn write<M: SerializeMap>(
+                map: &mut M,
+                member: Member,
+                value: &$ty,
+                writing: Writing<'_>,
+            ) -> Result<(), M::Error> {
+                if *value == $empty {
+                    write_empty(map, member, value, writing.extra, Spelling::Absent)
+                } else {
+                    map.serialize_entry(member.name, value)
+                }
+            }
+        }
+    };
+}
+
+presumed!(auto_summary: ReasoningSummary = ReasoningSummary::Auto);
+presumed!(percent_95: i64 = 95);
+presumed!(text_and_image: Vec<InputModality> = vec![InputModality::Text, InputModality::Image]);
 
 /// An object whose members are all optional: `Some` of an object without any is empty too.
 pub(crate) mod optional_object {

@@ -19,6 +19,9 @@
 //! | [`Conversations`] and the endpoints it is made of | | `conversations` and below | |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
+//! | [`Models`] | [`ModelsRequest`] | `GET models?client_version=…` | an [`ApiResponse`] |
+//! | [`ListModels`] | [`ListModelsRequest`] | `GET models` | an [`ApiResponse`] |
+//! | [`RetrieveModel`] | [`RetrieveModelRequest`] | `GET models/{id}` | an [`ApiResponse`] |
 //!
 //! All requests have the same [options](ResponsesOptions). An endpoint that does not stream reads its
 //! answer whole, up to a cap of bytes, and gives it as an [`ApiResponse`]: the value, and the head it
@@ -35,6 +38,7 @@ pub mod conversations;
 mod encode;
 pub mod memories;
 mod meta;
+pub mod models;
 mod once;
 mod options;
 mod pages;
@@ -61,6 +65,10 @@ pub use self::conversations::{
 };
 pub use self::memories::{Memories, MemoriesLayer, MemoriesRequest};
 pub use self::meta::ResponseMeta;
+pub use self::models::{
+    ListModels, ListModelsLayer, ListModelsRequest, Models, ModelsAnswer, ModelsLayer,
+    ModelsRequest, RetrieveModel, RetrieveModelLayer, RetrieveModelRequest,
+};
 pub use self::once::{CallOnce, UnaryCall};
 pub(crate) use self::options::TURN_STATE;
 pub use self::options::{

@@ -27,8 +27,14 @@ pin_project! {
         waiting: Option<(X, Req)>,
         #[pin]
         call: Option<Fut>,
-        finish: fn(R) -> U,
+        finish: Finish<R, U>,
     }
+}
+
+/// What the caller gets of a response.
+enum Finish<R, U> {
+    Give(fn(R) -> U),
+    Check(fn(R) -> Result<U, Error>),
 }
 
 /// One call of an endpoint that does not stream.
@@ -47,7 +53,12 @@ impl<X, Req, Fut, R> CallOnce<X, Req, Fut, R> {
 impl<X, Req, Fut, R, U> CallOnce<X, Req, Fut, R, U> {
     /// Gives `finish` of the response.
     pub(super) fn mapped(service: X, request: Req, finish: fn(R) -> U) -> Self {
-        Self { waiting: Some((service, request)), call: None, finish }
+        Self { waiting: Some((service, request)), call: None, finish: Finish::Give(finish) }
+    }
+
+    /// Gives `check` of the response, or its error.
+    pub(super) fn checked(service: X, request: Req, check: fn(R) -> Result<U, Error>) -> Self {
+        Self { waiting: Some((service, request)), call: None, finish: Finish::Check(check) }
     }
 }
 
@@ -70,7 +81,10 @@ where
         let Some(call) = this.call.as_mut().as_pin_mut() else { return Poll::Pending };
         let result = ready!(call.poll(cx));
         this.call.set(None);
-        Poll::Ready(result.map(*this.finish))
+        Poll::Ready(result.and_then(|response| match this.finish {
+            Finish::Give(give) => Ok(give(response)),
+            Finish::Check(check) => check(response),
+        }))
     }
 }
 

@@ -6,6 +6,8 @@ mod conversations;
 mod faults;
 mod lifecycle;
 mod memories;
+mod models;
 mod pages;
 mod preset;
+mod statuses;
 mod support;

@@ -12,7 +12,9 @@ use tower_openai::client::{Client, Policy};
 use tower_openai::layers::telemetry::{CallEnd, CallInfo, Observe};
 use tower_openai::model::{CompactionInput, ItemIds, MemorySummarizeInput, ResponseItem};
 use tower_openai::provider::Provider;
-use tower_openai::services::{Compact, CompactRequest, ResponsesRequest};
+use tower_openai::services::{
+    Compact, CompactRequest, ModelsAnswer, ModelsRequest, ResponsesRequest,
+};
 use tower_openai::testing::{Script, Server};
 use tower_openai::{BoxError, ErrorKind, RequestBody};
 
@@ -46,6 +48,34 @@ async fn they_work_over_real_sockets() {
     }
     let body = std::str::from_utf8(requests[1].body()).unwrap();
     assert_eq!(json(body), json(r#"{"model":"m","traces":[]}"#));
+}
+
+#[tokio::test]
+async fn models_are_listed_over_real_sockets() {
+    let server = Server::start().await.unwrap();
+    let catalog = json(r#"{"models":[]}"#);
+    server.enqueue(Script::status(200).header("etag", "W/\"7\"").json(catalog));
+    server.enqueue(Script::status(304).header("etag", "W/\"7\""));
+    server.enqueue(Script::status(200).json(json(r#"{"object":"list","data":[{"id":"m"}]}"#)));
+    server.enqueue(Script::status(200).json(json(r#"{"id":"m"}"#)));
+    let client = Client::builder().base_url(server.base_url()).api_key("sk-test").build().unwrap();
+    let models = client.models();
+    let (_, etag) = models.list_models("1.2.3", HeaderMap::new()).await.unwrap();
+    let request = ModelsRequest::new("1.2.3").if_none_match(etag.unwrap());
+    let answer = models.send(request).await.unwrap();
+    assert_eq!(*answer, ModelsAnswer::NotModified { etag: Some("W/\"7\"".into()) });
+    assert_eq!(client.list_models().list().await.unwrap()[0].id, "m");
+    assert_eq!(client.retrieve_model().retrieve("m").await.unwrap().id, "m");
+
+    let requests = server.requests();
+    let targets: Vec<_> = requests.iter().map(|request| request.target().to_string()).collect();
+    let catalog = "/v1/models?client_version=1.2.3";
+    assert_eq!(targets, [catalog, catalog, "/v1/models", "/v1/models/m"]);
+    assert_eq!(requests[1].header("if-none-match"), Some("W/\"7\""));
+    for request in &requests {
+        assert_eq!(request.header("authorization"), Some("Bearer sk-test"));
+        assert!(request.header("content-type").is_none() && request.body().is_empty());
+    }
 }
 
 #[tokio::test]
