@@ -50,7 +50,7 @@ use crate::model::ItemIds;
 use crate::services::{
     CancelResponse, Compact, Conversations, CountInputTokens, CreateResponse, DeleteResponse,
     ListInputItems, ListModels, Memories, Models, Responses, RetrieveModel, RetrieveResponse,
-    RetrieveStream,
+    RetrieveStream, Search,
 };
 use crate::sse::StreamSettings;
 

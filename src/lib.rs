@@ -7,7 +7,8 @@
 //! responses](services::responses) and [conversations](services::conversations);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
 //! [`Memories`](services::Memories); `GET models`, [`Models`](services::Models) of the Codex backend and
-//! [`ListModels`](services::ListModels) of the public API.
+//! [`ListModels`](services::ListModels) of the public API; `POST alpha/search`,
+//! [`Search`](services::Search).
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level

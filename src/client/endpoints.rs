@@ -35,6 +35,8 @@ macro_rules! endpoints {
             list_models: ListModels, QUICK;
             /// The endpoint that tells of one model (public API): [`services::models`](crate::services::models).
             retrieve_model: RetrieveModel, QUICK;
+            /// The endpoint that searches the web for a model (Codex): [`services::search`](crate::services::search).
+            search: Search, GENERATION;
         }
     };
 }

@@ -9,6 +9,7 @@
 //! | `always_true` | always | as it is | `true` |
 //! | `optional_object` | when it has a member | omitted | `None` |
 //! | `items` | always | `[]` | empty; also read from a string |
+//! | `search_context` | when it is there | omitted | `None` |
 //! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
 //! | `auto_summary`, `percent_95`, `text_and_image` | when it is not that value | omitted | that value; a bad one is kept in `extra` |
 //! | `finished` | as `required`, and the response must say its `id` | | error |
@@ -34,6 +35,7 @@ use super::models::InputModality;
 use super::raw::RawJson;
 use super::request::ReasoningSummary;
 use super::response::Response;
+use super::search::SearchContext;
 use super::wire::{IdCache, Member, Reading, Slot, Writing};
 
 /// Ends reading a field whose `empty` value is usually spelled `usual`.
@@ -310,6 +312,26 @@ pub(crate) mod items {
             super::always::write(map, member, items, writing)
         } else {
             map.serialize_entry(member.name, &WrittenItems::new(items, writing.omit.item_ids))
+        }
+    }
+}
+
+/// The input of a search.
+pub(crate) mod search_context {
+    pub(crate) use super::optional::{finish, read};
+    use super::*;
+
+    pub(crate) fn write<M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        input: &Option<SearchContext>,
+        writing: Writing<'_>,
+    ) -> Result<(), M::Error> {
+        match input {
+            Some(SearchContext::Items(items)) => {
+                map.serialize_entry(member.name, &WrittenItems::new(items, writing.omit.item_ids))
+            }
+            _ => super::optional::write(map, member, input, writing),
         }
     }
 }

@@ -22,6 +22,7 @@
 //! | [`Models`] | [`ModelsRequest`] | `GET models?client_version=…` | an [`ApiResponse`] |
 //! | [`ListModels`] | [`ListModelsRequest`] | `GET models` | an [`ApiResponse`] |
 //! | [`RetrieveModel`] | [`RetrieveModelRequest`] | `GET models/{id}` | an [`ApiResponse`] |
+//! | [`Search`] | [`SearchRequest`] | `POST alpha/search` | an [`ApiResponse`] |
 //!
 //! All requests have the same [options](ResponsesOptions). An endpoint that does not stream reads its
 //! answer whole, up to a cap of bytes, and gives it as an [`ApiResponse`]: the value, and the head it
@@ -45,6 +46,7 @@ mod pages;
 mod request;
 mod response;
 pub mod responses;
+pub mod search;
 mod stream;
 mod unary;
 
@@ -93,6 +95,7 @@ pub use self::responses::retrieve_stream::{
     RetrieveStream, RetrieveStreamLayer, RetrieveStreamRequest,
 };
 pub use self::responses::{Responses, ResponsesLayer};
+pub use self::search::{Search, SearchLayer, SearchRequest};
 pub use self::stream::{ResponsesFuture, StreamCall, StreamRequest};
 pub use self::unary::UnaryFuture;
 

@@ -9,5 +9,6 @@ mod memories;
 mod models;
 mod pages;
 mod preset;
+mod search;
 mod statuses;
 mod support;

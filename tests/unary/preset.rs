@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tower::service_fn;
 use tower_openai::client::{Client, Policy};
 use tower_openai::layers::telemetry::{CallEnd, CallInfo, Observe};
-use tower_openai::model::{CompactionInput, ItemIds, MemorySummarizeInput, ResponseItem};
+use tower_openai::model::{
+    CompactionInput, ItemIds, MemorySummarizeInput, ResponseItem, SearchInput,
+};
 use tower_openai::provider::Provider;
 use tower_openai::services::{
     Compact, CompactRequest, ModelsAnswer, ModelsRequest, ResponsesRequest,
@@ -26,7 +28,7 @@ const SUMMARIES: &str = r#"{"output":[{"trace_summary":"t","memory_summary":"m"}
 #[tokio::test]
 async fn they_work_over_real_sockets() {
     let server = Server::start().await.unwrap();
-    for answer in [COMPACTED, SUMMARIES] {
+    for answer in [COMPACTED, SUMMARIES, r#"{"output":"found"}"#] {
         server.enqueue(Script::status(200).json(json(answer)));
     }
     let client = Client::builder().base_url(server.base_url()).api_key("sk-test").build().unwrap();
@@ -37,10 +39,16 @@ async fn they_work_over_real_sockets() {
     let input = MemorySummarizeInput::new("m", Vec::new());
     let output = client.memories().summarize_input(&input, HeaderMap::new()).await.unwrap();
     assert_eq!(output[0].memory_summary, "m");
+    let input = SearchInput::new("s", "m");
+    let found = client.search().search(input, HeaderMap::new()).await.unwrap();
+    assert_eq!(found.output, "found");
 
     let requests = server.requests();
     let targets: Vec<_> = requests.iter().map(|request| request.target().to_string()).collect();
-    assert_eq!(targets, ["/v1/responses/compact", "/v1/memories/trace_summarize"]);
+    assert_eq!(
+        targets,
+        ["/v1/responses/compact", "/v1/memories/trace_summarize", "/v1/alpha/search"]
+    );
     for request in &requests {
         assert_eq!(request.headers()["authorization"], "Bearer sk-test");
         assert!(!request.headers().contains_key("accept"));

@@ -4,9 +4,9 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use tower_openai::model::MemorySummarizeInput;
+use tower_openai::model::{MemorySummarizeInput, SearchInput};
 use tower_openai::services::{
-    Compact, CompactRequest, ListModels, Memories, Models, ModelsRequest, RetrieveModel,
+    Compact, CompactRequest, ListModels, Memories, Models, ModelsRequest, RetrieveModel, Search,
 };
 use tower_openai::{Error, ErrorKind, Stage};
 
@@ -60,4 +60,5 @@ each_status! {
     models: |http| Models::new(http).send(ModelsRequest::new("1.2.3"));
     list_models: |http| ListModels::new(http).list();
     retrieve_model: |http| RetrieveModel::new(http).retrieve("m");
+    search: |http| Search::new(http).send(SearchInput::new("s", "m"));
 }
