@@ -9,10 +9,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 use tower_openai::BoxError;
 use tower_openai::client::Policy;
-use tower_openai::env::{EnvSource, ProcessEnv};
 use tower_openai::extensions::StreamTimeouts;
 use tower_openai::layers::retry::RetrySettings;
 use tower_openai::services::{Compression, ResponsesRequest};
+
+use crate::connection::Connection;
+use crate::lines::read_body;
 
 const MODEL: &str = "gpt-5.2";
 
@@ -55,13 +57,11 @@ exit code: 0 completed, 1 failed, 2 wrong usage";
 
 #[derive(Default)]
 pub(crate) struct Arguments {
-    pub(crate) base_url: Option<String>,
-    pub(crate) api_key: Option<String>,
+    pub(crate) connection: Connection,
     pub(crate) lenient: bool,
     pub(crate) events: bool,
     model: Option<String>,
     body: Option<OsString>,
-    headers: Vec<(String, String)>,
     compression: Compression,
     timeouts: StreamTimeouts,
     retry: RetrySettings,
@@ -76,11 +76,12 @@ impl Arguments {
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("base-url") => arguments.base_url = Some(parser.value()?.string()?),
-                Long("api-key") => arguments.api_key = Some(parser.value()?.string()?),
+                Long(flag) if Connection::has(flag) => {
+                    let flag = flag.to_owned();
+                    arguments.connection.set(&flag, &mut parser)?;
+                }
                 Long("model") => arguments.model = Some(parser.value()?.string()?),
                 Long("body") => arguments.body = Some(parser.value()?),
-                Long("header") => arguments.headers.push(header(&parser.value()?.string()?)?),
                 Long("head-timeout-ms") => {
                     arguments.timeout(&mut parser, "head", StreamTimeouts::head)?;
                 }
@@ -125,12 +126,7 @@ impl Arguments {
                 other => return Err(other.unexpected().into()),
             }
         }
-        if arguments.base_url.is_none() {
-            arguments.base_url = ProcessEnv.non_blank("OPENAI_BASE_URL")?;
-        }
-        if arguments.api_key.is_none() {
-            arguments.api_key = ProcessEnv.non_blank("OPENAI_API_KEY")?;
-        }
+        arguments.connection.look_around()?;
         Ok(Some(arguments))
     }
 
@@ -168,7 +164,7 @@ impl Arguments {
         let prompt = (!self.prompt.is_empty()).then(|| self.prompt.join(" "));
         let mut request = match &self.body {
             Some(path) => {
-                let text = read(path)?;
+                let text = read_body(path)?;
                 let json: &RawValue = serde_json::from_str(&text)
                     .map_err(|error| format!("the body {path:?} is not JSON: {error}"))?;
                 let mut request = ResponsesRequest::from_body(json)?;
@@ -185,30 +181,9 @@ impl Arguments {
                 ResponsesRequest::new(model, prompt.map_or_else(prompt_from_stdin, Ok)?)
             }
         };
-        for (name, value) in &self.headers {
-            request = request.header(name.as_str(), value.as_str());
-        }
+        request.options_mut().extra_headers = self.connection.headers.clone();
         Ok(request.compression(self.compression))
     }
-}
-
-fn header(text: &str) -> Result<(String, String), BoxError> {
-    // Not quoted: without its name nobody can tell whether it is a secret.
-    let (name, value) =
-        text.split_once(':').ok_or("--header takes 'Name: value', and one has no colon")?;
-    let (name, value) = (name.trim(), value.trim());
-    http::HeaderName::try_from(name)
-        .map_err(|_| format!("--header: {name:?} is no header name"))?;
-    http::HeaderValue::try_from(value)
-        .map_err(|_| format!("--header: the value of {name:?} is not legal in a header"))?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn read(path: &OsString) -> Result<String, BoxError> {
-    if path == "-" {
-        return Ok(io::read_to_string(io::stdin())?);
-    }
-    Ok(std::fs::read_to_string(path).map_err(|error| format!("the body {path:?}: {error}"))?)
 }
 
 fn read_policy(path: &OsString) -> Result<Policy, BoxError> {

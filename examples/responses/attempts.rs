@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde::Serialize;
 use tower_openai::layers::telemetry::{AttemptInfo, AttemptOutcome, CallInfo, Observe, RetryInfo};
 
-use crate::print_json;
+use crate::lines::print_json;
 
 /// Prints a line for each attempt, and one before each wait. It observes one call.
 #[derive(Default)]

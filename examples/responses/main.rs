@@ -10,21 +10,26 @@
 
 mod arguments;
 mod attempts;
+mod connection;
+mod failure;
 mod json_text;
+mod lines;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
+use tower_openai::Client;
 use tower_openai::client::BoxHttpService;
 use tower_openai::model::ResponseEvent;
 use tower_openai::services::Responses;
 use tower_openai::sse::{RawEvent, StreamSettings};
-use tower_openai::testing::Server;
-use tower_openai::{BoxError, Client, Error};
 
 use self::arguments::Arguments;
 use self::attempts::PrintAttempts;
+use self::failure::{ErrorLine, Failure};
+use self::json_text::on_one_line;
+use self::lines::{print_json, print_line};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -39,44 +44,7 @@ async fn main() -> ExitCode {
     };
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(problem)) => {
-            eprintln!("responses: {problem}");
-            ExitCode::from(2)
-        }
-        Err(Failure::Call(error)) => {
-            let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
-            eprintln!("responses: {}", causes.join(": "));
-            ExitCode::FAILURE
-        }
-        // Whoever read our output has had enough.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
-        Err(Failure::Output(error)) => {
-            eprintln!("responses: cannot write to stdout: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-enum Failure {
-    /// The arguments ask for what cannot be.
-    Usage(BoxError),
-    /// The call failed.
-    Call(Error),
-    /// Nobody takes our output.
-    Output(io::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
+        Err(failure) => failure.report("responses"),
     }
 }
 
@@ -85,26 +53,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let request = arguments.request().map_err(Failure::Usage)?;
     let mut settings = StreamSettings::default();
     settings.lenient = arguments.lenient;
-    // Held to the end: dropping the embedded server stops it.
-    let mut embedded = None;
     let mut builder = Client::builder().stream_settings(settings).policy(policy);
     if arguments.events {
         builder = builder.observe(PrintAttempts::default());
     }
-    builder = match (&arguments.base_url, &arguments.api_key) {
-        (Some(base_url), _) => builder.base_url(base_url),
-        (None, Some(_)) => builder,
-        (None, None) => {
-            let server = Server::start().await.map_err(|error| Failure::Usage(error.into()))?;
-            builder = builder.base_url(server.base_url());
-            embedded = Some(server);
-            builder
-        }
-    };
-    if let Some(key) = &arguments.api_key {
-        builder = builder.api_key(key);
-    }
-    let client = builder.build().map_err(|error| Failure::Usage(error.into()))?;
+    // Held to the end: dropping the embedded server stops it.
+    let (client, embedded) = arguments.connection.open(builder).await.map_err(Failure::Usage)?;
     let responses = client.responses();
     if arguments.events {
         print_events(&responses, request).await?;
@@ -155,7 +109,7 @@ async fn print_events(
             Ok(print_json(&end)?)
         }
         Err(Failure::Call(error)) => {
-            print_json(&Failed::new(&error))?;
+            print_json(&ErrorLine::new(&error))?;
             Err(Failure::Call(error))
         }
         Err(failure) => Err(failure),
@@ -169,7 +123,7 @@ async fn print_raw(
     let mut events = responses.stream_request(request).await?.into_raw();
     while let Some(event) = events.try_next().await? {
         match event {
-            RawEvent::Wire(json) => print_line(&json_text::on_one_line(json.as_str()))?,
+            RawEvent::Wire(json) => print_line(&on_one_line(json.as_str()))?,
             RawEvent::Head(ResponseEvent::ServerReasoningIncluded(_)) => {
                 print_line(r#"{"type":"client.reasoning_included"}"#)?;
             }
@@ -180,52 +134,9 @@ async fn print_raw(
     Ok(events.get_ref().response_id().map(str::to_owned))
 }
 
-fn print_json(value: &impl Serialize) -> io::Result<()> {
-    print_line(&serde_json::to_string(value)?)
-}
-
-fn print_line(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
-}
-
 #[derive(Serialize)]
 struct End {
     r#type: &'static str,
     outcome: &'static str,
     response_id: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Failed<'a> {
-    r#type: &'static str,
-    kind: &'static str,
-    status: Option<u16>,
-    code: Option<&'a str>,
-    message: &'a str,
-    retryable: bool,
-    retry_after_ms: Option<u128>,
-    request_id: Option<&'a str>,
-    stage: &'static str,
-    response_id: Option<&'a str>,
-    sequence_number: Option<u64>,
-}
-
-impl<'a> Failed<'a> {
-    fn new(error: &'a Error) -> Self {
-        Self {
-            r#type: "client.error",
-            kind: error.kind().as_str(),
-            status: error.status().map(|status| status.as_u16()),
-            code: error.code(),
-            message: error.message(),
-            retryable: error.is_retryable(),
-            retry_after_ms: error.retry_after().map(|wait| wait.as_millis()),
-            request_id: error.request_id(),
-            stage: error.stage().as_str(),
-            response_id: error.response_id(),
-            sequence_number: error.sequence_number(),
-        }
-    }
 }

@@ -119,7 +119,6 @@ impl UnaryRequest for ModelsRequest {
 
 /// What a request for the catalogue gives.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum ModelsAnswer {
     /// The catalogue.
     Catalog {

@@ -4,6 +4,7 @@
 #[allow(dead_code)]
 #[path = "../transport/certs.rs"]
 mod certs;
+mod endpoints;
 mod network;
 mod others;
 #[allow(dead_code)]

@@ -13,14 +13,18 @@ use super::support::Server;
 /// `me:hush-hush`.
 const AUTHORIZATION: &str = "Basic bWU6aHVzaC1odXNo";
 
-/// Runs the example `chat` with these variables and no others: whether it succeeded, and its words.
-async fn chat(env: &[(&str, &str)]) -> (bool, String) {
-    let mut command = example("chat", &["hello"]);
+/// Runs an example with these variables and no others: whether it succeeded, and its words.
+async fn with(env: &[(&str, &str)], name: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = example(name, arguments);
     command.env_clear().envs(env.iter().copied());
     let Ran { code, out, err } = run(command).await;
     let said = out + &err;
     assert!(!said.contains("hush"), "{said}");
     (code == 0, said)
+}
+
+async fn chat(env: &[(&str, &str)]) -> (bool, String) {
+    with(env, "chat", &["hello"]).await
 }
 
 /// The API behind TLS.
@@ -71,8 +75,10 @@ async fn proxies_and_authorities_of_the_environment_are_enough() {
     ] {
         let (ok, said) = chat(&variables).await;
         assert!(ok && said.contains("You said \"hello\""), "{said}");
+        let (ok, said) = with(&variables, "endpoints", &["list-models"]).await;
+        assert!(ok && said.contains(r#""object":"list""#), "{said}");
     }
-    assert_eq!((http.connections(), socks.connections()), (1, 1));
+    assert_eq!((http.connections(), socks.connections()), (2, 2));
 }
 
 #[tokio::test]

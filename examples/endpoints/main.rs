@@ -1,0 +1,56 @@
+//! A small command for the endpoints beside Responses: JSON in, JSON out.
+//!
+//! ```text
+//! cargo run --example endpoints -- models --client-version 1.2.3
+//! cargo run --example endpoints -- compact --body request.json
+//! ```
+//!
+//! `--help` tells all. What it has in common with the command `responses` stands there: where requests
+//! go, how failures are told, and how JSON goes in and out.
+
+mod arguments;
+mod commands;
+#[path = "../responses/connection.rs"]
+mod connection;
+#[path = "../responses/failure.rs"]
+mod failure;
+#[path = "../responses/lines.rs"]
+mod lines;
+
+use std::process::ExitCode;
+
+use tower_openai::Client;
+
+use self::arguments::Arguments;
+use self::commands::Call;
+use self::failure::{ErrorLine, Failure};
+use self::lines::print_json;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::parse() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("endpoints: {problem}");
+            eprintln!("try `endpoints --help`");
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report("endpoints"),
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let builder = Client::builder();
+    // Held to the end: dropping the embedded server stops it.
+    let (client, embedded) = arguments.connection.open(builder).await.map_err(Failure::Usage)?;
+    let result = (arguments.command.run)(Call { client, arguments }).await;
+    drop(embedded);
+    if let Err(Failure::Call(error)) = &result {
+        print_json(&ErrorLine::new(error))?;
+    }
+    result
+}

@@ -1,0 +1,81 @@
+//! Where requests go and what goes with all of them: the flags and variables that the commands
+//! `responses` and `endpoints` have in common.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use lexopt::ValueExt;
+use tower_openai::client::ClientBuilder;
+use tower_openai::env::{EnvSource, ProcessEnv};
+use tower_openai::testing::Server;
+use tower_openai::{BoxError, Client};
+
+/// What the flags say, and where they say nothing the environment.
+#[derive(Default)]
+pub(crate) struct Connection {
+    base_url: Option<String>,
+    api_key: Option<String>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Connection {
+    /// Whether a flag is one of these.
+    pub(crate) fn has(flag: &str) -> bool {
+        matches!(flag, "base-url" | "api-key" | "header")
+    }
+
+    /// Reads the value of a flag that [is one of these](Self::has).
+    pub(crate) fn set(&mut self, flag: &str, parser: &mut lexopt::Parser) -> Result<(), BoxError> {
+        let value = parser.value()?.string()?;
+        match flag {
+            "base-url" => self.base_url = Some(value),
+            "api-key" => self.api_key = Some(value),
+            _ => {
+                let (name, value) = header(&value)?;
+                self.headers.append(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks in the environment for what no flag has said.
+    pub(crate) fn look_around(&mut self) -> Result<(), BoxError> {
+        if self.base_url.is_none() {
+            self.base_url = ProcessEnv.non_blank("OPENAI_BASE_URL")?;
+        }
+        if self.api_key.is_none() {
+            self.api_key = ProcessEnv.non_blank("OPENAI_API_KEY")?;
+        }
+        Ok(())
+    }
+
+    /// The client that was asked for, and the server that answers it if nobody else does. Dropping
+    /// the server stops it.
+    pub(crate) async fn open(
+        &self,
+        mut builder: ClientBuilder,
+    ) -> Result<(Client, Option<Server>), BoxError> {
+        let mut embedded = None;
+        if let Some(base_url) = &self.base_url {
+            builder = builder.base_url(base_url);
+        } else if self.api_key.is_none() {
+            let server = Server::start().await?;
+            builder = builder.base_url(server.base_url());
+            embedded = Some(server);
+        }
+        if let Some(key) = &self.api_key {
+            builder = builder.api_key(key);
+        }
+        Ok((builder.build()?, embedded))
+    }
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), BoxError> {
+    // Not quoted: without its name nobody can tell whether it is a secret.
+    let (name, value) =
+        text.split_once(':').ok_or("--header takes 'Name: value', and one has no colon")?;
+    let (name, value) = (name.trim(), value.trim());
+    let value = HeaderValue::try_from(value)
+        .map_err(|_| format!("--header: the value of {name:?} is not legal in a header"));
+    let name =
+        HeaderName::try_from(name).map_err(|_| format!("--header: {name:?} is no header name"))?;
+    Ok((name, value?))
+}

@@ -1,0 +1,85 @@
+//! How a command fails: its exit code, what it says on stderr, and the error as JSON.
+
+use std::io;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use tower_openai::{BoxError, Error};
+
+pub(crate) enum Failure {
+    /// The arguments ask for what cannot be.
+    Usage(BoxError),
+    /// The call failed.
+    Call(Error),
+    /// Nobody takes our output.
+    Output(io::Error),
+}
+
+impl Failure {
+    /// Tells it on stderr, as `command`.
+    pub(crate) fn report(self, command: &str) -> ExitCode {
+        match self {
+            Self::Usage(problem) => {
+                eprintln!("{command}: {problem}");
+                ExitCode::from(2)
+            }
+            Self::Call(error) => {
+                let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+                eprintln!("{command}: {}", causes.join(": "));
+                ExitCode::FAILURE
+            }
+            // Whoever read our output has had enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Self::Output(error) => {
+                eprintln!("{command}: cannot write to stdout: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// An error as a line on stdout.
+#[derive(Serialize)]
+pub(crate) struct ErrorLine<'a> {
+    r#type: &'static str,
+    kind: &'static str,
+    status: Option<u16>,
+    code: Option<&'a str>,
+    message: &'a str,
+    retryable: bool,
+    retry_after_ms: Option<u128>,
+    request_id: Option<&'a str>,
+    stage: &'static str,
+    response_id: Option<&'a str>,
+    sequence_number: Option<u64>,
+}
+
+impl<'a> ErrorLine<'a> {
+    pub(crate) fn new(error: &'a Error) -> Self {
+        Self {
+            r#type: "client.error",
+            kind: error.kind().as_str(),
+            status: error.status().map(|status| status.as_u16()),
+            code: error.code(),
+            message: error.message(),
+            retryable: error.is_retryable(),
+            retry_after_ms: error.retry_after().map(|wait| wait.as_millis()),
+            request_id: error.request_id(),
+            stage: error.stage().as_str(),
+            response_id: error.response_id(),
+            sequence_number: error.sequence_number(),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What comes in as a file and goes out as lines.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+
+use serde::Serialize;
+use tower_openai::BoxError;
+
+/// The text of a request's body; `-` is stdin.
+pub(crate) fn read_body(path: &OsStr) -> Result<String, BoxError> {
+    if path == "-" {
+        return Ok(io::read_to_string(io::stdin())?);
+    }
+    Ok(std::fs::read_to_string(path).map_err(|error| format!("the body {path:?}: {error}"))?)
+}
+
+/// Prints a value on one line.
+pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
+    print_line(&serde_json::to_string(value)?)
+}
+
+/// Prints a line, at once.
+pub(crate) fn print_line(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
