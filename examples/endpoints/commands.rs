@@ -3,18 +3,22 @@
 use std::ffi::OsStr;
 use std::future::Future;
 use std::pin::Pin;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tower_openai::model::{MemorySummarizeInput, ModelsResponse, SearchInput};
+use tower_openai::model::{ItemPage, MemorySummarizeInput, ModelsResponse, SearchInput};
 use tower_openai::services::{
-    CompactRequest, ListModelsRequest, MemoriesRequest, ModelsAnswer, ModelsRequest,
-    ResponsesOptions, RetrieveModelRequest, SearchRequest,
+    CancelResponseRequest, CompactRequest, DeleteResponseRequest, ListInputItemsRequest,
+    ListModelsRequest, MemoriesRequest, ModelsAnswer, ModelsRequest, ResponsesOptions,
+    ResponsesRequest, RetrieveModelRequest, RetrieveResponseRequest, RetrieveStreamRequest,
+    SearchRequest,
 };
 use tower_openai::{BoxError, Client};
 
 use crate::arguments::Arguments;
+use crate::events::print_events;
 use crate::failure::Failure;
 use crate::lines::{print_json, read_body};
 
@@ -77,6 +81,50 @@ pub(crate) const COMMANDS: &[Command] = &[
         about: "searches the web as the body says",
         run: |call| Box::pin(search(call)),
     },
+    Command {
+        name: "retrieve",
+        operand: Some("ID"),
+        flags: &[],
+        about: "looks up a stored response",
+        run: |call| Box::pin(retrieve(call)),
+    },
+    Command {
+        name: "resume",
+        operand: Some("ID"),
+        flags: &["starting-after"],
+        about: "prints its events, a line for each; those behind the one
+                            of --starting-after N",
+        run: |call| Box::pin(resume(call)),
+    },
+    Command {
+        name: "cancel",
+        operand: Some("ID"),
+        flags: &[],
+        about: "stops it, if it runs in the background",
+        run: |call| Box::pin(cancel(call)),
+    },
+    Command {
+        name: "delete",
+        operand: Some("ID"),
+        flags: &[],
+        about: "forgets it",
+        run: |call| Box::pin(delete(call)),
+    },
+    Command {
+        name: "input-items",
+        operand: Some("ID"),
+        flags: &["limit", "order", "after"],
+        about: "lists what it was made from, in pages of --limit N, in
+                            --order asc|desc, behind the item --after ID",
+        run: |call| Box::pin(input_items(call)),
+    },
+    Command {
+        name: "count-tokens",
+        operand: None,
+        flags: &["body"],
+        about: "counts the tokens of the request in the body",
+        run: |call| Box::pin(count_tokens(call)),
+    },
 ];
 
 impl Command {
@@ -137,6 +185,64 @@ async fn search(call: Call) -> Result<(), Failure> {
     print(call.client.search().send(request).await?.value())
 }
 
+async fn retrieve(call: Call) -> Result<(), Failure> {
+    let request = RetrieveResponseRequest::new(call.operand()?).options(call.options());
+    print(call.client.retrieve_response().send(request).await?.value())
+}
+
+async fn resume(call: Call) -> Result<(), Failure> {
+    let mut request = RetrieveStreamRequest::new(call.operand()?).options(call.options());
+    if let Some(number) = call.number("starting-after")? {
+        request = request.starting_after(number);
+    }
+    print_events(call.client.retrieve_stream().stream_request(request).await?).await
+}
+
+async fn cancel(call: Call) -> Result<(), Failure> {
+    let request = CancelResponseRequest::new(call.operand()?).options(call.options());
+    print(call.client.cancel_response().send(request).await?.value())
+}
+
+async fn delete(call: Call) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Deleted<'a> {
+        id: &'a str,
+        deleted: bool,
+    }
+
+    let id = call.operand()?;
+    let request = DeleteResponseRequest::new(id).options(call.options());
+    call.client.delete_response().send(request).await?;
+    print(&Deleted { id, deleted: true })
+}
+
+/// The items of all pages, as one list.
+async fn input_items(call: Call) -> Result<(), Failure> {
+    let mut request = ListInputItemsRequest::new(call.operand()?).options(call.options());
+    if let Some(limit) = call.number("limit")? {
+        request = request.limit(limit);
+    }
+    if let Some(order) = call.flag("order")? {
+        request = request.order(order);
+    }
+    if let Some(id) = call.flag("after")? {
+        request = request.after(id);
+    }
+    let mut list = ItemPage::default();
+    list.object = Some("list".into());
+    let mut items = call.client.list_input_items().items(request);
+    while let Some(item) = items.try_next().await? {
+        list.data.push(item);
+    }
+    print(&list)
+}
+
+async fn count_tokens(call: Call) -> Result<(), Failure> {
+    let body: Box<RawValue> = call.body()?;
+    let request = ResponsesRequest::from_body(&body).map_err(usage)?.options(call.options());
+    print(call.client.count_input_tokens().send(request).await?.value())
+}
+
 /// A command with what was said beside it.
 pub(crate) struct Call {
     pub(crate) client: Client,
@@ -170,6 +276,13 @@ impl Call {
     /// The value of a flag.
     fn flag(&self, name: &str) -> Result<Option<&str>, Failure> {
         self.arguments.flags.get(name).map(|value| text(name, value)).transpose()
+    }
+
+    /// The value of a flag that is a number.
+    fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Failure> {
+        let wrong = |value| usage(format!("--{name} takes a whole number, not {value:?}"));
+        let value = self.flag(name)?;
+        value.map(|value| value.parse().map_err(|_| wrong(value))).transpose()
     }
 }
 

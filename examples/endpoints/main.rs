@@ -12,8 +12,12 @@ mod arguments;
 mod commands;
 #[path = "../responses/connection.rs"]
 mod connection;
+#[path = "../responses/events.rs"]
+mod events;
 #[path = "../responses/failure.rs"]
 mod failure;
+#[path = "../responses/json_text.rs"]
+mod json_text;
 #[path = "../responses/lines.rs"]
 mod lines;
 

@@ -11,6 +11,7 @@
 mod arguments;
 mod attempts;
 mod connection;
+mod events;
 mod failure;
 mod json_text;
 mod lines;
@@ -18,18 +19,16 @@ mod lines;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use serde::Serialize;
 use tower_openai::Client;
 use tower_openai::client::BoxHttpService;
-use tower_openai::model::ResponseEvent;
 use tower_openai::services::Responses;
-use tower_openai::sse::{RawEvent, StreamSettings};
+use tower_openai::sse::StreamSettings;
 
 use self::arguments::Arguments;
 use self::attempts::PrintAttempts;
+use self::events::print_events;
 use self::failure::{ErrorLine, Failure};
-use self::json_text::on_one_line;
-use self::lines::{print_json, print_line};
+use self::lines::print_json;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -60,13 +59,20 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     // Held to the end: dropping the embedded server stops it.
     let (client, embedded) = arguments.connection.open(builder).await.map_err(Failure::Usage)?;
     let responses = client.responses();
-    if arguments.events {
-        print_events(&responses, request).await?;
+    let result = if arguments.events {
+        // [`PrintAttempts`] adds what came before the events.
+        match responses.stream_request(request).await {
+            Ok(stream) => print_events(stream).await,
+            Err(error) => Err(error.into()),
+        }
     } else {
-        print_text(&responses, request).await?;
-    }
+        print_text(&responses, request).await
+    };
     drop(embedded);
-    Ok(())
+    if let (true, Err(Failure::Call(error))) = (arguments.events, &result) {
+        print_json(&ErrorLine::new(error))?;
+    }
+    result
 }
 
 type Request = tower_openai::services::ResponsesRequest;
@@ -95,48 +101,4 @@ async fn print_text(
         out.flush()?;
     }
     Ok(result?)
-}
-
-/// One JSON object per event and line, and one more that tells how it ended. [`PrintAttempts`] adds
-/// what came before them.
-async fn print_events(
-    responses: &Responses<BoxHttpService>,
-    request: Request,
-) -> Result<(), Failure> {
-    match print_raw(responses, request).await {
-        Ok(response_id) => {
-            let end = End { r#type: "client.end", outcome: "completed", response_id };
-            Ok(print_json(&end)?)
-        }
-        Err(Failure::Call(error)) => {
-            print_json(&ErrorLine::new(&error))?;
-            Err(Failure::Call(error))
-        }
-        Err(failure) => Err(failure),
-    }
-}
-
-async fn print_raw(
-    responses: &Responses<BoxHttpService>,
-    request: Request,
-) -> Result<Option<String>, Failure> {
-    let mut events = responses.stream_request(request).await?.into_raw();
-    while let Some(event) = events.try_next().await? {
-        match event {
-            RawEvent::Wire(json) => print_line(&on_one_line(json.as_str()))?,
-            RawEvent::Head(ResponseEvent::ServerReasoningIncluded(_)) => {
-                print_line(r#"{"type":"client.reasoning_included"}"#)?;
-            }
-            RawEvent::Head(event) => print_json(&event)?,
-            _ => {}
-        }
-    }
-    Ok(events.get_ref().response_id().map(str::to_owned))
-}
-
-#[derive(Serialize)]
-struct End {
-    r#type: &'static str,
-    outcome: &'static str,
-    response_id: Option<String>,
 }
