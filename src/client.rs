@@ -47,7 +47,7 @@ use crate::Error;
 use crate::env::ProcessEnv;
 use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
-use crate::services::{Compact, Memories, Responses};
+use crate::services::{Compact, Memories, RealtimeCall, Responses, SessionForm};
 use crate::sse::StreamSettings;
 
 use self::builder::Stacks;
@@ -64,6 +64,7 @@ pub struct Client {
     stacks: Arc<Stacks>,
     stream: StreamSettings,
     item_ids: ItemIds,
+    session_form: SessionForm,
 }
 
 impl Client {
@@ -110,7 +111,7 @@ macro_rules! methods {
         impl Client {$(
             $(#[$meta])*
             pub fn $name(&self) -> $Service<BoxHttpService> {
-                $Service::new(self.stacks.$name.clone()).sending(self.item_ids)
+                $Service::new(self.stacks.$name.clone()).sending(self.item_ids, self.session_form)
             }
         )*}
     };

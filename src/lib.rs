@@ -4,7 +4,7 @@
 //!
 //! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
-//! [`Memories`](services::Memories).
+//! [`Memories`](services::Memories); `POST realtime/calls`, [`RealtimeCall`](services::RealtimeCall).
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level

@@ -19,7 +19,7 @@ use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
 use crate::model::ItemIds;
 use crate::provider::Provider;
-use crate::services::HttpService;
+use crate::services::{HttpService, SessionForm};
 use crate::sse::StreamSettings;
 use crate::transport::{HyperTransportBuilder, Proxy};
 use crate::{Error, RequestBody};
@@ -385,7 +385,8 @@ impl ClientBuilder {
         };
         let mut stream = self.stream;
         stream.timeouts = policy.responses().timeouts.or(stream.timeouts);
-        Ok(Client { stacks: Arc::new(stacks), stream, item_ids })
+        let session_form = SessionForm::of(preset.provider.base_url());
+        Ok(Client { stacks: Arc::new(stacks), stream, item_ids, session_form })
     }
 }
 

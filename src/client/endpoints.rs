@@ -9,6 +9,8 @@ macro_rules! endpoints {
             compact: Compact, GENERATION;
             /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).
             memories: Memories, GENERATION;
+            /// The endpoint that answers WebRTC offers: [`services::realtime_call`](crate::services::realtime_call).
+            realtime_call: RealtimeCall, QUICK;
         }
     };
 }

@@ -11,6 +11,7 @@
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
+//! | [`RealtimeCall`] | [`RealtimeCallRequest`] | `POST realtime/calls` | an [`ApiResponse`] |
 //!
 //! All requests have the same [options](ResponsesOptions). An endpoint that does not stream reads its
 //! answer whole, up to a cap of bytes, and gives it as an [`ApiResponse`]: the value, and the head it
@@ -25,8 +26,10 @@ pub mod compact;
 mod encode;
 pub mod memories;
 mod meta;
+mod multipart;
 mod once;
 mod options;
+pub mod realtime_call;
 mod request;
 mod response;
 pub mod responses;
@@ -46,6 +49,9 @@ pub use self::once::{CallOnce, UnaryCall};
 pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
+};
+pub use self::realtime_call::{
+    RealtimeCall, RealtimeCallAnswer, RealtimeCallLayer, RealtimeCallRequest, SessionForm,
 };
 pub use self::request::ResponsesRequest;
 pub use self::response::ApiResponse;

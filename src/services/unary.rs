@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use super::collect::{Collecting, Refusal, Stop};
 use super::encode::Outgoing;
 use super::options::{ResponsesOptions, TURN_STATE, TurnState};
-use super::{ApiResponse, HttpService, ResponseMeta};
+use super::{ApiResponse, HttpService, ResponseMeta, SessionForm};
 use crate::error::{self, Unreadable};
 use crate::extensions::{Call, StreamTimeouts};
 use crate::model::ItemIds;
@@ -75,6 +75,8 @@ pub(super) struct UnarySettings {
     pub(super) body_limit: Option<usize>,
     /// Which items are sent with their ids, for endpoints that send items.
     pub(super) item_ids: ItemIds,
+    /// How sessions are sent, for the endpoint that sends one.
+    pub(super) session_form: SessionForm,
 }
 
 /// What a future needs to know of its call.
@@ -372,8 +374,13 @@ macro_rules! unary_endpoint {
 
             /// As the preset has it.
             #[cfg(feature = "client")]
-            pub(crate) fn sending(mut self, item_ids: $crate::model::ItemIds) -> Self {
+            pub(crate) fn sending(
+                mut self,
+                item_ids: $crate::model::ItemIds,
+                session_form: $crate::services::SessionForm,
+            ) -> Self {
                 self.settings.item_ids = item_ids;
+                self.settings.session_form = session_form;
                 self
             }
 

@@ -5,4 +5,5 @@ mod contract;
 mod faults;
 mod memories;
 mod preset;
+mod realtime_call;
 mod support;
