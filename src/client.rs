@@ -47,7 +47,9 @@ use crate::Error;
 use crate::env::ProcessEnv;
 use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
-use crate::services::{Compact, Memories, RealtimeCall, Responses, SessionForm};
+use crate::services::{
+    Compact, Images, ImagesStream, Memories, RealtimeCall, Responses, SessionForm,
+};
 use crate::sse::StreamSettings;
 
 use self::builder::Stacks;
@@ -63,6 +65,7 @@ pub use self::policy::{EndpointPolicy, Policy};
 pub struct Client {
     stacks: Arc<Stacks>,
     stream: StreamSettings,
+    images_stream: StreamSettings,
     item_ids: ItemIds,
     session_form: SessionForm,
 }
@@ -86,6 +89,12 @@ impl Client {
     /// The Responses endpoint.
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
+    }
+
+    /// The endpoint of images that come piece by piece: [`services::images`](crate::services::images).
+    /// It goes by the policy of [`images`](Self::images).
+    pub fn images_stream(&self) -> ImagesStream<BoxHttpService> {
+        ImagesStream::new(self.stacks.images.clone()).settings(self.images_stream)
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the

@@ -4,7 +4,8 @@
 //!
 //! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
-//! [`Memories`](services::Memories); `POST realtime/calls`, [`RealtimeCall`](services::RealtimeCall).
+//! [`Memories`](services::Memories); `POST images/generations` and `POST images/edits`,
+//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`, [`RealtimeCall`](services::RealtimeCall).
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level

@@ -10,7 +10,7 @@ use super::Client;
 use super::boxed::{BoxHttpService, erase};
 use super::endpoints::endpoints;
 use super::explain::Explanation;
-use super::policy::Policy;
+use super::policy::{EndpointPolicy, Policy};
 use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
@@ -383,10 +383,13 @@ impl ClientBuilder {
                 )));
             }
         };
-        let mut stream = self.stream;
-        stream.timeouts = policy.responses().timeouts.or(stream.timeouts);
+        let streaming = |policy: EndpointPolicy| StreamSettings {
+            timeouts: policy.timeouts.or(self.stream.timeouts),
+            ..self.stream
+        };
+        let (stream, images_stream) = (streaming(policy.responses()), streaming(policy.images()));
         let session_form = SessionForm::of(preset.provider.base_url());
-        Ok(Client { stacks: Arc::new(stacks), stream, item_ids, session_form })
+        Ok(Client { stacks: Arc::new(stacks), stream, images_stream, item_ids, session_form })
     }
 }
 

@@ -7,6 +7,8 @@ macro_rules! endpoints {
         $then! {
             /// The endpoint that makes conversations shorter: [`services::compact`](crate::services::compact).
             compact: Compact, GENERATION;
+            /// The endpoint that makes images: [`services::images`](crate::services::images).
+            images: Images, GENERATION;
             /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).
             memories: Memories, GENERATION;
             /// The endpoint that answers WebRTC offers: [`services::realtime_call`](crate::services::realtime_call).

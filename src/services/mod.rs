@@ -10,6 +10,8 @@
 //! |---|---|---|---|
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
+//! | [`Images`] | [`ImagesRequest`] | `POST images/generations`, `POST images/edits` | an [`ApiResponse`] |
+//! | [`ImagesStream`] | [`ImagesRequest`] | the same, streamed | an [`EventStream`](crate::sse::EventStream) |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
 //! | [`RealtimeCall`] | [`RealtimeCallRequest`] | `POST realtime/calls` | an [`ApiResponse`] |
 //!
@@ -24,6 +26,7 @@
 mod collect;
 pub mod compact;
 mod encode;
+pub mod images;
 pub mod memories;
 mod meta;
 mod multipart;
@@ -43,8 +46,10 @@ use tower::Service;
 use crate::BoxError;
 
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
+pub use self::images::{Images, ImagesLayer, ImagesRequest, ImagesStream, ImagesStreamLayer};
 pub use self::memories::{Memories, MemoriesLayer, MemoriesRequest};
 pub use self::meta::ResponseMeta;
+pub use self::multipart::FormFile;
 pub use self::once::{CallOnce, UnaryCall};
 pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
@@ -56,7 +61,7 @@ pub use self::realtime_call::{
 pub use self::request::ResponsesRequest;
 pub use self::response::ApiResponse;
 pub use self::responses::{Responses, ResponsesLayer};
-pub use self::stream::{ResponsesFuture, StreamRequest};
+pub use self::stream::{OpenStream, ResponsesFuture, StreamFuture, StreamRequest};
 pub use self::unary::UnaryFuture;
 
 /// Any HTTP service an endpoint can stand on: an alias for

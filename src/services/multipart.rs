@@ -1,6 +1,8 @@
 //! `multipart/form-data`, as far as the API asks for it.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderValue;
@@ -26,12 +28,31 @@ impl Form {
         Self { boundary: Cow::Borrowed(boundary), parts: Vec::new() }
     }
 
+    /// A form with a boundary that nobody can know before.
+    pub(super) fn new() -> Self {
+        let random = || RandomState::new().build_hasher().finish();
+        let boundary = format!("tower-openai-{:016x}{:016x}", random(), random());
+        Self { boundary: boundary.into(), parts: Vec::new() }
+    }
+
     /// Adds a part of its own media type.
     pub(super) fn typed(self, name: &str, media_type: &str, body: impl Into<Bytes>) -> Self {
         let head = format!(
             "Content-Disposition: form-data; name=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n"
         );
         self.part(head, body.into())
+    }
+
+    /// Adds a field.
+    pub(super) fn field(self, name: &str, value: impl Into<Bytes>) -> Self {
+        let head = format!("Content-Disposition: form-data; name=\"{}\"\r\n\r\n", quoted(name));
+        self.part(head, value.into())
+    }
+
+    /// Adds a file.
+    pub(super) fn file(self, name: &str, file: &FormFile) -> Self {
+        let head = file.head(name);
+        self.part(head, file.bytes.clone())
     }
 
     fn part(mut self, head: String, body: Bytes) -> Self {
@@ -86,6 +107,79 @@ impl Form {
     }
 }
 
+/// A file that is sent in a form, in memory.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use]
+pub struct FormFile {
+    name: String,
+    media_type: HeaderValue,
+    bytes: Bytes,
+}
+
+impl FormFile {
+    /// The file `name` of this media type, such as `image/png`.
+    ///
+    /// # Errors
+    ///
+    /// A media type that a header may not hold ([`ErrorKind::Build`](crate::ErrorKind::Build)).
+    pub fn new(
+        name: impl Into<String>,
+        media_type: &str,
+        bytes: impl Into<Bytes>,
+    ) -> Result<Self, Error> {
+        let media_type = HeaderValue::from_str(media_type).map_err(|error| {
+            Error::build("the media type of the file is not legal in a header").with_source(error)
+        })?;
+        Ok(Self { name: name.into(), media_type, bytes: bytes.into() })
+    }
+
+    /// A PNG image, `image.png`.
+    pub fn png(bytes: impl Into<Bytes>) -> Self {
+        let media_type = HeaderValue::from_static("image/png");
+        Self { name: "image.png".to_owned(), media_type, bytes: bytes.into() }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    fn head(&self, field: &str) -> String {
+        let media_type = self.media_type.to_str().unwrap_or("application/octet-stream");
+        file_head(field, &self.name, media_type)
+    }
+}
+
+impl fmt::Debug for FormFile {
+    /// Shows how long it is, not what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormFile")
+            .field("name", &self.name)
+            .field("media_type", &self.media_type)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+fn file_head(field: &str, name: &str, media_type: &str) -> String {
+    format!(
+        "Content-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\n\
+         Content-Type: {media_type}\r\n\r\n",
+        quoted(field),
+        quoted(name)
+    )
+}
+
+/// A name as browsers write it between quotes.
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +195,25 @@ mod tests {
             "\r\n--b--\r\n",
         );
         assert_eq!(body.as_bytes().unwrap(), expected);
+    }
+
+    #[test]
+    fn names_stay_between_their_quotes() {
+        let file = FormFile::new("a\"; x=\"\r\nB: c.png", "image/png", "1").unwrap();
+        let (content_type, body) =
+            Form::with_boundary("b").file("image[]", &file).into_body().unwrap();
+        let expected = concat!(
+            "--b\r\nContent-Disposition: form-data; name=\"image[]\"; ",
+            "filename=\"a%22; x=%22%0D%0AB: c.png\"\r\nContent-Type: image/png\r\n\r\n",
+            "1\r\n--b--\r\n",
+        );
+        assert_eq!(
+            (content_type.len(), body.as_bytes().unwrap().as_ref()),
+            (31, expected.as_bytes())
+        );
+        let error = FormFile::new("a", "image/png\r\nx: y", "").unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Build);
+        assert_ne!(Form::new().boundary, Form::new().boundary);
     }
 
     #[test]

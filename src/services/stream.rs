@@ -12,37 +12,88 @@ use pin_project_lite::pin_project;
 
 use super::CallOnce;
 use super::collect::Refusal;
-use super::options::TurnState;
+use super::options::{TURN_STATE, TurnState};
 use super::request::ResponsesRequest;
 use super::responses::Responses;
 use crate::extensions::Call;
-use crate::sse::{ResponseStream, SseSource, StreamSettings};
+use crate::sse::{EventStream, ResponseStream, SseSource, StreamSettings};
 use crate::{BoxError, Error};
 
 /// What a stream needs to know of the call that opens it.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub struct Opening {
     pub(super) settings: StreamSettings,
     pub(super) turn_state: Option<TurnState>,
     pub(super) call: Call,
 }
 
-pin_project! {
-    /// The future of [`Responses`](super::Responses).
-    ///
-    /// Polled again after it was ready, it stays pending.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ResponsesFuture<F, RB> {
-        #[pin]
-        state: State<F, RB>,
+/// A stream that a [`StreamFuture`] gives: [`ResponseStream`] or [`EventStream`].
+///
+/// Sealed; a bound that tells which streams there are.
+pub trait OpenStream<RB>: sealed::Open<RB> {}
+
+impl<St: sealed::Open<RB>, RB> OpenStream<RB> for St {}
+
+mod sealed {
+    use super::*;
+
+    pub trait Open<RB>: Sized {
+        /// What it needs to know of the request beside the [`Opening`].
+        type Rule;
+
+        fn open(parts: response::Parts, body: RB, opening: Opening, rule: Self::Rule) -> Self;
+    }
+}
+
+impl<RB> sealed::Open<RB> for ResponseStream<SseSource<RB>> {
+    type Rule = ();
+
+    fn open(parts: response::Parts, body: RB, opening: Opening, (): ()) -> Self {
+        let Opening { settings, turn_state, call: _ } = opening;
+        let source = SseSource::with_limits(body, settings.limits);
+        Self::new(source, parts, settings, turn_state)
+    }
+}
+
+impl<T, RB> sealed::Open<RB> for EventStream<T, SseSource<RB>> {
+    /// How many terminal events there will be.
+    type Rule = u64;
+
+    fn open(parts: response::Parts, body: RB, opening: Opening, finals: u64) -> Self {
+        let Opening { settings, turn_state, call: _ } = opening;
+        let note = parts.headers.get(TURN_STATE).and_then(|value| value.to_str().ok());
+        if let (Some(state), Some(note)) = (turn_state, note) {
+            state.capture(note);
+        }
+        let source = SseSource::with_limits(body, settings.limits);
+        Self::new(source, parts, settings, finals)
     }
 }
 
 pin_project! {
+    /// The future of the endpoints that stream.
+    ///
+    /// `F` is the future and `RB` the response body of the HTTP service inside, `St` the stream.
+    /// Dropping it cancels the call. Polled again after it was ready, it stays pending.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct StreamFuture<F, RB, St>
+    where
+        // For the type of a field.
+        St: OpenStream<RB>,
+    {
+        #[pin]
+        state: State<F, RB, St::Rule>,
+    }
+}
+
+/// The future of [`Responses`](super::Responses).
+pub type ResponsesFuture<F, RB> = StreamFuture<F, RB, ResponseStream<SseSource<RB>>>;
+
+pin_project! {
     #[project = StateProj]
-    enum State<F, RB> {
+    enum State<F, RB, R> {
         Refused { error: Option<Error> },
-        Calling { #[pin] future: F, opening: Option<Opening> },
+        Calling { #[pin] future: F, opening: Option<(Opening, R)> },
         Collecting { #[pin] body: RB, refusal: Refusal },
         Done,
     }
@@ -50,7 +101,13 @@ pin_project! {
 
 impl<F, RB> ResponsesFuture<F, RB> {
     pub(super) fn calling(future: F, opening: Opening) -> Self {
-        Self { state: State::Calling { future, opening: Some(opening) } }
+        Self::calling_by(future, opening, ())
+    }
+}
+
+impl<F, RB, St: OpenStream<RB>> StreamFuture<F, RB, St> {
+    pub(super) fn calling_by(future: F, opening: Opening, rule: St::Rule) -> Self {
+        Self { state: State::Calling { future, opening: Some((opening, rule)) } }
     }
 
     pub(super) fn refused(error: Error) -> Self {
@@ -58,14 +115,15 @@ impl<F, RB> ResponsesFuture<F, RB> {
     }
 }
 
-impl<F, RB, E> Future for ResponsesFuture<F, RB>
+impl<F, RB, St, E> Future for StreamFuture<F, RB, St>
 where
     F: Future<Output = Result<http::Response<RB>, E>>,
     E: Into<BoxError>,
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
+    St: OpenStream<RB>,
 {
-    type Output = Result<ResponseStream<SseSource<RB>>, Error>;
+    type Output = Result<St, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -78,7 +136,7 @@ where
                 StateProj::Calling { future, opening } => {
                     let result = ready!(future.poll(cx));
                     let opening = opening.take();
-                    let call = opening.as_ref().map(|opening| &opening.call);
+                    let call = opening.as_ref().map(|(opening, _)| &opening.call);
                     let (parts, body) = match result {
                         Ok(mut response) => {
                             if let Some(call) = call {
@@ -97,9 +155,9 @@ where
                         }
                     };
                     match opening {
-                        Some(opening) if is_stream(&parts) => {
+                        Some((opening, rule)) if is_stream(&parts) => {
                             state.set(State::Done);
-                            return Poll::Ready(Ok(opened(parts, body, opening)));
+                            return Poll::Ready(Ok(St::open(parts, body, opening, rule)));
                         }
                         _ => State::Collecting { body, refusal: Refusal::new(parts) },
                     }
@@ -116,7 +174,7 @@ where
     }
 }
 
-impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
+impl<F, RB, St: OpenStream<RB>> fmt::Debug for StreamFuture<F, RB, St> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Refused { .. } => "Refused",
@@ -124,7 +182,7 @@ impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
             State::Collecting { .. } => "Collecting",
             State::Done => "Done",
         };
-        f.debug_struct("ResponsesFuture").field("state", &state).finish_non_exhaustive()
+        f.debug_struct("StreamFuture").field("state", &state).finish_non_exhaustive()
     }
 }
 
@@ -143,10 +201,4 @@ fn is_stream(parts: &response::Parts) -> bool {
     parts.status.is_success()
         && parts.status != StatusCode::NO_CONTENT
         && !matches!(essence.as_str(), "text/html" | "application/json")
-}
-
-fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
-    let Opening { settings, turn_state, call: _ } = opening;
-    let source = SseSource::with_limits(body, settings.limits);
-    ResponseStream::new(source, parts, settings, turn_state)
 }

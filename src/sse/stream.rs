@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 
 use super::accumulate::ResponseAccumulator;
+use super::flow::Step;
 use super::raw::RawEvents;
-use super::rules::{Core, DRAIN_BYTES, Message, State};
+use super::rules::{Core, Message};
 use super::settings::StreamSettings;
 use super::source::{EventSource, SseSource};
 use super::text::TextStream;
@@ -118,7 +119,7 @@ impl<Src> ResponseStream<Src> {
     /// How many events were skipped because they could not be decoded. Always 0 unless
     /// [`lenient`](StreamSettings::lenient).
     pub fn skipped_events(&self) -> u64 {
-        self.core.skipped
+        self.core.flow.skipped
     }
 }
 
@@ -205,22 +206,8 @@ impl<Src: EventSource> ResponseStream<Src> {
             if let Some(event) = core.ready.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
-            match core.state {
-                State::Reading => {}
-                State::Draining
-                    if this.source.as_mut().poll_drain(cx, DRAIN_BYTES).is_pending()
-                        && core.watchdog.poll_expired(cx).is_pending() =>
-                {
-                    return Poll::Pending;
-                }
-                State::Draining | State::Done => {
-                    core.state = State::Done;
-                    this.source.as_mut().close();
-                    return Poll::Ready(None);
-                }
-            }
-            let message = match this.source.as_mut().poll_advance(cx) {
-                Poll::Ready(Some(Ok(()))) => {
+            let message = match ready!(core.flow.poll_source(this.source.as_mut(), cx)) {
+                Step::Event => {
                     let event = this.source.event();
                     if raw.is_none() {
                         if let Some(event) = core.repeated(&event) {
@@ -233,14 +220,8 @@ impl<Src: EventSource> ResponseStream<Src> {
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Poll::Ready(Some(Err(error))) => Message::Last(Err(core.broken(error))),
-                Poll::Ready(None) => Message::Last(Err(core.truncated())),
-                Poll::Pending => match core.watchdog.poll_expired(cx) {
-                    Poll::Ready(elapsed) => {
-                        Message::Last(Err(core.expired(elapsed.limit, this.source.bytes_read())))
-                    }
-                    Poll::Pending => return Poll::Pending,
-                },
+                Step::Failed(error) => Message::Last(Err(error)),
+                Step::Over => return Poll::Ready(None),
             };
             match message {
                 Message::Skipped => {
@@ -253,7 +234,7 @@ impl<Src: EventSource> ResponseStream<Src> {
                 }
                 Message::Event(event) => core.ready.push_back(event),
                 Message::Last(result) => {
-                    core.end(this.source.as_mut(), cx, result.is_ok());
+                    core.flow.end(this.source.as_mut(), cx, result.is_ok());
                     match result {
                         Ok(event) => core.ready.push_back(event),
                         Err(error) => {
@@ -279,15 +260,15 @@ impl<Src: EventSource> Stream for ResponseStream<Src> {
 
 impl<Src: EventSource> FusedStream for ResponseStream<Src> {
     fn is_terminated(&self) -> bool {
-        self.core.state == State::Done && self.core.ready.is_empty()
+        self.core.flow.is_over() && self.core.ready.is_empty()
     }
 }
 
 impl<Src> fmt::Debug for ResponseStream<Src> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseStream")
-            .field("state", &self.core.state)
-            .field("events", &self.core.events)
+            .field("state", &self.core.flow.state)
+            .field("events", &self.core.flow.events)
             .field("response_id", &self.core.response_id)
             .field("sequence_number", &self.core.sequence_number)
             .finish_non_exhaustive()

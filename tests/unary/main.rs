@@ -3,6 +3,7 @@
 mod compact;
 mod contract;
 mod faults;
+mod images;
 mod memories;
 mod preset;
 mod realtime_call;
