@@ -48,7 +48,8 @@ use crate::env::ProcessEnv;
 use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
 use crate::services::{
-    Compact, Images, ImagesStream, Memories, RealtimeCall, Responses, SessionForm,
+    Compact, Files, Images, ImagesStream, Memories, PresetSettings, RealtimeCall, Responses,
+    SessionForm,
 };
 use crate::sse::StreamSettings;
 
@@ -65,7 +66,7 @@ pub use self::policy::{EndpointPolicy, Policy};
 pub struct Client {
     stacks: Arc<Stacks>,
     stream: StreamSettings,
-    images_stream: StreamSettings,
+    policy: Arc<Policy>,
     item_ids: ItemIds,
     session_form: SessionForm,
 }
@@ -94,7 +95,9 @@ impl Client {
     /// The endpoint of images that come piece by piece: [`services::images`](crate::services::images).
     /// It goes by the policy of [`images`](Self::images).
     pub fn images_stream(&self) -> ImagesStream<BoxHttpService> {
-        ImagesStream::new(self.stacks.images.clone()).settings(self.images_stream)
+        let timeouts = self.policy.images().timeouts;
+        let settings = StreamSettings { timeouts, ..self.stream };
+        ImagesStream::new(self.stacks.images.clone()).settings(settings)
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the
@@ -120,7 +123,12 @@ macro_rules! methods {
         impl Client {$(
             $(#[$meta])*
             pub fn $name(&self) -> $Service<BoxHttpService> {
-                $Service::new(self.stacks.$name.clone()).sending(self.item_ids, self.session_form)
+                let timeouts = self.policy.$name.timeouts.or(self.policy.default.timeouts);
+                $Service::new(self.stacks.$name.clone()).sending(PresetSettings {
+                    item_ids: self.item_ids,
+                    session_form: self.session_form,
+                    timeouts,
+                })
             }
         )*}
     };

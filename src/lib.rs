@@ -5,7 +5,8 @@
 //! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
 //! [`Memories`](services::Memories); `POST images/generations` and `POST images/edits`,
-//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`, [`RealtimeCall`](services::RealtimeCall).
+//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`, [`RealtimeCall`](services::RealtimeCall); and
+//! uploads, `services::Files`.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
@@ -171,6 +172,7 @@
 //! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
+//! | `files` | with `client` | `services::Files`, uploads, from disk too: on tokio's file system and timer |
 //! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |

@@ -10,7 +10,7 @@ use super::Client;
 use super::boxed::{BoxHttpService, erase};
 use super::endpoints::endpoints;
 use super::explain::Explanation;
-use super::policy::{EndpointPolicy, Policy};
+use super::policy::Policy;
 use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
@@ -383,13 +383,11 @@ impl ClientBuilder {
                 )));
             }
         };
-        let streaming = |policy: EndpointPolicy| StreamSettings {
-            timeouts: policy.timeouts.or(self.stream.timeouts),
-            ..self.stream
-        };
-        let (stream, images_stream) = (streaming(policy.responses()), streaming(policy.images()));
+        policy.default.timeouts = policy.default.timeouts.or(self.stream.timeouts);
+        let stream = StreamSettings { timeouts: policy.responses().timeouts, ..self.stream };
+        let policy = Arc::new(policy);
         let session_form = SessionForm::of(preset.provider.base_url());
-        Ok(Client { stacks: Arc::new(stacks), stream, images_stream, item_ids, session_form })
+        Ok(Client { stacks: Arc::new(stacks), stream, policy, item_ids, session_form })
     }
 }
 

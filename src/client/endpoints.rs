@@ -7,6 +7,8 @@ macro_rules! endpoints {
         $then! {
             /// The endpoint that makes conversations shorter: [`services::compact`](crate::services::compact).
             compact: Compact, GENERATION;
+            /// Uploads to the backend of a ChatGPT login: [`services::files`](crate::services::files).
+            files: Files, QUICK;
             /// The endpoint that makes images: [`services::images`](crate::services::images).
             images: Images, GENERATION;
             /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).

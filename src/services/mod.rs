@@ -10,6 +10,7 @@
 //! |---|---|---|---|
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
+//! | `Files` | `UploadRequest` | uploads to the backend of a ChatGPT login, in three steps (feature `files`) | an [`ApiResponse`] |
 //! | [`Images`] | [`ImagesRequest`] | `POST images/generations`, `POST images/edits` | an [`ApiResponse`] |
 //! | [`ImagesStream`] | [`ImagesRequest`] | the same, streamed | an [`EventStream`](crate::sse::EventStream) |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
@@ -26,6 +27,8 @@
 mod collect;
 pub mod compact;
 mod encode;
+#[cfg(feature = "files")]
+pub mod files;
 pub mod images;
 pub mod memories;
 mod meta;
@@ -46,6 +49,10 @@ use tower::Service;
 use crate::BoxError;
 
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
+#[cfg(feature = "files")]
+pub use self::files::{
+    Files, FilesLayer, UploadNotReady, UploadProgress, UploadRequest, UploadSource, UploadedFile,
+};
 pub use self::images::{Images, ImagesLayer, ImagesRequest, ImagesStream, ImagesStreamLayer};
 pub use self::memories::{Memories, MemoriesLayer, MemoriesRequest};
 pub use self::meta::ResponseMeta;
@@ -62,6 +69,8 @@ pub use self::request::ResponsesRequest;
 pub use self::response::ApiResponse;
 pub use self::responses::{Responses, ResponsesLayer};
 pub use self::stream::{OpenStream, ResponsesFuture, StreamFuture, StreamRequest};
+#[cfg(feature = "client")]
+pub(crate) use self::unary::PresetSettings;
 pub use self::unary::UnaryFuture;
 
 /// Any HTTP service an endpoint can stand on: an alias for

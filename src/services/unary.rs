@@ -79,6 +79,16 @@ pub(super) struct UnarySettings {
     pub(super) session_form: SessionForm,
 }
 
+/// What the preset says to its endpoints.
+#[cfg(feature = "client")]
+#[derive(Clone, Copy)]
+pub(crate) struct PresetSettings {
+    pub(crate) item_ids: ItemIds,
+    pub(crate) session_form: SessionForm,
+    /// For an endpoint that has limits of its own; the layers of the stack have the others.
+    pub(crate) timeouts: StreamTimeouts,
+}
+
 /// What a future needs to know of its call.
 struct Expected<T> {
     call: Call,
@@ -374,13 +384,9 @@ macro_rules! unary_endpoint {
 
             /// As the preset has it.
             #[cfg(feature = "client")]
-            pub(crate) fn sending(
-                mut self,
-                item_ids: $crate::model::ItemIds,
-                session_form: $crate::services::SessionForm,
-            ) -> Self {
-                self.settings.item_ids = item_ids;
-                self.settings.session_form = session_form;
+            pub(crate) fn sending(mut self, preset: $crate::services::PresetSettings) -> Self {
+                self.settings.item_ids = preset.item_ids;
+                self.settings.session_form = preset.session_form;
                 self
             }
 

@@ -1,0 +1,71 @@
+//! Uploads through the preset, over real sockets.
+
+use serde_json::json;
+use tower_openai::provider::Provider;
+use tower_openai::services::UploadSource;
+use tower_openai::testing::{Script, Server};
+use tower_openai::{Client, ErrorKind};
+
+use crate::support::{TempFile, pattern};
+
+async fn servers() -> (Server, Server, Client) {
+    let (api, blobs) = (Server::start().await.unwrap(), Server::start().await.unwrap());
+    let backend = api.base_url().replace("/v1", "/backend-api");
+    let provider = Provider::new("test", api.base_url()).unwrap().backend_url(&backend).unwrap();
+    let client = Client::builder().provider(provider).api_key("sk-test").build().unwrap();
+    (api, blobs, client)
+}
+
+fn announced(blobs: &Server) -> Script {
+    let url = format!("http://{}/up/1?sig=hidden-signature", blobs.address());
+    Script::status(200).json(json!({"file_id": "file_1", "upload_url": url}))
+}
+
+fn ready() -> Script {
+    Script::status(200).json(json!({"status": "success", "download_url": "https://d.test/"}))
+}
+
+#[tokio::test]
+async fn a_file_goes_up_and_the_key_stays_with_the_api() {
+    let (api, blobs, client) = servers().await;
+    api.enqueue(announced(&blobs)).enqueue(ready());
+    blobs.enqueue(Script::status(503)).enqueue(Script::status(201));
+    let bytes = pattern(300_000);
+    let file = TempFile::new("a.bin", &bytes);
+    let source = UploadSource::open(file.path()).await.unwrap();
+    let uploaded = client.files().upload(source).await.unwrap();
+    assert_eq!((uploaded.file_id.as_str(), uploaded.size), ("file_1", 300_000));
+
+    let requests = api.requests();
+    let paths: Vec<_> = requests.iter().map(|request| request.path().to_owned()).collect();
+    assert_eq!(paths, ["/backend-api/files", "/backend-api/files/file_1/uploaded"]);
+    for request in &requests {
+        assert_eq!(request.header("authorization"), Some("Bearer sk-test"));
+    }
+    let puts = blobs.requests();
+    assert_eq!(puts.len(), 2, "the second attempt sends it again");
+    let put = &puts[1];
+    assert_eq!((put.method().as_str(), put.target()), ("PUT", "/up/1?sig=hidden-signature"));
+    assert_eq!(put.header("content-length"), Some("300000"));
+    assert_eq!(put.header("x-ms-blob-type"), Some("BlockBlob"));
+    assert!(put.header("authorization").is_none() && put.header("content-type").is_none());
+    assert!(put.header("transfer-encoding").is_none());
+    assert!(*put.body() == bytes);
+    let ids: Vec<_> = puts.iter().map(|put| put.header("x-ms-client-request-id")).collect();
+    assert!(ids[0].is_some() && ids[0] == ids[1], "one upload, one id");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_file_is_told_through_the_transport() {
+    let (api, blobs, client) = servers().await;
+    api.enqueue(announced(&blobs));
+    let file = TempFile::new("a.bin", pattern(300_000));
+    let source = UploadSource::open(file.path()).await.unwrap();
+    file.write("short");
+    let error = client.files().upload(source).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
+    assert!(error.message().contains("has changed while it was uploaded"), "{error}");
+    assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
+    // The connection that was opened for it has nothing to say.
+    drop(blobs);
+}
