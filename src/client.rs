@@ -48,8 +48,8 @@ use crate::env::ProcessEnv;
 use crate::layers::RateLimitsHandle;
 use crate::model::ItemIds;
 use crate::services::{
-    Compact, Files, Images, ImagesStream, Memories, PresetSettings, RealtimeCall, Responses,
-    SessionForm,
+    Compact, CreateFile, DeleteFile, FileContent, Files, Images, ImagesStream, ListFiles, Memories,
+    PresetSettings, RealtimeCall, Responses, RetrieveFile, SessionForm,
 };
 use crate::sse::StreamSettings;
 

@@ -5,8 +5,9 @@
 //! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
 //! [`Memories`](services::Memories); `POST images/generations` and `POST images/edits`,
-//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`, [`RealtimeCall`](services::RealtimeCall); and
-//! uploads, `services::Files`.
+//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`,
+//! [`RealtimeCall`](services::RealtimeCall); and files, in `services::files` and
+//! `services::public_files`.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level

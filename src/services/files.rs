@@ -95,7 +95,9 @@ use crate::extensions::StreamTimeouts;
 use crate::{Error, RequestBody};
 
 pub use self::body::UploadProgress;
+pub(super) use self::body::{Progress, Watch};
 pub use self::request::{UploadRequest, UploadSource};
+pub(super) use self::steps::head_limit;
 pub use self::steps::{UploadNotReady, UploadedFile};
 pub use self::upload::UploadFuture;
 

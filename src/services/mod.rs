@@ -11,6 +11,7 @@
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
 //! | `Files` | `UploadRequest` | uploads to the backend of a ChatGPT login, in three steps (feature `files`) | an [`ApiResponse`] |
+//! | `CreateFile`, `ListFiles`, `RetrieveFile`, `FileContent`, `DeleteFile` | `CreateFileRequest` and so on | `POST`, `GET` and `DELETE` on `files` of the public API (feature `files`) | an [`ApiResponse`] |
 //! | [`Images`] | [`ImagesRequest`] | `POST images/generations`, `POST images/edits` | an [`ApiResponse`] |
 //! | [`ImagesStream`] | [`ImagesRequest`] | the same, streamed | an [`EventStream`](crate::sse::EventStream) |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
@@ -35,6 +36,8 @@ mod meta;
 mod multipart;
 mod once;
 mod options;
+#[cfg(feature = "files")]
+pub mod public_files;
 pub mod realtime_call;
 mod request;
 mod response;
@@ -61,6 +64,12 @@ pub use self::once::{CallOnce, UnaryCall};
 pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
+};
+#[cfg(feature = "files")]
+pub use self::public_files::{
+    CreateFile, CreateFileLayer, CreateFileRequest, DeleteFile, DeleteFileLayer, DeleteFileRequest,
+    FileBytes, FileContent, FileContentLayer, FileContentRequest, ListFiles, ListFilesLayer,
+    ListFilesRequest, RetrieveFile, RetrieveFileLayer, RetrieveFileRequest,
 };
 pub use self::realtime_call::{
     RealtimeCall, RealtimeCallAnswer, RealtimeCallLayer, RealtimeCallRequest, SessionForm,

@@ -4,10 +4,20 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+#[cfg(feature = "files")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderValue;
+#[cfg(feature = "files")]
+use http_body::{Body, Frame, SizeHint};
 use memchr::memmem;
 
+#[cfg(feature = "files")]
+use crate::BoxError;
 use crate::{Error, RequestBody};
 
 /// A form while it is put together: the parts as they will be sent, in order.
@@ -87,6 +97,38 @@ impl Form {
         Ok((self.content_type()?, body.freeze().into()))
     }
 
+    /// The content type and the body with a file at its end, which is read while it is sent. That it
+    /// holds no boundary is a matter of chance, one in 2 to the 128th.
+    ///
+    /// # Errors
+    ///
+    /// A part that contains the boundary.
+    #[cfg(feature = "files")]
+    pub(super) fn into_streamed(
+        mut self,
+        field: &str,
+        name: &str,
+        len: u64,
+        file: RequestBody,
+    ) -> Result<(HeaderValue, RequestBody), Error> {
+        self = self.part(file_head(field, name, "application/octet-stream"), Bytes::new());
+        let closing = self.boundary.len() + 8;
+        let (content_type, form) = self.into_body()?;
+        let form = form.as_bytes().cloned().unwrap_or_default();
+        // The file goes where the form has nothing: before the line end of the empty part.
+        let (before, after) =
+            form.split_at_checked(form.len().saturating_sub(closing)).unwrap_or_default();
+        let (before, after) = (form.slice_ref(before), form.slice_ref(after));
+        let whole = len.saturating_add(form.len() as u64);
+        let body = RequestBody::replayable(Some(whole), move || Streamed {
+            before: Some(before.clone()),
+            file: file.clone(),
+            after: Some(after.clone()),
+            left: whole,
+        });
+        Ok((content_type, body))
+    }
+
     fn put_opening(&self, out: &mut BytesMut, part: &Part) {
         out.put_slice(b"--");
         out.put_slice(self.boundary.as_bytes());
@@ -104,6 +146,46 @@ impl Form {
         let text = format!("multipart/form-data; boundary={}", self.boundary);
         HeaderValue::try_from(text)
             .map_err(|error| Error::build("the boundary is no token").with_source(error))
+    }
+}
+
+/// A form around a file.
+#[cfg(feature = "files")]
+struct Streamed {
+    before: Option<Bytes>,
+    file: RequestBody,
+    after: Option<Bytes>,
+    left: u64,
+}
+
+#[cfg(feature = "files")]
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match self.before.take() {
+            Some(before) => Some(Frame::data(before)),
+            None => match ready!(Pin::new(&mut self.file).poll_frame(cx)) {
+                Some(Ok(frame)) => Some(frame),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.after.take().map(Frame::data),
+            },
+        };
+        let len = frame.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+        self.left = self.left.saturating_sub(len as u64);
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.after.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 

@@ -3,5 +3,6 @@
 mod disk;
 mod faults;
 mod preset;
+mod public;
 mod steps;
 mod support;

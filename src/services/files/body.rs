@@ -26,10 +26,10 @@ pub struct UploadProgress {
 }
 
 /// Who hears of it.
-pub(super) type Progress = Arc<dyn Fn(UploadProgress) + Send + Sync>;
+pub(in crate::services) type Progress = Arc<dyn Fn(UploadProgress) + Send + Sync>;
 
 /// What the attempts of an upload have in common.
-pub(super) struct Watch {
+pub(in crate::services) struct Watch {
     total: u64,
     attempts: AtomicU32,
     progress: Option<Progress>,
@@ -38,13 +38,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(total: u64, progress: Option<Progress>) -> Arc<Self> {
+    pub(in crate::services) fn new(total: u64, progress: Option<Progress>) -> Arc<Self> {
         let attempts = AtomicU32::new(0);
         Arc::new(Self { total, attempts, progress, fault: Mutex::new(None) })
     }
 
     /// `body`, watched.
-    pub(super) fn body(self: &Arc<Self>, body: RequestBody) -> RequestBody {
+    pub(in crate::services) fn body(self: &Arc<Self>, body: RequestBody) -> RequestBody {
         let watch = Arc::clone(self);
         RequestBody::replayable(Some(self.total), move || {
             let attempt = watch.attempts.fetch_add(1, Ordering::Relaxed).saturating_add(1);

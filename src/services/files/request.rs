@@ -88,7 +88,7 @@ impl UploadSource {
         self.len == 0
     }
 
-    pub(super) fn into_body(self) -> RequestBody {
+    pub(in crate::services) fn into_body(self) -> RequestBody {
         self.body
     }
 }

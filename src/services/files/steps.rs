@@ -44,6 +44,14 @@ pub(super) struct Plan {
     secrets: Vec<String>,
 }
 
+/// How long the head of an answer to `size` bytes is waited for; zero is for ever.
+pub(in crate::services) fn head_limit(said: StreamTimeouts, size: u64) -> Duration {
+    match said.head_or(Some(HEAD)) {
+        Some(head) => head.saturating_add(Duration::from_secs(size / SLOWEST)),
+        None => Duration::ZERO,
+    }
+}
+
 /// What is known of a file that is announced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -128,11 +136,8 @@ impl Plan {
         let mut options = ResponsesOptions::new();
         options.extensions = self.options.extensions.clone();
         options.extensions.remove::<ApiRoot>();
-        let head = self.settings.timeouts.head_or(None).unwrap_or_default();
-        let more =
-            if head.is_zero() { Duration::ZERO } else { Duration::from_secs(size / SLOWEST) };
-        options.timeouts =
-            StreamTimeouts::new().head(head.saturating_add(more)).or(self.settings.timeouts);
+        let head = head_limit(self.settings.timeouts, size);
+        options.timeouts = StreamTimeouts::new().head(head).or(self.settings.timeouts);
         Some(Transfer { url: announced.upload_url, body, size, options })
     }
 
