@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
+use super::fault::Fault;
 use super::options::{Compression, ResponsesOptions};
 use crate::extensions::{Call, RequestCompression, StreamTimeouts};
 use crate::provider::encoded;
@@ -88,6 +89,7 @@ pub(super) struct Outgoing {
     /// Whether the body may be compressed: JSON is, what the caller hands over as bytes is not.
     compressible: bool,
     body: RequestBody,
+    fault: Option<Fault>,
 }
 
 #[allow(dead_code)] // Not every method has its endpoint in every build.
@@ -110,6 +112,7 @@ impl Outgoing {
             content_type: None,
             compressible: false,
             body: RequestBody::empty(),
+            fault: None,
         }
     }
 
@@ -139,6 +142,16 @@ impl Outgoing {
     /// With a body that has no type.
     pub(super) fn octets(self, body: RequestBody) -> Self {
         Self { body, ..self }
+    }
+
+    /// With a body that leaves here what is wrong with it.
+    pub(super) fn faulting(self, fault: Fault) -> Self {
+        Self { fault: Some(fault), ..self }
+    }
+
+    /// Where the body leaves what is wrong with it.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.clone()
     }
 
     /// Asks for an answer of this type. Endpoints that do not stream leave it to the server.

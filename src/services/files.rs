@@ -56,7 +56,7 @@
 //!
 //! Readiness is that of the HTTP service: the first step takes the one that was made ready, and each
 //! further step waits until the service is ready again. Dropping the future cancels whatever step it
-//! has come to; a file that was announced and never sent is forgotten by the server.
+//! has come to; what was announced and is not sent is left to the server.
 //!
 //! # Errors
 //!

@@ -28,6 +28,7 @@
 mod collect;
 pub mod compact;
 mod encode;
+mod fault;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod images;

@@ -123,10 +123,11 @@ impl UnaryRequest for CreateFileRequest {
                 .field("expires_after[anchor]", "created_at")
                 .field("expires_after[seconds]", seconds.to_string());
         }
-        let body = Watch::new(len, self.progress).body(self.source.into_body());
+        let watch = Watch::new(len, self.progress);
+        let body = watch.body(self.source.into_body());
         let (content_type, body) = form.into_streamed("file", &name, len, body)?;
         let post = Outgoing::new(Method::POST, Target::of("/files"))?;
-        Ok((post.body(content_type, body), self.options))
+        Ok((post.body(content_type, body).faulting(watch.fault()), self.options))
     }
 }
 

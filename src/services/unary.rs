@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 
 use super::collect::{Collecting, Refusal, Stop};
 use super::encode::Outgoing;
+use super::fault::Fault;
 use super::options::{ResponsesOptions, TURN_STATE, TurnState};
 use super::{ApiResponse, HttpService, ResponseMeta, SessionForm};
 use crate::error::{self, Unreadable};
@@ -94,6 +95,7 @@ struct Expected<T> {
     call: Call,
     limit: usize,
     turn_state: Option<TurnState>,
+    fault: Option<Fault>,
     is_expected: fn(StatusCode) -> bool,
     read: fn(&ResponseMeta, &Bytes) -> Result<T, Unreadable>,
     facts: for<'a> fn(&'a T) -> AnswerFacts<'a>,
@@ -126,12 +128,13 @@ fn open<R: UnaryRequest>(
     let call = Call::unary(R::ENDPOINT, request.model());
     let (outgoing, mut options) = request.write(settings)?;
     let timeouts = options.timeouts_or(settings.timeouts);
-    let turn_state = options.turn_state.clone();
+    let (turn_state, fault) = (options.turn_state.clone(), outgoing.fault());
     let request = outgoing.into_request(&mut options, timeouts, call.clone())?;
     let expected = Expected {
         call,
         limit: settings.body_limit.unwrap_or(R::BODY_LIMIT),
         turn_state,
+        fault,
         is_expected: R::Answer::is_expected,
         read: R::Answer::read,
         facts: R::Answer::facts,
@@ -183,7 +186,7 @@ where
                     (Err(error), expected) => {
                         let error = Error::from(error.into());
                         let error = match expected {
-                            Some(expected) => error.without_secrets_of(&expected.call),
+                            Some(expected) => expected.failure(error),
                             None => error,
                         };
                         (State::Done, Some(Err(error)))
@@ -223,6 +226,15 @@ impl<F, RB, T> fmt::Debug for UnaryFuture<F, RB, T> {
 }
 
 impl<T> Expected<T> {
+    /// The error of a call that had no answer.
+    fn failure(&self, error: Error) -> Error {
+        let error = match &self.fault {
+            Some(fault) => fault.explain(error),
+            None => error,
+        };
+        error.without_secrets_of(&self.call)
+    }
+
     /// What to do with the answer that has this head.
     fn head<F, RB: Body>(&self, mut response: http::Response<RB>) -> State<F, RB> {
         self.call.attach_to(response.extensions_mut());

@@ -1,19 +1,24 @@
 //! Uploads through the preset, over real sockets.
 
+use http::Version;
 use serde_json::json;
 use tower_openai::provider::Provider;
-use tower_openai::services::UploadSource;
+use tower_openai::services::{CreateFileRequest, UploadSource};
 use tower_openai::testing::{Script, Server};
+use tower_openai::transport::HyperTransport;
 use tower_openai::{Client, ErrorKind};
 
 use crate::support::{TempFile, pattern};
 
-async fn servers() -> (Server, Server, Client) {
+/// An API, a store of what is uploaded, and a client that speaks HTTP/1.1 or HTTP/2 to them.
+async fn servers(http2: bool) -> (Server, Server, Client) {
     let (api, blobs) = (Server::start().await.unwrap(), Server::start().await.unwrap());
     let backend = api.base_url().replace("/v1", "/backend-api");
     let provider = Provider::new("test", api.base_url()).unwrap().backend_url(&backend).unwrap();
-    let client = Client::builder().provider(provider).api_key("sk-test").build().unwrap();
-    (api, blobs, client)
+    let transport = HyperTransport::builder();
+    let transport = if http2 { transport.http2_only() } else { transport.http1_only() };
+    let client = Client::builder().provider(provider).api_key("sk-test");
+    (api, blobs, client.transport(transport.build().unwrap()).build().unwrap())
 }
 
 fn announced(blobs: &Server) -> Script {
@@ -27,45 +32,54 @@ fn ready() -> Script {
 
 #[tokio::test]
 async fn a_file_goes_up_and_the_key_stays_with_the_api() {
-    let (api, blobs, client) = servers().await;
-    api.enqueue(announced(&blobs)).enqueue(ready());
-    blobs.enqueue(Script::status(503)).enqueue(Script::status(201));
-    let bytes = pattern(300_000);
-    let file = TempFile::new("a.bin", &bytes);
-    let source = UploadSource::open(file.path()).await.unwrap();
-    let uploaded = client.files().upload(source).await.unwrap();
-    assert_eq!((uploaded.file_id.as_str(), uploaded.size), ("file_1", 300_000));
+    for http2 in [false, true] {
+        let (api, blobs, client) = servers(http2).await;
+        api.enqueue(announced(&blobs)).enqueue(ready());
+        blobs.enqueue(Script::status(503)).enqueue(Script::status(201));
+        let bytes = pattern(300_000);
+        let file = TempFile::new("a.bin", &bytes);
+        let source = UploadSource::open(file.path()).await.unwrap();
+        let uploaded = client.files().upload(source).await.unwrap();
+        assert_eq!((uploaded.file_id.as_str(), uploaded.size), ("file_1", 300_000));
 
-    let requests = api.requests();
-    let paths: Vec<_> = requests.iter().map(|request| request.path().to_owned()).collect();
-    assert_eq!(paths, ["/backend-api/files", "/backend-api/files/file_1/uploaded"]);
-    for request in &requests {
-        assert_eq!(request.header("authorization"), Some("Bearer sk-test"));
+        let requests = api.requests();
+        let paths: Vec<_> = requests.iter().map(|request| request.path().to_owned()).collect();
+        assert_eq!(paths, ["/backend-api/files", "/backend-api/files/file_1/uploaded"]);
+        for request in &requests {
+            assert_eq!(request.header("authorization"), Some("Bearer sk-test"));
+        }
+        let puts = blobs.requests();
+        assert_eq!(puts.len(), 2, "the second attempt sends it again");
+        let put = &puts[1];
+        let version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        assert_eq!((put.version(), put.method().as_str()), (version, "PUT"));
+        assert!(put.target().ends_with("/up/1?sig=hidden-signature"), "{}", put.target());
+        assert_eq!(put.header("content-length"), Some("300000"));
+        assert_eq!(put.header("x-ms-blob-type"), Some("BlockBlob"));
+        assert!(put.header("authorization").is_none() && put.header("content-type").is_none());
+        assert!(put.header("transfer-encoding").is_none());
+        assert!(*put.body() == bytes);
+        let ids: Vec<_> = puts.iter().map(|put| put.header("x-ms-client-request-id")).collect();
+        assert!(ids[0].is_some() && ids[0] == ids[1], "one upload, one id");
     }
-    let puts = blobs.requests();
-    assert_eq!(puts.len(), 2, "the second attempt sends it again");
-    let put = &puts[1];
-    assert_eq!((put.method().as_str(), put.target()), ("PUT", "/up/1?sig=hidden-signature"));
-    assert_eq!(put.header("content-length"), Some("300000"));
-    assert_eq!(put.header("x-ms-blob-type"), Some("BlockBlob"));
-    assert!(put.header("authorization").is_none() && put.header("content-type").is_none());
-    assert!(put.header("transfer-encoding").is_none());
-    assert!(*put.body() == bytes);
-    let ids: Vec<_> = puts.iter().map(|put| put.header("x-ms-client-request-id")).collect();
-    assert!(ids[0].is_some() && ids[0] == ids[1], "one upload, one id");
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_the_file_is_told_through_the_transport() {
-    let (api, blobs, client) = servers().await;
-    api.enqueue(announced(&blobs));
-    let file = TempFile::new("a.bin", pattern(300_000));
-    let source = UploadSource::open(file.path()).await.unwrap();
-    file.write("short");
-    let error = client.files().upload(source).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
-    assert!(error.message().contains("has changed while it was uploaded"), "{error}");
-    assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
-    // The connection that was opened for it has nothing to say.
-    drop(blobs);
+    for http2 in [false, true] {
+        let (api, blobs, client) = servers(http2).await;
+        api.enqueue(announced(&blobs));
+        let file = TempFile::new("a.bin", pattern(300_000));
+        let source = UploadSource::open(file.path()).await.unwrap();
+        file.write("short");
+        let error = client.files().upload(source.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
+        assert!(error.message().contains("has changed while it was uploaded"), "{error}");
+        assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
+        // To the public API too.
+        let request = CreateFileRequest::new(source, "user_data");
+        let error = client.create_file().send(request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
+        assert!(error.message().contains("has changed while it was uploaded"), "{error}");
+    }
 }

@@ -1,14 +1,15 @@
 //! The body of an upload, watched while it is sent.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{BoxError, Error, ErrorKind, RequestBody};
+use crate::services::fault::Fault;
+use crate::{BoxError, Error, RequestBody};
 
 /// How far an upload has come.
 ///
@@ -33,14 +34,13 @@ pub(in crate::services) struct Watch {
     total: u64,
     attempts: AtomicU32,
     progress: Option<Progress>,
-    /// Why the file could not be read. HTTP/2 has no way to bring it back from the connection.
-    fault: Mutex<Option<(ErrorKind, Box<str>)>>,
+    fault: Fault,
 }
 
 impl Watch {
     pub(in crate::services) fn new(total: u64, progress: Option<Progress>) -> Arc<Self> {
         let attempts = AtomicU32::new(0);
-        Arc::new(Self { total, attempts, progress, fault: Mutex::new(None) })
+        Arc::new(Self { total, attempts, progress, fault: Fault::default() })
     }
 
     /// `body`, watched.
@@ -55,10 +55,9 @@ impl Watch {
         })
     }
 
-    /// What has gone wrong with the file, once.
-    pub(super) fn take_fault(&self) -> Option<Error> {
-        let (kind, message) = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(Error::new(kind, message))
+    /// What is wrong with the file.
+    pub(in crate::services) fn fault(&self) -> Fault {
+        self.fault.clone()
     }
 }
 
@@ -98,8 +97,7 @@ impl Body for Watched {
             }
             Some(Err(error)) => {
                 let error = Error::from(error);
-                let fault = Some((error.kind(), error.message().into()));
-                *self.watch.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+                self.watch.fault.keep(&error);
                 Some(Err(error.into()))
             }
             None => None,

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::request::{UploadRequest, UploadSource, What};
 use crate::error::{Unreadable, one_line};
 use crate::extensions::{ApiRoot, StreamTimeouts};
 use crate::services::encode::{Outgoing, Target, query_secrets};
+use crate::services::fault::Fault;
 use crate::services::options::ResponsesOptions;
 use crate::services::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::services::{ApiResponse, ResponseMeta};
@@ -38,8 +38,6 @@ pub(super) struct Plan {
     progress: Option<Progress>,
     /// Once the file is announced.
     pub(super) file: Sent,
-    /// Of the body that is being sent.
-    watch: Option<Arc<Watch>>,
     /// What is secret of the upload URL.
     secrets: Vec<String>,
 }
@@ -87,7 +85,6 @@ impl Plan {
             source: None,
             progress,
             file: Sent::default(),
-            watch: None,
             secrets: Vec::new(),
         };
         let source = match what {
@@ -128,8 +125,7 @@ impl Plan {
         let source = self.source.take()?;
         let size = source.len();
         let watch = Watch::new(size, self.progress.take());
-        let body = watch.body(source.into_body());
-        self.watch = Some(watch);
+        let (body, fault) = (watch.body(source.into_body()), watch.fault());
         self.secrets = announced.upload_url.query().map(query_secrets).unwrap_or_default();
         // Nothing of the caller's goes to a URL that the server has made up, but for what is for the
         // layers.
@@ -138,7 +134,7 @@ impl Plan {
         options.extensions.remove::<ApiRoot>();
         let head = head_limit(self.settings.timeouts, size);
         options.timeouts = StreamTimeouts::new().head(head).or(self.settings.timeouts);
-        Some(Transfer { url: announced.upload_url, body, size, options })
+        Some(Transfer { url: announced.upload_url, body, fault, size, options })
     }
 
     /// The last step.
@@ -146,16 +142,11 @@ impl Plan {
         Confirm { file_id: self.file.file_id.clone(), options: self.options() }
     }
 
-    /// The error of the second step: what is wrong with the file, if that is it, and nothing that the
-    /// server quotes of the URL.
+    /// The error of the second step, with nothing that the server quotes of the URL.
     pub(super) fn not_sent(&self, error: Error) -> Error {
         let quoted = |secret: &String| memchr::memmem::find(error.body(), secret.as_bytes());
         let quotes = self.secrets.iter().any(|secret| quoted(secret).is_some());
-        let error = if quotes { error.without_body() } else { error };
-        match self.watch.as_ref().and_then(|watch| watch.take_fault()) {
-            Some(fault) if error.status().is_none() => fault.with_source(error),
-            _ => error,
-        }
+        if quotes { error.without_body() } else { error }
     }
 
     /// What becomes of an upload after an answer to the last step; `None`: it is to be asked again.
@@ -262,6 +253,7 @@ impl Answer for Announced {
 pub(super) struct Transfer {
     url: Uri,
     body: RequestBody,
+    fault: Fault,
     size: u64,
     options: ResponsesOptions,
 }
@@ -281,7 +273,7 @@ impl UnaryRequest for Transfer {
         let id = HeaderValue::try_from(random_uuid())
             .map_err(|error| Error::build("an id is no header").with_source(error))?;
         headers.insert("x-ms-client-request-id", id);
-        let outgoing = Outgoing::to(Method::PUT, self.url).octets(self.body);
+        let outgoing = Outgoing::to(Method::PUT, self.url).octets(self.body).faulting(self.fault);
         Ok((outgoing, self.options))
     }
 }
