@@ -8,6 +8,7 @@
 //! |---|---|---|---|---|
 //! | [`ApiRoot`] | request | the endpoint, or the caller | [`ProviderLayer`] | [`ApiRoot::Api`] |
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
+//! | [`WithoutCredentials`] | request | the endpoint, for URLs that are signed, or the caller | [`AuthLayer`]; [`ProviderLayer`], which adds no headers of the provider's | the origin decides |
 //! | [`Call`] | request, and the response of an authorised one | the endpoint | layers that tell calls apart; [`AuthLayer`], which leaves its secrets there, and errors, which leave them out | not one of our endpoints |
 //! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
@@ -73,6 +74,13 @@ impl ApiRoot {
         extensions.get().copied().unwrap_or_default()
     }
 }
+
+/// On a request: it goes without credentials and without the provider's headers, even to the
+/// provider's own origin. For URLs that are signed, whose servers may refuse both.
+///
+/// Absent, the origin decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WithoutCredentials;
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///

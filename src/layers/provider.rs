@@ -53,7 +53,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::refusal::CallOrRefusal;
-use crate::extensions::{ApiRoot, Origin};
+use crate::extensions::{ApiRoot, Origin, WithoutCredentials};
 use crate::provider::{Provider, fill_user_agent};
 use crate::{BoxError, Error};
 
@@ -119,7 +119,8 @@ impl<S> WithProvider<S> {
         if uri.scheme().is_none() && uri.authority().is_none() {
             *request.uri_mut() = root.url_of(uri.path_and_query())?;
         }
-        if origin.matches(request.uri()) {
+        let bare = request.extensions().get::<WithoutCredentials>().is_some();
+        if !bare && origin.matches(request.uri()) {
             self.provider.fill_headers(request.headers_mut())?;
         }
         fill_user_agent(request.headers_mut())?;

@@ -11,10 +11,10 @@ use tower_openai::services::{
     CreateFile, CreateFileRequest, DeleteFile, FileContent, ListFiles, ListFilesRequest,
     RetrieveFile, UploadSource,
 };
-use tower_openai::testing::{Script, Server};
+use tower_openai::testing::Server;
 use tower_openai::{Client, ErrorKind};
 
-use crate::support::{Backend, TempFile, pattern};
+use crate::support::{Backend, TempFile, fnv, pattern};
 
 const FILE: &str = r#"{"id":"file-1","object":"file","bytes":5,"created_at":1,"filename":"a.txt",
     "purpose":"user_data","new":true}"#;
@@ -148,17 +148,27 @@ async fn content_has_a_cap() {
 }
 
 #[tokio::test]
-async fn a_file_is_kept_over_a_real_socket() {
+async fn they_work_over_real_sockets() {
     let server = Server::start().await.unwrap();
-    server.enqueue(Script::status(200).json(serde_json::from_str(FILE).unwrap()));
     let client = Client::builder().base_url(server.base_url()).api_key("sk-test").build().unwrap();
-    let file = TempFile::new("a.txt", pattern(200_000));
+    let bytes = pattern(200_000);
+    let file = TempFile::new("a.txt", &bytes);
     let source = UploadSource::open(file.path()).await.unwrap();
-    client.create_file().send(CreateFileRequest::new(source, "user_data")).await.unwrap();
-    let request = server.requests().pop().unwrap();
-    assert_eq!(request.path(), "/v1/files");
-    let expected =
-        form(request.header("content-type").unwrap(), PURPOSE, "a.txt", &pattern(200_000));
-    assert_eq!(request.header("content-length"), Some(expected.len().to_string().as_str()));
-    assert!(*request.body() == expected);
+    let kept = client.create_file().send(CreateFileRequest::new(source, "batch")).await.unwrap();
+    assert_eq!((kept.bytes, kept.purpose.as_deref()), (Some(200_000), Some("batch")));
+    let stored = server.files().pop().unwrap();
+    assert_eq!((stored.name(), stored.size(), stored.digest()), ("a.txt", 200_000, fnv(&bytes)));
+
+    let source = UploadSource::from_bytes("b.txt", "hello");
+    let small = client.create_file().send(CreateFileRequest::new(source, "vision")).await.unwrap();
+    let files = client.list_files().send(ListFilesRequest::new().order("asc")).await.unwrap();
+    let ids: Vec<_> = files.data.iter().map(|file| &file.id).collect();
+    assert_eq!(ids, [&kept.id, &small.id]);
+    let found = client.retrieve_file().send(&*small.id).await.unwrap();
+    assert_eq!(found.filename.as_deref(), Some("b.txt"));
+    let content = client.file_content().send(&*small.id).await.unwrap();
+    assert_eq!(content.as_ref(), b"hello");
+    assert!(client.delete_file().send(&*small.id).await.unwrap().deleted);
+    let error = client.retrieve_file().send(&*small.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }

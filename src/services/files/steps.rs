@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::body::{Progress, Watch};
 use super::request::{UploadRequest, UploadSource, What};
 use crate::error::{Unreadable, one_line};
-use crate::extensions::{ApiRoot, StreamTimeouts};
+use crate::extensions::{ApiRoot, StreamTimeouts, WithoutCredentials};
 use crate::services::encode::{Outgoing, Target, query_secrets};
 use crate::services::fault::Fault;
 use crate::services::options::ResponsesOptions;
@@ -132,6 +132,7 @@ impl Plan {
         let mut options = ResponsesOptions::new();
         options.extensions = self.options.extensions.clone();
         options.extensions.remove::<ApiRoot>();
+        options.extensions.insert(WithoutCredentials);
         let head = head_limit(self.settings.timeouts, size);
         options.timeouts = StreamTimeouts::new().head(head).or(self.settings.timeouts);
         Some(Transfer { url: announced.upload_url, body, fault, size, options })
