@@ -45,11 +45,13 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::env::ProcessEnv;
-use crate::layers::RateLimitsHandle;
+use crate::layers::{RateLimitsHandle, Resume};
 use crate::model::ItemIds;
 use crate::services::{
-    Compact, CreateFile, DeleteFile, FileContent, Files, Images, ImagesStream, ListFiles, Memories,
-    PresetSettings, RealtimeCall, Responses, RetrieveFile, SessionForm,
+    CancelResponse, Compact, Conversations, CountInputTokens, CreateFile, CreateResponse,
+    DeleteFile, DeleteResponse, FileContent, Files, Images, ImagesStream, ListFiles,
+    ListInputItems, Memories, PresetSettings, RealtimeCall, Responses, RetrieveFile,
+    RetrieveResponse, RetrieveStream, SessionForm,
 };
 use crate::sse::StreamSettings;
 
@@ -98,6 +100,21 @@ impl Client {
         let timeouts = self.policy.images().timeouts;
         let settings = StreamSettings { timeouts, ..self.stream };
         ImagesStream::new(self.stacks.images.clone()).settings(settings)
+    }
+
+    /// The Responses endpoint with streams that are taken up again where they broke off, if the
+    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume).
+    pub fn resuming_responses(
+        &self,
+    ) -> Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>> {
+        Resume::new(self.responses(), self.retrieve_stream())
+    }
+
+    /// The endpoint that streams a stored response:
+    /// [`responses::retrieve_stream`](crate::services::responses::retrieve_stream). It goes by the
+    /// policy of [`responses`](Self::responses).
+    pub fn retrieve_stream(&self) -> RetrieveStream<BoxHttpService> {
+        RetrieveStream::new(self.stacks.responses.clone()).settings(self.stream)
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the

@@ -177,8 +177,20 @@ impl Error {
     }
 
     /// Says how many events the stream had given before this error.
-    pub(crate) fn after_events(mut self, events: u64) -> Self {
-        self.0.message = format!("{}; events so far: {events}", self.0.message).into();
+    pub(crate) fn after_events(self, events: u64) -> Self {
+        self.adding(format_args!("events so far: {events}"))
+    }
+
+    /// Adds to what is said.
+    pub(crate) fn adding(mut self, more: impl fmt::Display) -> Self {
+        self.0.message = format!("{}; {more}", self.0.message).into();
+        self
+    }
+
+    /// Says that sending the same request again would not help, or would repeat what was handed out.
+    #[cfg(feature = "retry")]
+    pub(crate) fn without_retry(mut self) -> Self {
+        self.0.retryable = Some(false);
         self
     }
 

@@ -13,7 +13,7 @@
 //! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
-//! | `Deadline` | request | `TotalTimeoutLayer`, or the caller | `RetryLayer`, which never waits past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
+//! | `Deadline` | request | `TotalTimeoutLayer`, `ResumeLayer` for what resumes a call, or the caller | `RetryLayer` and `ResumeLayer`, which never wait past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |

@@ -2,7 +2,9 @@
 //! what lies between it and the socket is a stack of [`tower::Layer`]s. Assemble that stack
 //! yourself, put layers of your own on either side of the endpoint, or take the preset.
 //!
-//! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses);
+//! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses), and
+//! not, [`CreateResponse`](services::CreateResponse); what can be done with [stored
+//! responses](services::responses) and [conversations](services::conversations);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
 //! [`Memories`](services::Memories); `POST images/generations` and `POST images/edits`,
 //! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`,
@@ -174,7 +176,7 @@
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `files` | with `client` | `services::Files`, uploads, from disk too: on tokio's file system and timer |
-//! | `retry` | with `client` | `RetryLayer`; turns `timeout` on |
+//! | `retry` | with `client` | `RetryLayer` and `ResumeLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |
 //! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |

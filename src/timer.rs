@@ -80,12 +80,14 @@ mod clock {
         /// After it has fired, the watchdog is off.
         #[inline]
         pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Elapsed> {
-            match self.limit {
-                Some(limit) => self.poll_limit(limit, cx),
-                None => Poll::Pending,
+            let Some(limit) = self.limit else { return Poll::Pending };
+            if self.timer.as_ref().is_some_and(|timer| timer.will_wake(cx)) {
+                return Poll::Pending;
             }
+            self.poll_limit(limit, cx)
         }
 
+        #[inline(never)]
         fn poll_limit(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<Elapsed> {
             let look = || (limit / LOOKS).max(Duration::from_millis(1));
             let timer = match &mut self.timer {
@@ -181,15 +183,22 @@ mod clock {
             *this.waker = None;
         }
 
+        /// Whether it is not yet time to look and this task will be woken when it is.
+        #[inline]
+        fn will_wake(&self, cx: &Context<'_>) -> bool {
+            !self.sleep.is_elapsed()
+                && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+        }
+
         /// Ready when it is time to look.
         #[inline]
         fn poll_look(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+            if self.will_wake(cx) {
+                return Poll::Pending;
+            }
             let this = self.project();
             if this.sleep.is_elapsed() {
                 return Poll::Ready(());
-            }
-            if this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                return Poll::Pending;
             }
             // Out of budget, the timer wakes the task without taking its waker, so such a poll does
             // not count as a registration.

@@ -25,6 +25,26 @@ macro_rules! endpoints {
             realtime_call: RealtimeCall, QUICK;
             /// The endpoint that looks at a file: [`services::public_files`](crate::services::public_files).
             retrieve_file: RetrieveFile, QUICK;
+            /// The Responses endpoint without a stream:
+            /// [`responses::create`](crate::services::responses::create).
+            create_response: CreateResponse, GENERATION;
+            /// The endpoint that looks up a stored response:
+            /// [`responses::retrieve`](crate::services::responses::retrieve).
+            retrieve_response: RetrieveResponse, QUICK;
+            /// The endpoint that stops a response in the background:
+            /// [`responses::cancel`](crate::services::responses::cancel).
+            cancel_response: CancelResponse, QUICK;
+            /// The endpoint that forgets a stored response:
+            /// [`responses::delete`](crate::services::responses::delete).
+            delete_response: DeleteResponse, QUICK;
+            /// The endpoint that lists what a stored response was made from:
+            /// [`responses::input_items`](crate::services::responses::input_items).
+            list_input_items: ListInputItems, QUICK;
+            /// The endpoint that counts the tokens of an input:
+            /// [`responses::input_tokens`](crate::services::responses::input_tokens).
+            count_input_tokens: CountInputTokens, QUICK;
+            /// Conversations that the server keeps: [`services::conversations`](crate::services::conversations).
+            conversations: Conversations, QUICK;
         }
     };
 }

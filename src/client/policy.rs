@@ -39,7 +39,8 @@ macro_rules! policy {
         pub struct Policy {
             /// For every endpoint, where its own policy says nothing.
             pub default: EndpointPolicy,
-            /// For [`Client::responses`](super::Client::responses).
+            /// For [`Client::responses`](super::Client::responses) and
+            /// [`Client::retrieve_stream`](super::Client::retrieve_stream).
             pub responses: EndpointPolicy,
             $(
                 #[doc = concat!("For [`Client::", stringify!($name), "`](super::Client::", stringify!($name), ").")]

@@ -89,16 +89,17 @@ fn not_the_type(
 ) -> Error {
     let content_type = text(headers, header::CONTENT_TYPE.as_str());
     let content_type = content_type.as_deref().unwrap_or("none");
-    let (line, column) = (parser.line(), parser.column());
+    let place = match parser.line() {
+        // What is missing has no place.
+        0 => String::new(),
+        line => format!(": line {line}, column {}", parser.column()),
+    };
     // Which of the three it is, the parser does not always say: the types put words of theirs before
     // its own.
     let (kind, message) = match serde_json::from_slice::<IgnoredAny>(body) {
         Ok(_) => (
             ErrorKind::Protocol,
-            format!(
-                "the answer of `{endpoint}` is JSON, but not what it should be: line {line}, column \
-                 {column}"
-            ),
+            format!("the answer of `{endpoint}` is JSON, but not what it should be{place}"),
         ),
         Err(error) if error.is_eof() && !body.iter().all(u8::is_ascii_whitespace) => (
             ErrorKind::Truncated,

@@ -37,6 +37,9 @@
 //! | `TelemetryLayer` outside `RetryLayer`, `AttemptLayer` inside `AuthLayer` | calls and attempts are counted as each other |
 //! | decompression inside `RetryLayer`, outside `IdleTimeoutLayer` | error bodies cannot be read; the clock of bytes sees none while a block fills |
 //!
+//! One layer stands on the typed level, around the endpoint: `ResumeLayer` takes a stream up again
+//! where it broke off.
+//!
 //! Leave out what you do not need. The preset, `Client`, is this order with settings. Two layers are not
 //! part of it: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the transport.
 //!
@@ -79,6 +82,8 @@ pub mod rate_limit;
 pub mod redirect;
 mod refusal;
 #[cfg(feature = "retry")]
+pub mod resume;
+#[cfg(feature = "retry")]
 pub mod retry;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
@@ -100,6 +105,10 @@ pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
 pub use self::rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer, RateLimitsHandle};
 pub use self::redirect::{Redirect, RedirectFuture, RedirectLayer};
+#[cfg(feature = "retry")]
+pub use self::resume::{
+    Resume, ResumeCall, ResumeFuture, ResumeLayer, ResumePolicy, ResumeSource, ResumeStream,
+};
 #[cfg(feature = "retry")]
 pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
 #[cfg(feature = "telemetry")]

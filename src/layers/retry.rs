@@ -123,6 +123,7 @@ use self::peek::{PeekError, PeekFuture};
 use self::session::Session;
 use crate::BoxError;
 
+pub(super) use self::backoff::{Delays, Schedule};
 pub use self::backoff::{ExponentialBackoff, ExponentialDelays};
 #[cfg(feature = "backoff")]
 pub use self::backoff_crate::{BackoffDelays, FromBackoff};

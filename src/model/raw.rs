@@ -226,6 +226,11 @@ impl RawObject {
         self.members.is_empty()
     }
 
+    /// Takes out the members whose name is not to be kept.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.members.retain(|(name, _)| keep(name));
+    }
+
     /// Adds without looking for an earlier member of that name.
     pub(crate) fn push(&mut self, name: Box<str>, value: RawJson) {
         self.members.push((name, value));

@@ -17,7 +17,6 @@ use crate::{Error, RequestBody};
 #[derive(Clone, Debug)]
 pub(super) struct Target(Cow<'static, str>);
 
-#[allow(dead_code)] // Not every method has its endpoint in every build.
 impl Target {
     /// This path, which begins with `/`.
     pub(super) const fn of(path: &'static str) -> Self {
@@ -64,6 +63,15 @@ impl Target {
             Some(value) => self.query(key, value),
             None => self,
         }
+    }
+
+    /// [`query`](Self::query), once for each value.
+    pub(super) fn query_each(
+        self,
+        key: &str,
+        values: impl IntoIterator<Item = impl Display>,
+    ) -> Self {
+        values.into_iter().fold(self, |target, value| target.query(key, value))
     }
 
     fn into_uri(self) -> Result<Uri, Error> {

@@ -9,6 +9,14 @@
 //! | endpoint | request | what it sends | what it gives |
 //! |---|---|---|---|
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
+//! | [`CreateResponse`] | [`ResponsesRequest`] | `POST responses` | an [`ApiResponse`] |
+//! | [`RetrieveResponse`] | [`RetrieveResponseRequest`] | `GET responses/{id}` | an [`ApiResponse`] |
+//! | [`RetrieveStream`] | [`RetrieveStreamRequest`] | `GET responses/{id}?stream=true` | a [`ResponseStream`] |
+//! | [`CancelResponse`] | [`CancelResponseRequest`] | `POST responses/{id}/cancel` | an [`ApiResponse`] |
+//! | [`DeleteResponse`] | [`DeleteResponseRequest`] | `DELETE responses/{id}` | an [`ApiResponse`] |
+//! | [`ListInputItems`] | [`ListInputItemsRequest`] | `GET responses/{id}/input_items` | an [`ApiResponse`], or an [`ItemStream`] |
+//! | [`CountInputTokens`] | [`CountInputTokensRequest`] | `POST responses/input_tokens` | an [`ApiResponse`] |
+//! | [`Conversations`] and the endpoints it is made of | | `conversations` and below | |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
 //! | `Files` | `UploadRequest` | uploads to the backend of a ChatGPT login, in three steps (feature `files`) | an [`ApiResponse`] |
 //! | `CreateFile`, `ListFiles`, `RetrieveFile`, `FileContent`, `DeleteFile` | `CreateFileRequest` and so on | `POST`, `GET` and `DELETE` on `files` of the public API (feature `files`) | an [`ApiResponse`] |
@@ -25,8 +33,10 @@
 //! [`ResponseStream`]: crate::sse::ResponseStream
 //! [`RequestBody`]: crate::RequestBody
 
+mod by_id;
 mod collect;
 pub mod compact;
+pub mod conversations;
 mod encode;
 mod fault;
 #[cfg(feature = "files")]
@@ -37,6 +47,7 @@ mod meta;
 mod multipart;
 mod once;
 mod options;
+mod pages;
 #[cfg(feature = "files")]
 pub mod public_files;
 pub mod realtime_call;
@@ -53,6 +64,14 @@ use tower::Service;
 use crate::BoxError;
 
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
+pub use self::conversations::{
+    Conversations, CreateConversation, CreateConversationLayer, CreateConversationRequest,
+    CreateItems, CreateItemsLayer, CreateItemsRequest, DeleteConversation, DeleteConversationLayer,
+    DeleteConversationRequest, DeleteItem, DeleteItemLayer, DeleteItemRequest, ItemsOf, ListItems,
+    ListItemsLayer, ListItemsRequest, RetrieveConversation, RetrieveConversationLayer,
+    RetrieveConversationRequest, RetrieveItem, RetrieveItemLayer, RetrieveItemRequest,
+    UpdateConversation, UpdateConversationLayer, UpdateConversationRequest,
+};
 #[cfg(feature = "files")]
 pub use self::files::{
     Files, FilesLayer, UploadNotReady, UploadProgress, UploadRequest, UploadSource, UploadedFile,
@@ -66,6 +85,7 @@ pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
 };
+pub use self::pages::ItemStream;
 #[cfg(feature = "files")]
 pub use self::public_files::{
     CreateFile, CreateFileLayer, CreateFileRequest, DeleteFile, DeleteFileLayer, DeleteFileRequest,
@@ -77,8 +97,23 @@ pub use self::realtime_call::{
 };
 pub use self::request::ResponsesRequest;
 pub use self::response::ApiResponse;
+pub use self::responses::cancel::{CancelResponse, CancelResponseLayer, CancelResponseRequest};
+pub use self::responses::create::{CreateResponse, CreateResponseLayer};
+pub use self::responses::delete::{DeleteResponse, DeleteResponseLayer, DeleteResponseRequest};
+pub use self::responses::input_items::{
+    ListInputItems, ListInputItemsLayer, ListInputItemsRequest,
+};
+pub use self::responses::input_tokens::{
+    CountInputTokens, CountInputTokensLayer, CountInputTokensRequest,
+};
+pub use self::responses::retrieve::{
+    RetrieveResponse, RetrieveResponseLayer, RetrieveResponseRequest,
+};
+pub use self::responses::retrieve_stream::{
+    RetrieveStream, RetrieveStreamLayer, RetrieveStreamRequest,
+};
 pub use self::responses::{Responses, ResponsesLayer};
-pub use self::stream::{OpenStream, ResponsesFuture, StreamFuture, StreamRequest};
+pub use self::stream::{OpenStream, ResponsesFuture, StreamCall, StreamFuture, StreamRequest};
 #[cfg(feature = "client")]
 pub(crate) use self::unary::PresetSettings;
 pub use self::unary::UnaryFuture;

@@ -39,7 +39,7 @@ pub type UnaryCall<X, Req, F, RB, T, U = ApiResponse<T>> =
     CallOnce<X, Req, UnaryFuture<F, RB, T>, ApiResponse<T>, U>;
 
 impl<X, Req, Fut, R> CallOnce<X, Req, Fut, R> {
-    pub(super) fn new(service: X, request: Req) -> Self {
+    pub(crate) fn new(service: X, request: Req) -> Self {
         Self::mapped(service, request, std::convert::identity)
     }
 }

@@ -10,13 +10,15 @@ use serde::Serialize;
 use super::options::{ResponsesOptions, call_options};
 use crate::Error;
 use crate::extensions::StreamTimeouts;
+#[cfg(feature = "retry")]
+use crate::model::StreamOptions;
 use crate::model::{
     Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
     Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool, ToolChoice,
     Truncation,
 };
 
-/// A request to create a response, streamed.
+/// A request to create a response.
 ///
 /// ```
 /// use tower_openai::model::{FunctionTool, Schema};
@@ -32,8 +34,9 @@ use crate::model::{
 /// ```
 ///
 /// A payload of one's own types goes in by [`from_body`](Self::from_body); members that this crate
-/// does not know go in by [`set`](Self::set). Whatever the payload says, `stream` is sent as `true`:
-/// this endpoint's answer is a stream.
+/// does not know go in by [`set`](Self::set). Whatever the payload says of `stream`, the endpoint
+/// decides: [`Responses`](super::Responses) sends `true`, [`CreateResponse`](super::CreateResponse)
+/// `false`.
 #[derive(Clone)]
 #[must_use]
 pub struct ResponsesRequest {
@@ -237,26 +240,60 @@ impl ResponsesRequest {
         self.timeouts(StreamTimeouts::new().first_event(limit))
     }
 
-    /// The body to send, with `stream` set; and what is left.
+    /// The body to send, with `stream` set as the endpoint says; and what is left.
     ///
     /// # Errors
     ///
     /// A body that does not serialise. What was found wrong before is told with the options.
-    pub(crate) fn encode(self, item_ids: ItemIds) -> Result<(Bytes, ResponsesOptions), Error> {
+    pub(crate) fn encode(
+        self,
+        item_ids: ItemIds,
+        stream: bool,
+    ) -> Result<(Bytes, ResponsesOptions), Error> {
         let Self { payload, options } = self;
         let body = match payload {
             Payload::Typed(mut request) => {
-                request.stream = true;
+                request.stream = stream;
                 let item_ids = options.item_ids.unwrap_or(item_ids);
                 serde_json::to_vec(&request.with_item_ids(item_ids))
             }
             Payload::Json(mut object) => {
-                object.set("stream", &true).and_then(|()| serde_json::to_vec(&object))
+                object.set("stream", &stream).and_then(|()| serde_json::to_vec(&object))
             }
         };
         match body {
             Ok(body) => Ok((body.into(), options)),
             Err(error) => Err(Error::build("the request does not serialise").with_source(error)),
+        }
+    }
+
+    /// Whether the server keeps the response, so that its stream can be taken up again. The public
+    /// API stores what does not say.
+    #[cfg(feature = "retry")]
+    pub(crate) fn may_be_resumed(&self) -> bool {
+        match &self.payload {
+            Payload::Typed(request) => request.store || request.background == Some(true),
+            Payload::Json(object) => {
+                let said = |name: &str| object.get(name).and_then(|value| value.parse().ok());
+                said("store").unwrap_or(true) || said("background").unwrap_or(false)
+            }
+        }
+    }
+
+    /// What else its events hold, and whether they are padded.
+    #[cfg(feature = "retry")]
+    pub(crate) fn stream_details(&self) -> (Vec<Include>, Option<bool>) {
+        match &self.payload {
+            Payload::Typed(request) => {
+                let options = request.stream_options.as_ref();
+                (request.include.clone(), options.and_then(|options| options.include_obfuscation))
+            }
+            Payload::Json(object) => {
+                let include = object.get("include").and_then(|value| value.parse().ok());
+                let options = object.get("stream_options").and_then(|value| value.parse().ok());
+                let padded = options.and_then(|options: StreamOptions| options.include_obfuscation);
+                (include.unwrap_or_default(), padded)
+            }
         }
     }
 
@@ -317,7 +354,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn sent(request: ResponsesRequest) -> Value {
-        let (body, _) = request.encode(ItemIds::default()).unwrap();
+        let (body, _) = request.encode(ItemIds::default(), true).unwrap();
         serde_json::from_slice(&body).unwrap()
     }
 
@@ -387,7 +424,7 @@ mod tests {
             .set("service_tier", "flex")
             .push("more");
         assert!(request.payload().is_some_and(|payload| payload.metadata.is_some()));
-        let (body, _) = request.encode(ItemIds::WhenStored).unwrap();
+        let (body, _) = request.encode(ItemIds::WhenStored, true).unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["metadata"], json!({"a": "b"}));
         assert_eq!(body["service_tier"], "flex");

@@ -36,6 +36,18 @@
 //!
 //! An answer that is not a success is an [`Error`], found from status, body and headers; at most
 //! 64 KiB of its body are read, for at most ten seconds.
+//!
+//! What else can be done with a response is in the modules below: to [create] it without a stream, to
+//! [retrieve] it or its [stream](retrieve_stream), to [cancel] and to [delete] it, to list its [input
+//! items](input_items), and to [count](input_tokens) the tokens of an input beforehand.
+
+pub mod cancel;
+pub mod create;
+pub mod delete;
+pub mod input_items;
+pub mod input_tokens;
+pub mod retrieve;
+pub mod retrieve_stream;
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -172,15 +184,20 @@ impl<S> Responses<S> {
         request: ResponsesRequest,
     ) -> Result<(http::Request<RequestBody>, Opening), Error> {
         let call = Call::streaming("responses", request.model_name());
-        let (body, mut options) = request.encode(self.item_ids)?;
+        let (body, mut options) = request.encode(self.item_ids, true)?;
         let timeouts = options.timeouts_or(self.settings.timeouts);
         let http = Outgoing::new(Method::POST, Target::of("/responses"))?
             .json_text(body)
             .accept(const { HeaderValue::from_static("text/event-stream") })
             .into_request(&mut options, timeouts, call.clone())?;
         let settings = StreamSettings { timeouts, ..self.settings };
-        Ok((http, Opening { settings, turn_state: options.turn_state, call }))
+        Ok((http, Opening { settings, turn_state: options.turn_state, call, place: None }))
     }
+}
+
+/// Where a stored response is.
+fn stored(id: &str) -> Result<Target, Error> {
+    Target::of("/responses").segment("the response's id", id)
 }
 
 impl<S: fmt::Debug> fmt::Debug for Responses<S> {

@@ -25,6 +25,16 @@ pub struct Opening {
     pub(super) settings: StreamSettings,
     pub(super) turn_state: Option<TurnState>,
     pub(super) call: Call,
+    /// Where it begins, if not with the response.
+    pub(super) place: Option<Place>,
+}
+
+/// A place in the stream of a stored response.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) response_id: String,
+    /// Behind this event; `None`: before the first.
+    pub(super) after: Option<u64>,
 }
 
 /// A stream that a [`StreamFuture`] gives: [`ResponseStream`] or [`EventStream`].
@@ -49,9 +59,13 @@ impl<RB> sealed::Open<RB> for ResponseStream<SseSource<RB>> {
     type Rule = ();
 
     fn open(parts: response::Parts, body: RB, opening: Opening, (): ()) -> Self {
-        let Opening { settings, turn_state, call: _ } = opening;
+        let Opening { settings, turn_state, call: _, place } = opening;
         let source = SseSource::with_limits(body, settings.limits);
-        Self::new(source, parts, settings, turn_state)
+        let stream = Self::new(source, parts, settings, turn_state);
+        match place {
+            Some(Place { response_id, after }) => stream.beginning_at(response_id, after),
+            None => stream,
+        }
     }
 }
 
@@ -60,7 +74,7 @@ impl<T, RB> sealed::Open<RB> for EventStream<T, SseSource<RB>> {
     type Rule = u64;
 
     fn open(parts: response::Parts, body: RB, opening: Opening, finals: u64) -> Self {
-        let Opening { settings, turn_state, call: _ } = opening;
+        let Opening { settings, turn_state, call: _, place: _ } = opening;
         let note = parts.headers.get(TURN_STATE).and_then(|value| value.to_str().ok());
         if let (Some(state), Some(note)) = (turn_state, note) {
             state.capture(note);
@@ -86,7 +100,8 @@ pin_project! {
     }
 }
 
-/// The future of [`Responses`](super::Responses).
+/// The future of [`Responses`](super::Responses) and of
+/// [`RetrieveStream`](super::RetrieveStream).
 pub type ResponsesFuture<F, RB> = StreamFuture<F, RB, ResponseStream<SseSource<RB>>>;
 
 pin_project! {
@@ -186,11 +201,16 @@ impl<F, RB, St: OpenStream<RB>> fmt::Debug for StreamFuture<F, RB, St> {
     }
 }
 
+/// One call of an endpoint that streams.
+///
+/// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
+pub type StreamCall<X, Req, F, RB> =
+    CallOnce<X, Req, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
+
 /// The future of [`Responses::stream_request`].
 ///
 /// `F` is the future and `RB` the response body of the HTTP service below the endpoint.
-pub type StreamRequest<S, F, RB> =
-    CallOnce<Responses<S>, ResponsesRequest, ResponsesFuture<F, RB>, ResponseStream<SseSource<RB>>>;
+pub type StreamRequest<S, F, RB> = StreamCall<Responses<S>, ResponsesRequest, F, RB>;
 
 /// Whether the answer may be a stream. A content type that is missing or odd is given its chance:
 /// without a terminal event the stream is an error all the same.

@@ -23,7 +23,7 @@ use crate::error::{self, Unreadable};
 use crate::extensions::{Call, StreamTimeouts};
 use crate::model::ItemIds;
 use crate::sse::{AnswerFacts, Audience, StreamEnd};
-use crate::{BoxError, Error, RequestBody};
+use crate::{BoxError, Error, RequestBody, Stage};
 
 /// The request of an endpoint that does not stream.
 pub(super) trait UnaryRequest: Sized {
@@ -45,6 +45,15 @@ pub(super) trait UnaryRequest: Sized {
     ///
     /// A request that cannot be written.
     fn write(self, settings: &UnarySettings) -> Result<(Outgoing, ResponsesOptions), Error>;
+
+    /// What has been read, unless it says that the request has failed.
+    ///
+    /// # Errors
+    ///
+    /// What the answer says.
+    fn outcome(answer: Self::Answer) -> Result<Self::Answer, Error> {
+        Ok(answer)
+    }
 }
 
 /// What an endpoint that does not stream reads.
@@ -98,6 +107,7 @@ struct Expected<T> {
     fault: Option<Fault>,
     is_expected: fn(StatusCode) -> bool,
     read: fn(&ResponseMeta, &Bytes) -> Result<T, Unreadable>,
+    outcome: fn(T) -> Result<T, Error>,
     facts: for<'a> fn(&'a T) -> AnswerFacts<'a>,
 }
 
@@ -137,6 +147,7 @@ fn open<R: UnaryRequest>(
         fault,
         is_expected: R::Answer::is_expected,
         read: R::Answer::read,
+        outcome: R::outcome,
         facts: R::Answer::facts,
     };
     Ok((request, expected))
@@ -300,7 +311,10 @@ impl Reading {
             Stop::End => {
                 let body = self.collecting.take();
                 match (expected.read)(meta, &body) {
-                    Ok(value) => return Ok(value),
+                    Ok(value) => match (expected.outcome)(value) {
+                        Ok(value) => return Ok(value),
+                        Err(error) => error.with_stage(Stage::Sent),
+                    },
                     Err(problem) => error::unreadable(endpoint, status, headers, &body, &problem),
                 }
             }
@@ -396,9 +410,17 @@ macro_rules! unary_endpoint {
 
             /// As the preset has it.
             #[cfg(feature = "client")]
+            #[allow(dead_code)] // Not every endpoint is one of its own there.
             pub(crate) fn sending(mut self, preset: $crate::services::PresetSettings) -> Self {
                 self.settings.item_ids = preset.item_ids;
                 self.settings.session_form = preset.session_form;
+                self
+            }
+
+            /// As an endpoint has it that sends by several.
+            #[allow(dead_code)] // Not every endpoint is sent by.
+            pub(crate) fn sending_ids(mut self, item_ids: $crate::model::ItemIds) -> Self {
+                self.settings.item_ids = item_ids;
                 self
             }
 

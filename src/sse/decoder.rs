@@ -122,9 +122,18 @@ pub struct Decoder {
     bom: Option<usize>,
     /// A CR ended the last chunk: an LF at the start of the next belongs to it.
     skip_lf: bool,
-    /// The event has been handed out and is to be cleared.
-    handed_out: bool,
+    stage: Stage,
     failed: Option<DecodeError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Stage {
+    /// Something of the next event may have been read.
+    Within,
+    /// The event has been handed out and is to be cleared.
+    HandedOut,
+    /// Nothing of the next event has been read.
+    Between,
 }
 
 const BOM: [u8; 3] = [0xEF, 0xBB, 0xBF];
@@ -159,7 +168,7 @@ impl Decoder {
             reconnect: None,
             bom: Some(0),
             skip_lf: false,
-            handed_out: false,
+            stage: Stage::Within,
             failed: None,
         }
     }
@@ -169,7 +178,16 @@ impl Decoder {
     /// Best called when [`next_event`](Self::next_event) has said that there is none: what is left
     /// of an earlier chunk is otherwise joined with this one by a copy. The limits are about lines
     /// and events as they are read: what is pushed and not read is kept, however much it is.
+    #[inline]
     pub fn push(&mut self, chunk: Bytes) {
+        if self.chunk.is_empty() && self.bom.is_none() {
+            self.chunk = chunk;
+            return;
+        }
+        self.push_behind(chunk);
+    }
+
+    fn push_behind(&mut self, chunk: Bytes) {
         self.chunk = match self.chunk.get(self.pos..) {
             None | Some([]) => chunk,
             Some(rest) => {
@@ -195,17 +213,22 @@ impl Decoder {
     }
 
     /// Goes on to the next event; whether there is one. [`event`](Self::event) is it.
+    #[inline]
     pub(crate) fn advance(&mut self) -> Result<bool, DecodeError> {
+        // A stream asks once for each of its waits, with nothing at hand.
+        if self.chunk.is_empty() && self.failed.is_none() {
+            return Ok(false);
+        }
+        self.advance_in_chunk()
+    }
+
+    #[inline(never)]
+    fn advance_in_chunk(&mut self) -> Result<bool, DecodeError> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
-        if self.handed_out {
-            self.handed_out = false;
-            self.clear_event();
-        }
-        if self.chunk.is_empty() {
-            return Ok(false);
-        }
+        self.clear_handed_out();
+        self.stage = Stage::Within;
         let result = self.read_lines();
         self.failed = result.err();
         result
@@ -218,17 +241,6 @@ impl Decoder {
             data: self.resolve(&self.data, &self.data_buffer),
             id: &self.last_event_id,
             retry: self.retry,
-        }
-    }
-
-    /// The event has been read: frees the chunk if it was the last one in it.
-    #[inline]
-    pub(crate) fn done_with_event(&mut self) {
-        if self.handed_out && self.pos >= self.chunk.len() {
-            self.handed_out = false;
-            self.clear_event();
-            self.chunk = Bytes::new();
-            self.pos = 0;
         }
     }
 
@@ -311,7 +323,7 @@ impl Decoder {
             self.clear_event();
             return false;
         }
-        self.handed_out = true;
+        self.stage = Stage::HandedOut;
         true
     }
 
@@ -478,5 +490,6 @@ fn clear(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEEP { *buffer = Vec::new() } else { buffer.clear() }
 }
 
+mod ahead;
 #[cfg(test)]
 mod tests;

@@ -28,34 +28,57 @@ pub(super) struct EventDecoder {
 }
 
 impl EventDecoder {
-    /// Decodes a delta that repeats an earlier one, and puts its number there; `None` leaves it to
-    /// [`parse`](Self::parse).
+    /// Reads the delta at the front of `wire`, its frame included, if it repeats an earlier one.
     #[inline]
-    pub(super) fn repeat(
-        &mut self,
-        data: &[u8],
-        sequence_number: &mut Option<u64>,
-    ) -> Option<ResponseEvent> {
+    pub(super) fn repeat(&mut self, wire: &[u8]) -> Option<Repeated<'_>> {
         for (template, prototype) in &self.templates {
-            if let Some(filled) = template.fill(data) {
-                let delta = delta(filled)?;
+            if let Some((filled, length)) = template.fill_frame(wire) {
+                let (delta, sequence_number) = (delta(filled)?, filled.sequence_number);
                 self.in_vain = 0;
-                *sequence_number = filled.sequence_number.or(*sequence_number);
-                return Some(prototype.event(delta, filled.sequence_number));
+                return Some(Repeated { prototype, delta, sequence_number, length });
             }
         }
         None
     }
 
-    /// Decodes any event. Invalid UTF-8 is read as U+FFFD.
-    pub(super) fn parse(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
+    /// The same from the event's data alone, for one that did not come in one piece; `None` leaves
+    /// it to [`parse`](Self::parse).
+    pub(super) fn repeat_data<'a>(
+        &mut self,
+        data: &[u8],
+        around: impl FnOnce() -> Option<(&'a [u8], &'a [u8])>,
+    ) -> Option<Repeated<'_>> {
+        for (template, prototype) in &mut self.templates {
+            if let Some(filled) = template.fill(data) {
+                let (delta, sequence_number) = (delta(filled)?, filled.sequence_number);
+                self.in_vain = 0;
+                if !template.has_frame() {
+                    frame(template, around);
+                }
+                return Some(Repeated { prototype, delta, sequence_number, length: data.len() });
+            }
+        }
+        None
+    }
+
+    /// Decodes any event; `around` are the bytes before and behind its data, if they may be
+    /// expected again. Invalid UTF-8 is read as U+FFFD.
+    pub(super) fn parse<'a>(
+        &mut self,
+        data: &[u8],
+        around: impl FnOnce() -> Option<(&'a [u8], &'a [u8])>,
+    ) -> Result<ResponseEvent, serde_json::Error> {
         let text = decoder::text(data);
         let mut json = serde_json::Deserializer::from_str(&text);
         let event = TaggedSeed::<ResponseEvent>::new(&mut self.ids).deserialize(&mut json)?;
         json.end()?;
         if self.in_vain < PATIENCE {
             if let Some(prototype) = Prototype::of(&event) {
-                self.learn(Template::learn(&text), prototype);
+                let mut template = Template::learn(&text);
+                if let Some(template) = &mut template {
+                    frame(template, around);
+                }
+                self.learn(template, prototype);
             }
         }
         Ok(event)
@@ -76,13 +99,44 @@ impl EventDecoder {
     }
 }
 
+/// A delta that repeats an earlier one.
+pub(super) struct Repeated<'a> {
+    prototype: &'a Prototype,
+    delta: String,
+    pub(super) sequence_number: Option<u64>,
+    /// How many bytes it had.
+    pub(super) length: usize,
+}
+
+impl Repeated<'_> {
+    #[inline]
+    pub(super) fn into_event(self) -> ResponseEvent {
+        self.prototype.event(self.delta, self.sequence_number)
+    }
+}
+
+/// Tells a template the bytes around the data it was learnt from, if they may be expected again.
+fn frame<'a>(template: &mut Template, around: impl FnOnce() -> Option<(&'a [u8], &'a [u8])>) {
+    if let Some((before, behind)) = around() {
+        template.set_frame(before, behind);
+    }
+}
+
 /// The delta between its quotes as text, if it is text.
 #[inline]
 fn delta(filled: Filled<'_>) -> Option<String> {
-    match filled.escaped {
-        None => Some(std::str::from_utf8(filled.delta).ok()?.to_owned()),
-        Some(quoted) => serde_json::from_slice(quoted).ok(),
+    if filled.has_escapes {
+        return unescape(filled.delta);
     }
+    let [b'"', text @ .., b'"'] = filled.delta else { return None };
+    // Checked after the copy: the check is slower on bytes that are not aligned.
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// Apart, so that the way past it stays short.
+#[inline(never)]
+fn unescape(quoted: &[u8]) -> Option<String> {
+    serde_json::from_slice(quoted).ok()
 }
 
 /// What the constant bytes of a template say: a delta event without its delta.
@@ -129,7 +183,6 @@ impl Prototype {
 
     /// The event with this delta. Written out, not cloned and filled in: moving an event costs as
     /// much as reading its numbers.
-    #[inline]
     fn event(&self, delta: String, sequence_number: Option<u64>) -> ResponseEvent {
         use ResponseEvent as E;
         macro_rules! text {
@@ -183,9 +236,9 @@ mod tests {
 
     impl EventDecoder {
         fn decode(&mut self, data: &[u8]) -> Result<ResponseEvent, serde_json::Error> {
-            match self.repeat(data, &mut None) {
-                Some(event) => Ok(event),
-                None => self.parse(data),
+            match self.repeat_data(data, || None) {
+                Some(repeated) => Ok(repeated.into_event()),
+                None => self.parse(data, || None),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 
 use super::decoder::SseEvent;
-use super::flow::{Flow, Step};
+use super::flow::{Flow, Step, Undecodable};
 use super::observer::{AnswerFacts, Audience, StreamEnd};
 use super::settings::StreamSettings;
 use super::source::{EventSource, SseSource};
@@ -158,8 +158,8 @@ fn read<T: StreamEvent>(flow: &mut Flow, finals: &mut u64, event: &SseEvent<'_>)
             None => Message::Event(read),
         },
         Err(error) => match flow.undecodable(event, &error) {
-            Some(error) => Message::Last(Err(error)),
-            None => Message::Skipped,
+            Undecodable::End(error) | Undecodable::Failure(error) => Message::Last(Err(error)),
+            Undecodable::Skipped => Message::Skipped,
         },
     }
 }
@@ -170,6 +170,9 @@ impl<T: StreamEvent, Src: EventSource> Stream for EventStream<T, Src> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         loop {
+            if ready!(this.flow.poll_over(this.source.as_mut(), cx)) {
+                return Poll::Ready(None);
+            }
             let message = match ready!(this.flow.poll_source(this.source.as_mut(), cx)) {
                 Step::Event => {
                     let message = read::<T>(this.flow, this.finals, &this.source.event());
@@ -177,8 +180,8 @@ impl<T: StreamEvent, Src: EventSource> Stream for EventStream<T, Src> {
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Step::Failed(error) => Message::Last(Err(error)),
-                Step::Over => return Poll::Ready(None),
+                Step::More => continue,
+                Step::Broken(error) => Message::Last(Err(error)),
             };
             match message {
                 Message::Skipped => {}

@@ -1,7 +1,7 @@
 //! What holds for every typed stream, whatever its events are: clocks, counts, the end.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::decoder::SseEvent;
@@ -9,6 +9,8 @@ use super::settings::StreamSettings;
 use super::source::EventSource;
 use crate::BoxError;
 use crate::error::{self, Error, ErrorKind};
+#[cfg(feature = "retry")]
+use crate::extensions::StreamTimeouts;
 use crate::model::{ApiError, ErrorBody, RawJson, status_in};
 use crate::timer::Watchdog;
 
@@ -36,10 +38,18 @@ pub(super) enum State {
 pub(super) enum Step {
     /// The source shows an event.
     Event,
-    /// The stream breaks off here.
-    Failed(Error),
-    /// The stream had ended before.
-    Over,
+    /// It has more bytes than before.
+    More,
+    /// It has ended, before its terminal event.
+    Broken(Error),
+}
+
+/// What becomes of a message that is no event of the API.
+pub(super) enum Undecodable {
+    /// The server ends the stream.
+    End(Error),
+    Failure(Error),
+    Skipped,
 }
 
 impl Flow {
@@ -54,37 +64,59 @@ impl Flow {
         self.state == State::Done
     }
 
-    /// Goes on to the next event, or to the end.
+    /// Goes on with a stream that was opened where this one broke off.
+    pub(super) fn resume(&mut self, again: Self) {
+        self.settings = again.settings;
+        self.watchdog = Watchdog::new(self.settings.progress_timeout());
+        self.state = State::Reading;
+    }
+
+    #[cfg(feature = "retry")]
+    pub(super) fn timeouts(&self) -> StreamTimeouts {
+        self.settings.timeouts
+    }
+
+    /// Whether the stream has ended, once that is settled.
     #[inline]
-    pub(super) fn poll_source<Src: EventSource>(
+    pub(super) fn poll_over<Src: EventSource>(
         &mut self,
         mut source: Pin<&mut Src>,
         cx: &mut Context<'_>,
-    ) -> Poll<Step> {
+    ) -> Poll<bool> {
         match self.state {
-            State::Reading => {}
+            State::Reading => return Poll::Ready(false),
             State::Draining
                 if source.as_mut().poll_drain(cx, DRAIN_BYTES).is_pending()
                     && self.watchdog.poll_expired(cx).is_pending() =>
             {
                 return Poll::Pending;
             }
-            State::Draining | State::Done => {
-                self.state = State::Done;
-                source.as_mut().close();
-                return Poll::Ready(Step::Over);
-            }
+            State::Draining | State::Done => {}
         }
-        Poll::Ready(match source.as_mut().poll_advance(cx) {
-            Poll::Ready(Some(Ok(()))) => Step::Event,
-            Poll::Ready(Some(Err(error))) => Step::Failed(self.broken(error)),
-            Poll::Ready(None) => Step::Failed(self.truncated()),
-            Poll::Pending => match self.watchdog.poll_expired(cx) {
-                Poll::Ready(elapsed) => {
-                    Step::Failed(self.expired(elapsed.limit, source.bytes_read()))
+        self.state = State::Done;
+        source.close();
+        Poll::Ready(true)
+    }
+
+    /// Goes on to the next event.
+    #[inline]
+    pub(super) fn poll_source<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Step> {
+        Poll::Ready(match source.as_mut().advance() {
+            Ok(true) => Step::Event,
+            Ok(false) => match source.as_mut().poll_chunk(cx) {
+                Poll::Ready(Some(Ok(()))) => Step::More,
+                Poll::Ready(Some(Err(error))) => Step::Broken(self.failed(error)),
+                Poll::Ready(None) => Step::Broken(self.truncated()),
+                Poll::Pending => {
+                    let elapsed = ready!(self.watchdog.poll_expired(cx));
+                    Step::Broken(self.expired(elapsed.limit, source.bytes_read()))
                 }
-                Poll::Pending => return Poll::Pending,
             },
+            Err(error) => Step::Broken(self.failed(error)),
         })
     }
 
@@ -108,16 +140,16 @@ impl Flow {
         true
     }
 
-    /// A message that is no event of the API: the error that it is, or `None` if it is skipped.
+    /// A message that is no event of the API.
     pub(super) fn undecodable(
         &mut self,
         event: &SseEvent<'_>,
         error: &serde_json::Error,
-    ) -> Option<Error> {
+    ) -> Undecodable {
         let data = event.data();
         let data = data.trim();
         if data.starts_with("[DONE]") {
-            return Some(self.truncated());
+            return Undecodable::End(self.truncated());
         }
         // Some servers send an error body into the stream. An event that has a `type` is none: the
         // flat form of an error body has one too, so only the member `error` tells them apart.
@@ -127,15 +159,15 @@ impl Flow {
         });
         if let Some(said) = said {
             let status = said.members().get("status").and_then(status_in);
-            return Some(error::in_stream(Some(said.error()), "error", status));
+            return Undecodable::Failure(error::in_stream(Some(said.error()), "error", status));
         }
         if self.settings.lenient {
             self.skipped += 1;
             let name = error::one_line(&event.name());
             tracing::debug!(number = self.events, name, "undecodable event skipped");
-            return None;
+            return Undecodable::Skipped;
         }
-        Some(error::undecodable(self.events, &event.name(), data, error))
+        Undecodable::Failure(error::undecodable(self.events, &event.name(), data, error))
     }
 
     /// The stream ends: tries to bring the connection to an end that lets it be used again.
@@ -176,7 +208,7 @@ impl Flow {
     }
 
     /// The source has failed. A clock below knows of bytes only, so the events are added.
-    fn broken(&self, error: BoxError) -> Error {
+    fn failed(&self, error: BoxError) -> Error {
         let error = Error::from(error);
         match error.kind() {
             ErrorKind::IdleTimeout | ErrorKind::TotalTimeout => error.after_events(self.events),

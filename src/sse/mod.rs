@@ -49,7 +49,11 @@ pub use self::limits::{DecodeError, Limits};
 pub(crate) use self::observer::Audience;
 pub use self::observer::{AnswerFacts, StreamEnd, StreamObserver};
 pub use self::raw::{RawEvent, RawEvents};
+#[cfg(feature = "retry")]
+pub(crate) use self::rules::{Broken, Core};
 pub use self::settings::StreamSettings;
+#[cfg(feature = "retry")]
+pub(crate) use self::source::sealed::Source;
 pub use self::source::{EventSource, SseSource};
 pub use self::stream::ResponseStream;
 pub use self::text::TextStream;

@@ -88,7 +88,6 @@ pub struct AnswerFacts<'a> {
 
 impl<'a> AnswerFacts<'a> {
     /// Those of an answer that is a response.
-    #[allow(dead_code)] // Not every build has such an endpoint.
     pub(crate) fn of(response: &'a Response) -> Self {
         let said = |text: &'a str| Some(text).filter(|text| !text.is_empty());
         Self {

@@ -1,22 +1,25 @@
 //! What each message means for a response stream: its beginning, its run of events, its end.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::decoder::SseEvent;
-use super::event::EventDecoder;
-use super::flow::{self, Flow};
-use super::observer::Audience;
+use super::event::{EventDecoder, Repeated};
+use super::flow::{self, Flow, Undecodable};
+use super::observer::{Audience, StreamEnd};
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
+use super::source::EventSource;
 use http::response;
 
-use crate::error::{self, Error, Progress};
+use crate::error::{self, Error, ErrorKind, Progress};
 use crate::model::{ApiError, RawJson, RawObject, ResponseEvent, UnknownObject};
 use crate::services::{ResponseMeta, TurnState};
 
 /// All of a stream but its source.
-pub(super) struct Core {
+#[allow(missing_debug_implementations)] // Out of sight: streams tell what is in it.
+pub struct Core {
     pub(super) meta: ResponseMeta,
     pub(super) flow: Flow,
     decoder: EventDecoder,
@@ -28,6 +31,35 @@ pub(super) struct Core {
     /// Content has been handed out.
     handed_out: bool,
     pub(super) audience: Audience,
+    /// While the stream is resumed.
+    pub(super) broken: Option<Box<Broken>>,
+    /// Events up to this one were read by another stream, and may come once more.
+    behind: Option<u64>,
+}
+
+/// A stream that has broken off before its end, and what is needed to go on.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "retry"), allow(dead_code))] // Nobody goes on there.
+pub struct Broken {
+    error: Option<Error>,
+    pub(crate) response_id: Option<Arc<str>>,
+    pub(crate) sequence_number: Option<u64>,
+    pub(crate) handed_out: bool,
+}
+
+impl Broken {
+    /// The error that it broke off with; for whoever ends with it.
+    pub(crate) fn take_error(&mut self) -> Error {
+        self.error.take().unwrap_or_else(|| {
+            Error::new(ErrorKind::Truncated, "the stream closed before completion")
+        })
+    }
+
+    /// The error that it broke off with.
+    #[cfg(feature = "retry")]
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
 }
 
 /// What became of one message.
@@ -37,6 +69,8 @@ pub(super) enum Message {
     Event(ResponseEvent),
     /// The stream ends with this.
     Last(Result<ResponseEvent, Error>),
+    /// The connection has ended and not the response.
+    Broken(Error),
 }
 
 impl Core {
@@ -55,23 +89,42 @@ impl Core {
             response_id: None,
             sequence_number: None,
             handed_out: false,
+            broken: None,
+            behind: None,
         }
     }
 
-    /// The next event of a run of deltas, which nearly all events are.
-    #[inline]
-    pub(super) fn repeated(&mut self, event: &SseEvent<'_>) -> Option<ResponseEvent> {
-        let event = self.decoder.repeat(event.data_bytes(), &mut self.sequence_number)?;
-        self.flow.repeated();
-        Some(event)
+    /// The stream begins behind this event of this response.
+    pub(super) fn begin_at(&mut self, response_id: String, after: Option<u64>) {
+        self.response_id = Some(response_id.into());
+        self.sequence_number = after;
+        self.behind = after;
     }
 
-    /// Reads one message.
-    pub(super) fn message(
+    /// The next event of a run of deltas, which nearly all events are, if it is at hand.
+    #[inline]
+    pub(super) fn repeated<Src: EventSource>(
         &mut self,
-        event: &SseEvent<'_>,
+        mut source: Pin<&mut Src>,
+    ) -> Option<Repeated<'_>> {
+        if self.behind.is_some() {
+            return None;
+        }
+        let ahead = source.as_mut().ahead()?;
+        let repeated = self.decoder.repeat(ahead)?;
+        source.skip(repeated.length);
+        self.sequence_number = repeated.sequence_number.or(self.sequence_number);
+        self.flow.repeated();
+        Some(repeated)
+    }
+
+    /// Reads the message that `source` has found.
+    pub(super) fn message<Src: EventSource>(
+        &mut self,
+        source: &Src,
         raw: Option<&mut Option<RawJson>>,
     ) -> Message {
+        let event = &source.event();
         let data = event.data_bytes();
         if !self.flow.counts(data) {
             return Message::Skipped;
@@ -81,7 +134,14 @@ impl Core {
             *raw =
                 serde_json::from_slice(data).or_else(|_| serde_json::from_str(&event.data())).ok();
         }
-        match self.decoder.parse(data) {
+        let around = || source.around();
+        if !keep_raw && self.behind.is_none() {
+            if let Some(repeated) = self.decoder.repeat_data(data, around) {
+                self.sequence_number = repeated.sequence_number.or(self.sequence_number);
+                return Message::Event(repeated.into_event());
+            }
+        }
+        match self.decoder.parse(data, around) {
             Ok(decoded) => self.decoded(decoded, keep_raw),
             Err(error) => self.undecodable(event, &error, keep_raw),
         }
@@ -89,6 +149,10 @@ impl Core {
 
     /// What an event means for the stream.
     fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
+        if self.has_been_read(&event) {
+            self.flow.events -= 1;
+            return Message::Skipped;
+        }
         self.sequence_number = event.sequence_number().or(self.sequence_number);
         if let Some(id) = event.response().map(|response| &response.id) {
             if !id.is_empty() {
@@ -129,6 +193,18 @@ impl Core {
         }
     }
 
+    /// Whether an event was read before this stream began or was resumed. Behind the first new one there are only
+    /// new ones, unless that is a snapshot, which servers put in front.
+    fn has_been_read(&mut self, event: &ResponseEvent) -> bool {
+        let (Some(last), Some(number)) = (self.behind, event.sequence_number()) else {
+            return false;
+        };
+        if number > last && event.response().is_none() {
+            self.behind = None;
+        }
+        number <= last
+    }
+
     /// A message that is no event of the API.
     fn undecodable(
         &mut self,
@@ -137,15 +213,51 @@ impl Core {
         keep_raw: bool,
     ) -> Message {
         match self.flow.undecodable(event, error) {
-            Some(error) => Message::Last(Err(error)),
-            None => match RawJson::from_text(event.data()).and_then(UnknownObject::new) {
-                Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
-                _ => Message::Skipped,
-            },
+            Undecodable::End(error) => Message::Broken(error),
+            Undecodable::Failure(error) => Message::Last(Err(error)),
+            Undecodable::Skipped => {
+                match RawJson::from_text(event.data()).and_then(UnknownObject::new) {
+                    Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
+                    _ => Message::Skipped,
+                }
+            }
         }
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    /// Whether nothing will come any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.flow.is_over() && self.broken.is_none() && self.ready.is_empty()
+    }
+
+    /// The connection has ended: its observers hear of it, and the stream may be resumed.
+    pub(super) fn break_off(&mut self, error: Error) {
+        let error = self.told(error);
+        self.audience.end(StreamEnd::Error(&error));
+        self.broken = Some(Box::new(Broken {
+            error: Some(error),
+            response_id: self.response_id.clone(),
+            sequence_number: self.sequence_number,
+            handed_out: self.handed_out,
+        }));
+    }
+
+    /// Goes on with a stream that was opened where this one broke off. What its head stands for is not
+    /// handed out: the reader is in the middle of the response.
+    pub(super) fn resume(&mut self, again: Self) {
+        self.meta = again.meta;
+        self.flow.resume(again.flow);
+        self.decoder = again.decoder;
+        self.audience = again.audience;
+        self.behind = self.sequence_number;
+        self.broken = None;
+    }
+
+    /// An error as the reader and the observers have it.
+    pub(super) fn told(&self, error: Error) -> Error {
+        error.in_stream(self.progress()).without_sent(self.meta.extensions())
+    }
+
+    fn progress(&self) -> Progress {
         Progress {
             response_id: self.response_id.clone(),
             sequence_number: self.sequence_number,

@@ -10,11 +10,12 @@ use http_body::Body;
 
 use super::decoder::{Decoder, SseEvent};
 use super::limits::Limits;
+use super::rules::{Broken, Core};
 use crate::{BoxError, Error};
 
-/// Frames read in one poll before the task gives way to others. A body that is always ready and
+/// Frames read without an event before the task gives way to others. A body that is always ready and
 /// never holds an event would otherwise keep its thread.
-const FRAMES_PER_POLL: usize = 1024;
+const FRAMES_PER_POLL: u16 = 1024;
 
 pin_project_lite::pin_project! {
     /// Reads server-sent events from a body, in place.
@@ -44,6 +45,8 @@ pin_project_lite::pin_project! {
         body: Option<B>,
         decoder: Decoder,
         bytes: u64,
+        // Read since there was an event or a wait.
+        frames: u16,
     }
 }
 
@@ -55,7 +58,7 @@ impl<B> SseSource<B> {
 
     /// Reads events from `body`, with limits of the caller's.
     pub fn with_limits(body: B, limits: Limits) -> Self {
-        Self { body: Some(body), decoder: Decoder::with_limits(limits), bytes: 0 }
+        Self { body: Some(body), decoder: Decoder::with_limits(limits), bytes: 0, frames: 0 }
     }
 
     /// How many bytes of the body were read.
@@ -93,48 +96,78 @@ where
     }
 
     /// Goes on to the next event, which [`event`](Self::event) then shows.
-    pub(crate) fn poll_advance(
+    fn poll_advance(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), BoxError>>> {
+        loop {
+            match self.as_mut().advance() {
+                Ok(true) => return Poll::Ready(Some(Ok(()))),
+                Ok(false) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+            match ready!(self.as_mut().poll_chunk(cx)) {
+                Some(Ok(())) => {}
+                end => return Poll::Ready(end),
+            }
+        }
+    }
+
+    /// Goes on to the next event in the bytes at hand; whether there is one.
+    fn advance(self: Pin<&mut Self>) -> Result<bool, BoxError> {
+        let mut this = self.project();
+        match this.decoder.advance() {
+            Ok(found) => {
+                if found {
+                    *this.frames = 0;
+                }
+                Ok(found)
+            }
+            // The decoder would say so again; the stream says it once.
+            Err(_) if this.body.is_none() => Ok(false),
+            Err(error) => {
+                this.body.set(None);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Reads more bytes, to be called when those at hand hold no event; `None` at the end.
+    fn poll_chunk(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<(), BoxError>>> {
         let mut this = self.project();
-        for _ in 0..FRAMES_PER_POLL {
-            match this.decoder.advance() {
-                Ok(true) => return Poll::Ready(Some(Ok(()))),
-                Ok(false) => {}
-                Err(error) => {
-                    // The decoder would say so again; the stream says it once.
-                    let spoke = this.body.is_none();
-                    this.body.set(None);
-                    return Poll::Ready((!spoke).then(|| Err(error.into())));
-                }
-            }
-            let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-            match ready!(body.poll_frame(cx)) {
-                Some(Ok(frame)) => {
-                    // Trailers say nothing here.
-                    if let Ok(data) = frame.into_data() {
-                        *this.bytes += data.len() as u64;
-                        this.decoder.push(data);
-                    }
-                }
-                Some(Err(error)) => {
-                    this.body.set(None);
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-                None => {
-                    this.body.set(None);
-                    return Poll::Ready(None);
-                }
-            }
+        let Some(body) = this.body.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        if *this.frames == FRAMES_PER_POLL {
+            *this.frames = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        let last = match body.poll_frame(cx) {
+            Poll::Pending => {
+                *this.frames = 0;
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                *this.frames += 1;
+                // Trailers say nothing here.
+                if let Ok(data) = frame.into_data() {
+                    *this.bytes += data.len() as u64;
+                    this.decoder.push(data);
+                }
+                return Poll::Ready(Some(Ok(())));
+            }
+            Poll::Ready(Some(Err(error))) => Some(Err(error.into())),
+            Poll::Ready(None) => None,
+        };
+        this.body.set(None);
+        Poll::Ready(last)
     }
 
     /// Reads on without looking, so that the transport sees the end of the body and keeps the
     /// connection; ready when there is nothing more to read, or after `limit` bytes.
-    pub(crate) fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()> {
+    fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()> {
         let mut this = self.project();
         let mut drained = 0;
         while let Some(body) = this.body.as_mut().as_pin_mut() {
@@ -148,16 +181,6 @@ where
         }
         Poll::Ready(())
     }
-
-    /// The event that [`poll_advance`](Self::poll_advance) has found.
-    pub(crate) fn event(&self) -> SseEvent<'_> {
-        self.decoder.event()
-    }
-
-    /// Drops the body.
-    pub(crate) fn close(self: Pin<&mut Self>) {
-        self.project().body.set(None);
-    }
 }
 
 impl<B> fmt::Debug for SseSource<B> {
@@ -169,25 +192,34 @@ impl<B> fmt::Debug for SseSource<B> {
     }
 }
 
-/// Where a response stream gets its events from: a body of server-sent events ([`SseSource`]).
+/// Where a response stream gets its events from: a body of server-sent events ([`SseSource`]), or one
+/// after another (`ResumeSource`, of `ResumeLayer`).
 ///
 /// Sealed; a bound that tells which streams there are.
 pub trait EventSource: sealed::Source {}
 
 impl<T: sealed::Source> EventSource for T {}
 
-mod sealed {
+pub(crate) mod sealed {
     use super::*;
 
     /// What a response stream asks of its source.
     pub trait Source {
-        /// Goes on to the next event.
-        fn poll_advance(
+        /// The bytes at hand, from the beginning of an event on.
+        fn ahead(self: Pin<&mut Self>) -> Option<&[u8]>;
+        /// Whole events of so many bytes were read from `ahead`.
+        fn skip(self: Pin<&mut Self>, length: usize);
+        /// Goes on to the next event in the bytes at hand; whether there is one.
+        fn advance(self: Pin<&mut Self>) -> Result<bool, BoxError>;
+        /// The event that was found.
+        fn event(&self) -> SseEvent<'_>;
+        /// What stands before and behind its data, see [`Decoder::around`].
+        fn around(&self) -> Option<(&[u8], &[u8])>;
+        /// Reads more bytes.
+        fn poll_chunk(
             self: Pin<&mut Self>,
             cx: &mut Context<'_>,
         ) -> Poll<Option<Result<(), BoxError>>>;
-        /// The event that was found.
-        fn event(&self) -> SseEvent<'_>;
         /// How many bytes were read.
         fn bytes_read(&self) -> u64;
         /// The event has been read; what holds it may go.
@@ -196,6 +228,15 @@ mod sealed {
         fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()>;
         /// Lets go of the connection.
         fn close(self: Pin<&mut Self>);
+        /// The stream has broken off: opens it once more, if it can be, behind the last event that was
+        /// read. Else says what to end with.
+        fn poll_resume(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            broken: &mut Broken,
+        ) -> Poll<Result<Core, Error>> {
+            Poll::Ready(Err(broken.take_error()))
+        }
     }
 
     impl<B> Source for SseSource<B>
@@ -203,15 +244,35 @@ mod sealed {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        fn poll_advance(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<(), BoxError>>> {
-            SseSource::poll_advance(self, cx)
+        #[inline]
+        fn ahead(self: Pin<&mut Self>) -> Option<&[u8]> {
+            self.project().decoder.ahead()
+        }
+
+        #[inline]
+        fn skip(self: Pin<&mut Self>, length: usize) {
+            let this = self.project();
+            *this.frames = 0;
+            this.decoder.skip(length);
+        }
+
+        fn advance(self: Pin<&mut Self>) -> Result<bool, BoxError> {
+            SseSource::advance(self)
         }
 
         fn event(&self) -> SseEvent<'_> {
-            SseSource::event(self)
+            self.decoder.event()
+        }
+
+        fn around(&self) -> Option<(&[u8], &[u8])> {
+            self.decoder.around()
+        }
+
+        fn poll_chunk(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<(), BoxError>>> {
+            SseSource::poll_chunk(self, cx)
         }
 
         fn bytes_read(&self) -> u64 {
@@ -227,7 +288,7 @@ mod sealed {
         }
 
         fn close(self: Pin<&mut Self>) {
-            SseSource::close(self);
+            self.project().body.set(None);
         }
     }
 }

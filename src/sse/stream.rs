@@ -16,6 +16,8 @@ use super::source::{EventSource, SseSource};
 use super::text::TextStream;
 use crate::Error;
 use crate::body::ResponseBody;
+#[cfg(feature = "retry")]
+use crate::extensions::StreamTimeouts;
 use crate::model::{RawJson, Response, ResponseEvent};
 use crate::services::{ResponseMeta, TurnState};
 
@@ -101,17 +103,44 @@ impl<Src> ResponseStream<Src> {
         Self { source, core: Core::new(head, settings, turn_state) }
     }
 
+    /// The stream of this response, from behind this event on.
+    pub(crate) fn beginning_at(mut self, response_id: String, after: Option<u64>) -> Self {
+        self.core.begin_at(response_id, after);
+        self
+    }
+
+    /// The same stream over another source.
+    #[cfg(feature = "retry")]
+    pub(crate) fn map_source<T>(self, map: impl FnOnce(Src) -> T) -> ResponseStream<T> {
+        ResponseStream { source: map(self.source), core: self.core }
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn into_parts(self) -> (Src, Core) {
+        (self.source, self.core)
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn source(&self) -> &Src {
+        &self.source
+    }
+
+    #[cfg(feature = "retry")]
+    pub(crate) fn timeouts(&self) -> StreamTimeouts {
+        self.core.flow.timeouts()
+    }
+
     /// The head of the response: status, headers, request id, rate limits.
     pub fn meta(&self) -> &ResponseMeta {
         &self.core.meta
     }
 
-    /// The response's id, once an event has told it.
+    /// The response's id, once an event has told it, or if the response was asked for by it.
     pub fn response_id(&self) -> Option<&str> {
         self.core.response_id.as_deref()
     }
 
-    /// The last sequence number that was read.
+    /// The last sequence number that was read; at first the one behind which the stream was asked for.
     pub fn sequence_number(&self) -> Option<u64> {
         self.core.sequence_number
     }
@@ -206,22 +235,32 @@ impl<Src: EventSource> ResponseStream<Src> {
             if let Some(event) = core.ready.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
+            if let Some(broken) = &mut core.broken {
+                match ready!(this.source.as_mut().poll_resume(cx, broken)) {
+                    Ok(again) => core.resume(again),
+                    Err(error) => {
+                        core.broken = None;
+                        return Poll::Ready(Some(Err(core.told(error))));
+                    }
+                }
+            }
+            if ready!(core.flow.poll_over(this.source.as_mut(), cx)) {
+                return Poll::Ready(None);
+            }
+            if raw.is_none() {
+                if let Some(repeated) = core.repeated(this.source.as_mut()) {
+                    return Poll::Ready(Some(Ok(repeated.into_event())));
+                }
+            }
             let message = match ready!(core.flow.poll_source(this.source.as_mut(), cx)) {
                 Step::Event => {
-                    let event = this.source.event();
-                    if raw.is_none() {
-                        if let Some(event) = core.repeated(&event) {
-                            this.source.as_mut().done_with_event();
-                            return Poll::Ready(Some(Ok(event)));
-                        }
-                    }
-                    let message = core.message(&event, raw.as_deref_mut());
+                    let message = core.message(&*this.source, raw.as_deref_mut());
                     // A reader that is busy elsewhere must not keep the transport's buffer.
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Step::Failed(error) => Message::Last(Err(error)),
-                Step::Over => return Poll::Ready(None),
+                Step::More => continue,
+                Step::Broken(error) => Message::Broken(error),
             };
             match message {
                 Message::Skipped => {
@@ -239,11 +278,14 @@ impl<Src: EventSource> ResponseStream<Src> {
                         Ok(event) => core.ready.push_back(event),
                         Err(error) => {
                             core.ready.clear();
-                            let error = error.in_stream(core.progress());
-                            let error = error.without_sent(core.meta.extensions());
-                            return Poll::Ready(Some(Err(error)));
+                            return Poll::Ready(Some(Err(core.told(error))));
                         }
                     }
+                }
+                Message::Broken(error) => {
+                    core.flow.end(this.source.as_mut(), cx, false);
+                    core.ready.clear();
+                    core.break_off(error);
                 }
             }
         }
@@ -260,7 +302,7 @@ impl<Src: EventSource> Stream for ResponseStream<Src> {
 
 impl<Src: EventSource> FusedStream for ResponseStream<Src> {
     fn is_terminated(&self) -> bool {
-        self.core.flow.is_over() && self.core.ready.is_empty()
+        self.core.is_over()
     }
 }
 

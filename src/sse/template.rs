@@ -5,6 +5,11 @@
 //! repeats them needs no JSON parser: its constant bytes are compared, the values between them are
 //! read. That is a parse and not a guess, because the values are read as JSON tokens and the bytes
 //! around them are those of a valid document; anything else is refused and goes to the parser.
+//!
+//! What holds for the JSON holds for the lines it stands in: no value can have a line end. So an
+//! event of which the frame is known too needs no search for its lines either.
+
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,8 +17,11 @@ use serde_json::value::RawValue;
 /// What an event must repeat, and where its own values stand.
 #[derive(Debug)]
 pub(super) struct Template {
-    json: Box<[u8]>,
-    /// The values, in the order of their places, and where each begins and ends in `json`.
+    /// The event as it came on the wire; of one whose frame is not known the JSON only.
+    wire: Box<[u8]>,
+    /// Where its JSON is.
+    json: Range<usize>,
+    /// The values, in the order of their places, and where each begins and ends in `wire`.
     holes: [Option<(Hole, usize, usize)>; 3],
 }
 
@@ -29,10 +37,10 @@ enum Hole {
 pub(super) struct Filled<'a> {
     /// `None` if the template has none.
     pub(super) sequence_number: Option<u64>,
-    /// The delta as it stands between its quotes.
+    /// The delta with its quotes.
     pub(super) delta: &'a [u8],
-    /// The delta with its quotes, if it has escapes and needs unescaping.
-    pub(super) escaped: Option<&'a [u8]>,
+    /// Whether the delta needs unescaping.
+    pub(super) has_escapes: bool,
 }
 
 #[derive(Deserialize)]
@@ -55,10 +63,8 @@ impl Template {
             match hole {
                 // An integer, so that the hole can be read as one.
                 Hole::SequenceNumber => value.get().parse::<u64>().ok().map(|_| (hole, start, end)),
-                // A string; the quotes belong to the constant bytes.
                 Hole::Delta | Hole::Padding => {
-                    let string = value.get().starts_with('"');
-                    string.then_some((hole, start + 1, end - 1))
+                    value.get().starts_with('"').then_some((hole, start, end))
                 }
             }
         };
@@ -74,80 +80,133 @@ impl Template {
             },
         ];
         holes.sort_by_key(|hole| hole.map_or(usize::MAX, |(_, start, _)| start));
-        Some(Self { json: json.as_bytes().into(), holes })
+        Some(Self { wire: json.as_bytes().into(), json: 0..json.len(), holes })
     }
 
-    /// Reads an event that fits; `None` says nothing about one that does not.
-    #[inline]
-    pub(super) fn fill<'a>(&self, json: &'a [u8]) -> Option<Filled<'a>> {
-        let mut filled = Filled { sequence_number: None, delta: &[], escaped: None };
-        let mut rest = json;
-        let mut constant = 0;
-        for &(hole, start, end) in self.holes.iter().flatten() {
-            rest = rest.strip_prefix(self.json.get(constant..start)?)?;
-            constant = end;
-            if hole == Hole::SequenceNumber {
-                let (number, tail) = integer(rest)?;
-                filled.sequence_number = Some(number);
-                rest = tail;
-                continue;
-            }
-            let (length, escapes) = string(rest)?;
-            let (value, tail) = rest.split_at_checked(length)?;
-            rest = tail;
-            match hole {
-                // Nobody will unescape the padding, so nobody would see that an escape is bad.
-                Hole::Padding if escapes => return None,
-                Hole::Padding => {}
-                _ => {
-                    filled.delta = value;
-                    if escapes {
-                        let quote = json.len() - rest.len() - length - 1;
-                        filled.escaped = json.get(quote..quote + length + 2);
-                    }
-                }
-            }
+    /// Sets the bytes before and behind the JSON of events on the wire.
+    pub(super) fn set_frame(&mut self, before: &[u8], behind: &[u8]) {
+        let json = self.wire.get(self.json.clone()).unwrap_or_default();
+        let place = before.len()..before.len() + json.len();
+        for (_, start, end) in self.holes.iter_mut().flatten() {
+            *start = *start - self.json.start + place.start;
+            *end = *end - self.json.start + place.start;
         }
-        (rest == self.json.get(constant..)?).then_some(filled)
+        self.wire = [before, json, behind].concat().into();
+        self.json = place;
+    }
+
+    /// Whether [`set_frame`](Self::set_frame) has been called.
+    pub(super) fn has_frame(&self) -> bool {
+        self.json.start > 0
+    }
+
+    /// Reads the JSON of an event that fits; `None` says nothing about one that does not.
+    pub(super) fn fill<'a>(&self, json: &'a [u8]) -> Option<Filled<'a>> {
+        let (filled, rest) = self.read(json, self.json.clone())?;
+        rest.is_empty().then_some(filled)
+    }
+
+    /// Reads the event that fits at the front of `wire`, its frame included; how many bytes it has.
+    #[inline]
+    pub(super) fn fill_frame<'a>(&self, wire: &'a [u8]) -> Option<(Filled<'a>, usize)> {
+        if !self.has_frame() {
+            return None;
+        }
+        let (filled, rest) = self.read(wire, 0..self.wire.len())?;
+        Some((filled, wire.len() - rest.len()))
+    }
+
+    /// Reads what fits this part of the template, and gives what follows it.
+    #[inline]
+    fn read<'a>(&self, json: &'a [u8], part: Range<usize>) -> Option<(Filled<'a>, &'a [u8])> {
+        let mut filled = Filled { sequence_number: None, delta: &[], has_escapes: false };
+        let mut rest = json;
+        let mut constant = part.start;
+        for hole in &self.holes {
+            let &Some((hole, start, end)) = hole else { break };
+            rest = rest.strip_prefix(self.wire.get(constant..start)?)?;
+            constant = end;
+            rest = match hole {
+                Hole::SequenceNumber => {
+                    let (number, rest) = integer(rest)?;
+                    filled.sequence_number = Some(number);
+                    rest
+                }
+                Hole::Delta => {
+                    let string = string(rest)?;
+                    (filled.delta, filled.has_escapes) = (string.quoted, string.has_escapes);
+                    string.rest
+                }
+                Hole::Padding => {
+                    let string = string(rest)?;
+                    // Nobody will unescape it, so nobody would see that an escape is bad.
+                    if string.has_escapes {
+                        return None;
+                    }
+                    string.rest
+                }
+            };
+        }
+        let rest = rest.strip_prefix(self.wire.get(constant..part.end)?)?;
+        Some((filled, rest))
     }
 }
 
-/// A JSON integer that is not negative, and what follows it.
+/// A JSON integer of at most 19 digits that is not negative, and what follows it.
 #[inline]
 fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0u64;
     let mut rest = bytes;
     while let [digit @ b'0'..=b'9', tail @ ..] = rest {
-        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         rest = tail;
     }
-    match bytes.len() - rest.len() {
-        0 => None,
-        // JSON has no leading zeros.
-        length if length > 1 && bytes.first() == Some(&b'0') => None,
-        _ => Some((number, rest)),
+    match (bytes.len() - rest.len(), bytes.first()) {
+        (1, _) => Some((number, rest)),
+        // JSON has no leading zeros. What has more digits may not fit.
+        (2..=19, Some(b'1'..=b'9')) => Some((number, rest)),
+        _ => None,
     }
 }
 
-/// How many bytes stand before the closing quote of a JSON string, and whether there are escapes.
+/// A JSON string and what follows it.
 ///
-/// Whether the escapes are valid is left to whoever unescapes them.
+/// Whether its escapes are valid is left to whoever unescapes them.
+struct JsonString<'a> {
+    quoted: &'a [u8],
+    has_escapes: bool,
+    rest: &'a [u8],
+}
+
 #[inline]
-fn string(bytes: &[u8]) -> Option<(usize, bool)> {
-    let mut escapes = false;
-    let mut length = 0;
+fn string(bytes: &[u8]) -> Option<JsonString<'_>> {
+    let [b'"', text @ ..] = bytes else { return None };
+    let length = plain(text);
+    match text.get(length)? {
+        b'"' => {
+            let (quoted, rest) = bytes.split_at_checked(length + 2)?;
+            Some(JsonString { quoted, has_escapes: false, rest })
+        }
+        b'\\' => string_with_escapes(bytes),
+        // A control character, which JSON does not allow.
+        _ => None,
+    }
+}
+
+/// Apart, so that the way past it stays short.
+#[inline(never)]
+fn string_with_escapes(bytes: &[u8]) -> Option<JsonString<'_>> {
+    let mut end = 1;
     loop {
-        length += plain(bytes.get(length..)?);
-        match bytes.get(length)? {
-            b'"' => return Some((length, escapes)),
-            b'\\' => {
-                escapes = true;
-                length += 2;
-            }
-            // A control character, which JSON does not allow.
+        end += plain(bytes.get(end..)?);
+        match bytes.get(end)? {
+            b'"' => break,
+            b'\\' => end += 2,
             _ => return None,
         }
     }
+    let (quoted, rest) = bytes.split_at_checked(end + 1)?;
+    Some(JsonString { quoted, has_escapes: true, rest })
 }
 
 /// How many bytes at the front are neither quote nor backslash nor control character.
@@ -190,11 +249,11 @@ mod tests {
     #[test]
     fn reads_what_differs() {
         let template = Template::learn(EVENT).unwrap();
-        let json = event("18446744073709551615", "caf\u{e9} and more", "");
+        let json = event("9999999999999999999", "caf\u{e9} and more", "");
         let filled = template.fill(json.as_bytes()).unwrap();
-        assert_eq!(filled.sequence_number, Some(u64::MAX));
-        assert_eq!(filled.delta, "caf\u{e9} and more".as_bytes());
-        assert_eq!(filled.escaped, None);
+        assert_eq!(filled.sequence_number, Some(9_999_999_999_999_999_999));
+        assert_eq!(filled.delta, "\"caf\u{e9} and more\"".as_bytes());
+        assert!(!filled.has_escapes);
     }
 
     #[test]
@@ -202,7 +261,31 @@ mod tests {
         let template = Template::learn(EVENT).unwrap();
         let json = event("13", r#"say \"hi\" \\"#, "x");
         let filled = template.fill(json.as_bytes()).unwrap();
-        assert_eq!(filled.escaped, Some(br#""say \"hi\" \\""#.as_slice()));
+        assert_eq!(filled.delta, br#""say \"hi\" \\""#);
+        assert!(filled.has_escapes);
+    }
+
+    #[test]
+    fn a_frame_is_read_with_its_json() {
+        let mut template = Template::learn(EVENT).unwrap();
+        let mut wire = format!("data: {}\n\ndata: ", event("13", "two", ""));
+        assert_eq!(template.fill_frame(wire.as_bytes()), None, "no frame is known");
+        // The last one counts.
+        template.set_frame(b"event: x\r\ndata:", b"\r\n\r\n");
+        template.set_frame(b"data: ", b"\n\n");
+        let (filled, length) = template.fill_frame(wire.as_bytes()).unwrap();
+        assert_eq!((filled.sequence_number, filled.delta), (Some(13), b"\"two\"".as_slice()));
+        assert_eq!(&wire[length..], "data: ");
+        assert_eq!(template.fill(event("13", "two", "").as_bytes()), Some(filled));
+
+        for end in 0..length {
+            assert_eq!(template.fill_frame(&wire.as_bytes()[..end]), None, "cut at {end}");
+        }
+        for (other, with) in [("data: {", "data:{"), ("}\n\n", "}\nid: 1\n\n"), ("two", "t\nwo")] {
+            wire = wire.replacen(other, with, 1);
+            assert_eq!(template.fill_frame(wire.as_bytes()), None, "{wire}");
+            wire = wire.replacen(with, other, 1);
+        }
     }
 
     #[test]
@@ -211,7 +294,7 @@ mod tests {
         let template = Template::learn(json).unwrap();
         let other = json.replace("\"a\"", "\"xyz\"").replace('7', "8");
         let filled = template.fill(other.as_bytes()).unwrap();
-        assert_eq!((filled.sequence_number, filled.delta), (Some(8), b"xyz".as_slice()));
+        assert_eq!((filled.sequence_number, filled.delta), (Some(8), b"\"xyz\"".as_slice()));
     }
 
     #[test]
@@ -228,6 +311,7 @@ mod tests {
             event("012", "x", ""),
             event("-1", "x", ""),
             event("1.5", "x", ""),
+            event("18446744073709551615", "x", ""),
             event("18446744073709551616", "x", ""),
             event("", "x", ""),
             event("12", "a\nb", ""),
@@ -274,14 +358,8 @@ mod tests {
             let end = (at + usize::from(delete % 4)).min(json.len());
             json.splice(at..end, with);
             let Some(filled) = template.fill(&json) else { return true };
-            let Ok(text) = std::str::from_utf8(filled.delta) else { return true };
-            let delta = match filled.escaped {
-                None => text.to_owned(),
-                Some(quoted) => match serde_json::from_slice(quoted) {
-                    Ok(text) => text,
-                    Err(_) => return true,
-                },
-            };
+            let Ok(delta) = serde_json::from_slice::<String>(filled.delta) else { return true };
+            assert_eq!(filled.has_escapes, filled.delta.contains(&b'\\'));
             let read = Parsed { sequence_number: filled.sequence_number.unwrap(), delta };
             match serde_json::from_slice::<Parsed>(&json) {
                 Ok(parsed) => parsed == read,
@@ -290,7 +368,7 @@ mod tests {
             }
         }
         let unchanged = Template::learn(EVENT).unwrap().fill(EVENT.as_bytes());
-        assert_eq!(unchanged.unwrap().delta, b"one");
+        assert_eq!(unchanged.unwrap().delta, b"\"one\"");
         QuickCheck::new()
             .tests(20_000)
             .quickcheck(property as fn(usize, Vec<u8>, u8, String) -> bool);

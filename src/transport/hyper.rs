@@ -233,6 +233,7 @@ impl Body for HyperBody {
     type Data = Bytes;
     type Error = TransportError;
 
+    #[inline]
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -70,6 +70,19 @@ async fn observe_prints_each_hook_in_order() {
 }
 
 #[tokio::test]
+async fn resume_prints_the_whole_answer_twice() {
+    let ran = run(example("resume", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let (itself, hand) = ran.out.split_once("--- by hand").unwrap();
+    assert!(
+        itself.contains("the loopback server heard you. It has no opinion of its own, but it is")
+    );
+    assert!(itself.contains("resumed 2 times"), "{itself}");
+    let ends = hand.lines().filter(|line| line.contains(" broke off behind event ")).count();
+    assert_eq!((ends, hand.contains("happy to talk.")), (2, true), "{hand}");
+}
+
+#[tokio::test]
 async fn per_endpoint_policy_is_the_same_from_a_file_and_by_hand() {
     let ran = run(example("per_endpoint_policy", &[])).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));

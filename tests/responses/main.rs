@@ -11,6 +11,7 @@ mod faults_time;
 mod faults_wire;
 mod promises;
 mod reading;
+mod repeats;
 mod side_channel;
 mod support;
 mod timeouts;

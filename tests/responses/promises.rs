@@ -6,13 +6,14 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_openai::client::{BoxHttpService, ClientBuilder};
 use tower_openai::layers::{
-    Auth, AuthLayer, Bearer, IdleTimeout, IdleTimeoutLayer, ProviderLayer, WithProvider,
+    Auth, AuthLayer, Bearer, IdleTimeout, IdleTimeoutLayer, ProviderLayer, Resume, ResumeLayer,
+    WithProvider,
 };
 use tower_openai::model::{Response, ResponseEvent, ResponseItem};
 use tower_openai::provider::Provider;
 use tower_openai::services::{
-    ResponseMeta, Responses, ResponsesFuture, ResponsesLayer, ResponsesOptions, ResponsesRequest,
-    TurnState,
+    Conversations, ResponseMeta, Responses, ResponsesFuture, ResponsesLayer, ResponsesOptions,
+    ResponsesRequest, RetrieveStream, RetrieveStreamRequest, TurnState,
 };
 use tower_openai::sse::{
     Decoder, RawEvent, RawEvents, ResponseAccumulator, ResponseStream, SseSource, StreamSettings,
@@ -53,6 +54,11 @@ const _: () = {
     value::<IdleTimeout<HyperTransport>>();
     value::<IdleTimeoutLayer>();
     value::<HyperTransport>();
+    value::<RetrieveStream<BoxHttpService>>();
+    value::<RetrieveStreamRequest>();
+    value::<Conversations<BoxHttpService>>();
+    value::<Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>>>();
+    value::<ResumeLayer<RetrieveStream<BoxHttpService>>>();
     // Streams and bodies.
     moves::<ResponseBody>();
     moves::<ResponseStream>();

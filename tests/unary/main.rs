@@ -2,9 +2,12 @@
 
 mod compact;
 mod contract;
+mod conversations;
 mod faults;
 mod images;
+mod lifecycle;
 mod memories;
+mod pages;
 mod preset;
 mod realtime_call;
 mod support;

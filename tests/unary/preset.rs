@@ -12,7 +12,7 @@ use tower_openai::client::{Client, Policy};
 use tower_openai::layers::telemetry::{CallEnd, CallInfo, Observe};
 use tower_openai::model::{CompactionInput, ItemIds, MemorySummarizeInput, ResponseItem};
 use tower_openai::provider::Provider;
-use tower_openai::services::{Compact, CompactRequest};
+use tower_openai::services::{Compact, CompactRequest, ResponsesRequest};
 use tower_openai::testing::{Script, Server};
 use tower_openai::{BoxError, ErrorKind, RequestBody};
 
@@ -46,6 +46,70 @@ async fn they_work_over_real_sockets() {
     }
     let body = std::str::from_utf8(requests[1].body()).unwrap();
     assert_eq!(json(body), json(r#"{"model":"m","traces":[]}"#));
+}
+
+#[tokio::test]
+async fn stored_responses_work_over_real_sockets() {
+    let server = Server::start().await.unwrap();
+    let client = Client::builder().base_url(server.base_url()).api_key("sk-test").build().unwrap();
+    // The server makes a response by itself; the rest of its life is scripted.
+    let request = ResponsesRequest::new("gpt-5.2", "Say hello.");
+    let created = client.create_response().send(request.clone()).await.unwrap();
+    assert!(created.output_text().contains("Say hello."), "{created:?}");
+    let id = &*created.id;
+
+    let response = json(&serde_json::to_string(created.value()).unwrap());
+    server.enqueue(Script::status(200).json(response.clone()));
+    assert_eq!(client.retrieve_response().send(id).await.unwrap().value(), created.value());
+    let events = [
+        r#"{"type":"response.output_text.delta","sequence_number":1,"delta":"and again"}"#,
+        r#"{"type":"response.completed","sequence_number":2,"response":{"id":"resp_1"}}"#,
+    ];
+    server.enqueue(Script::events(events.map(json)));
+    let stream = client.retrieve_stream().stream_request(id).await.unwrap();
+    assert_eq!(stream.text().collect().await.unwrap(), "and again");
+    server.enqueue(Script::status(200).json(response));
+    client.cancel_response().send(id).await.unwrap();
+    server.enqueue(Script::status(200).json(json(r#"{"input_tokens":3}"#)));
+    assert_eq!(client.count_input_tokens().send(request).await.unwrap().input_tokens, 3);
+    for (item, more) in [(1, true), (2, false)] {
+        let page = format!(
+            r#"{{"data":[{{"type":"message","id":"m{item}","role":"user","content":"x"}}],
+            "has_more":{more}}}"#
+        );
+        server.enqueue(Script::status(200).json(json(&page)));
+    }
+    let mut items = client.list_input_items().items(id);
+    assert_eq!(items.try_next().await.unwrap().unwrap().id(), Some("m1"));
+    assert_eq!(items.try_next().await.unwrap().unwrap().id(), Some("m2"));
+    assert_eq!(items.try_next().await.unwrap(), None);
+    server.enqueue(Script::status(200).json(json(r#"{"id":"conv_1"}"#)));
+    assert_eq!(&*client.conversations().retrieve("conv_1").await.unwrap().id, "conv_1");
+    server.enqueue(Script::status(200).json(json("{}")));
+    client.delete_response().send(id).await.unwrap();
+
+    let requests = server.requests();
+    let lines: Vec<_> = requests
+        .iter()
+        .map(|request| format!("{} {}", request.method(), request.target()).replace(id, "ID"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "POST /v1/responses",
+            "GET /v1/responses/ID",
+            "GET /v1/responses/ID?stream=true",
+            "POST /v1/responses/ID/cancel",
+            "POST /v1/responses/input_tokens",
+            "GET /v1/responses/ID/input_items",
+            "GET /v1/responses/ID/input_items?after=m1",
+            "GET /v1/conversations/conv_1",
+            "DELETE /v1/responses/ID",
+        ]
+    );
+    for request in &requests {
+        assert_eq!(request.headers()["authorization"], "Bearer sk-test");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,17 +9,17 @@ use std::time::Duration;
 use crate::Error;
 
 /// The delays of one call, in order.
-pub(super) type Delays = Box<dyn Iterator<Item = Duration> + Send + Sync>;
+pub(in crate::layers) type Delays = Box<dyn Iterator<Item = Duration> + Send + Sync>;
 
 /// Makes the delays of a call, once the call needs them.
 #[derive(Clone)]
-pub(super) enum Schedule {
+pub(in crate::layers) enum Schedule {
     Exponential(ExponentialBackoff),
     Custom(Arc<dyn Fn() -> Delays + Send + Sync>),
 }
 
 impl Schedule {
-    pub(super) fn custom<T>(delays: T) -> Self
+    pub(in crate::layers) fn custom<T>(delays: T) -> Self
     where
         T: IntoIterator<Item = Duration> + Clone + Send + Sync + 'static,
         T::IntoIter: Send + Sync + 'static,
@@ -27,7 +27,7 @@ impl Schedule {
         Self::Custom(Arc::new(move || Box::new(delays.clone().into_iter())))
     }
 
-    pub(super) fn delays(&self) -> Delays {
+    pub(in crate::layers) fn delays(&self) -> Delays {
         match self {
             Self::Exponential(backoff) => Box::new(backoff.into_iter()),
             Self::Custom(make) => make(),

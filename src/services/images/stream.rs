@@ -137,7 +137,7 @@ impl<S> ImagesStream<S> {
             .accept(const { HeaderValue::from_static("text/event-stream") })
             .into_request(&mut options, timeouts, call.clone())?;
         let settings = StreamSettings { timeouts, ..self.settings };
-        Ok((http, Opening { settings, turn_state: options.turn_state, call }))
+        Ok((http, Opening { settings, turn_state: options.turn_state, call, place: None }))
     }
 }
 

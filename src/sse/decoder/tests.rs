@@ -107,3 +107,77 @@ fn buffers_shrink_after_a_large_event() {
     let kept = [&decoder.name_buffer, &decoder.id, &decoder.line].map(Vec::capacity);
     assert!(kept.iter().all(|kept| *kept <= KEEP), "{kept:?}");
 }
+
+/// What stands around the data of the first event of `chunks`, the last of which ends it.
+fn around(chunks: &[&str]) -> Option<(String, String)> {
+    let mut decoder = Decoder::new();
+    for chunk in chunks {
+        assert!(!decoder.advance().unwrap());
+        decoder.push((*chunk).to_owned().into());
+    }
+    assert!(decoder.advance().unwrap());
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    decoder.around().map(|(before, behind)| (text(before), text(behind)))
+}
+
+#[test]
+fn the_frame_of_an_event_is_what_stands_around_its_data() {
+    for (wire, before, behind) in [
+        ("data: 1\n\n", "data: ", "\n\n"),
+        ("data:1\r\n\r\ndata: 2", "data:", "\r\n\r\n"),
+        ("\n: note\nevent: a\ndata: 1\n\n", "event: a\ndata: ", "\n\n"),
+        ("data: 1\nevent: a\n\n", "data: ", "\nevent: a\n\n"),
+        ("event: a\n: note\ndata: 1\n\n", "event: a\n: note\ndata: ", "\n\n"),
+        ("event: dropped\n\ndata: 1\n\n", "data: ", "\n\n"),
+    ] {
+        let expected = Some((before.to_owned(), behind.to_owned()));
+        assert_eq!(around(&[wire]), expected, "{wire:?}");
+    }
+}
+
+#[test]
+fn an_event_that_does_more_has_no_frame() {
+    for wire in [
+        "data: 1\ndata: 2\n\n",
+        "data: 1\nid: 7\n\n",
+        "event: a\nid: 7\ndata: 1\n\n",
+        "event: a\nretry: 7\ndata: 1\n\n",
+    ] {
+        assert_eq!(around(&[wire]), None, "{wire:?}");
+    }
+    assert_eq!(around(&["event: a\n", "data: 1\n\n"]), None);
+    assert_eq!(around(&["data: 1", "\n\n"]), None);
+}
+
+#[test]
+fn ahead_are_the_bytes_from_the_beginning_of_an_event() {
+    let mut decoder = Decoder::with_limits(Limits { line: 64, event: 32 });
+    assert_eq!(decoder.ahead(), None);
+    decoder.push("data: 1\n\ndata: 2\n\ndata: 3\n\nda".into());
+    // A byte-order mark might have come.
+    assert_eq!(decoder.ahead(), None);
+    assert!(decoder.advance().unwrap());
+    assert_eq!(decoder.ahead(), Some(b"data: 2\n\ndata: 3\n\nda".as_slice()));
+    decoder.skip(9);
+    assert_eq!(events(&mut decoder), [("message".into(), "3".into())]);
+
+    decoder.push("ta: 4\r\n\r".into());
+    assert_eq!(decoder.ahead(), None, "inside of an event");
+    assert!(decoder.advance().unwrap());
+    decoder.push(Bytes::from(vec![b'\n'; 99]));
+    assert_eq!(decoder.ahead(), None, "the line end is not whole");
+    decoder.push("data: 5\n\n".into());
+    assert_eq!(events(&mut decoder), [("message".into(), "5".into())]);
+}
+
+#[test]
+fn ahead_is_no_more_than_the_limits_allow() {
+    let chunk = Bytes::from("data: 1\n\ndata: 234567890\n\n".to_owned());
+    let mut decoder = Decoder::with_limits(Limits { line: 64, event: 10 });
+    decoder.push(chunk.clone());
+    assert!(decoder.advance().unwrap());
+    assert_eq!(decoder.ahead(), Some(b"data: 2345".as_slice()));
+    decoder.skip(17);
+    assert!(chunk.is_unique(), "it goes with its last byte");
+    assert_eq!(decoder.ahead(), None);
+}
