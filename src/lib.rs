@@ -8,7 +8,10 @@
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
 //! [`Memories`](services::Memories); `GET models`, [`Models`](services::Models) of the Codex backend and
 //! [`ListModels`](services::ListModels) of the public API; `POST alpha/search`,
-//! [`Search`](services::Search).
+//! [`Search`](services::Search); `POST images/generations` and `POST images/edits`,
+//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`,
+//! [`RealtimeCall`](services::RealtimeCall); and files, in `services::files` and
+//! `services::public_files`.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
@@ -174,6 +177,7 @@
 //! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
+//! | `files` | with `client` | `services::Files`, uploads, from disk too: on tokio's file system and timer |
 //! | `retry` | with `client` | `RetryLayer` and `ResumeLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |
