@@ -8,12 +8,15 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tower_openai::model::{ItemPage, MemorySummarizeInput, ModelsResponse, SearchInput};
+use serde_json::{Map, Value};
+use tower_openai::model::{
+    ImageEdit, ImageGeneration, ItemPage, MemorySummarizeInput, ModelsResponse, SearchInput,
+};
 use tower_openai::services::{
-    CancelResponseRequest, CompactRequest, DeleteResponseRequest, ListInputItemsRequest,
-    ListModelsRequest, MemoriesRequest, ModelsAnswer, ModelsRequest, ResponsesOptions,
-    ResponsesRequest, RetrieveModelRequest, RetrieveResponseRequest, RetrieveStreamRequest,
-    SearchRequest,
+    CancelResponseRequest, CompactRequest, CreateFileRequest, DeleteResponseRequest, ImagesRequest,
+    ListInputItemsRequest, ListModelsRequest, MemoriesRequest, ModelsAnswer, ModelsRequest,
+    ResponsesOptions, ResponsesRequest, RetrieveModelRequest, RetrieveResponseRequest,
+    RetrieveStreamRequest, SearchRequest, UploadRequest, UploadSource,
 };
 use tower_openai::{BoxError, Client};
 
@@ -21,6 +24,7 @@ use crate::arguments::Arguments;
 use crate::events::print_events;
 use crate::failure::Failure;
 use crate::lines::{print_json, read_body};
+use crate::progress;
 
 /// What a command is, and what it takes beside the flags of all.
 pub(crate) struct Command {
@@ -75,11 +79,27 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: |call| Box::pin(retrieve_model(call)),
     },
     Command {
+        name: "image",
+        operand: None,
+        flags: &["body"],
+        about: "makes images, or changes those that the body names; with
+                            \"stream\": true, a line for each preview too",
+        run: |call| Box::pin(image(call)),
+    },
+    Command {
         name: "search",
         operand: None,
         flags: &["body"],
         about: "searches the web as the body says",
         run: |call| Box::pin(search(call)),
+    },
+    Command {
+        name: "upload",
+        operand: Some("FILE"),
+        flags: &["purpose"],
+        about: "uploads a file to the backend of a ChatGPT login; with
+                            --purpose P, to the public API",
+        run: |call| Box::pin(upload(call)),
     },
     Command {
         name: "retrieve",
@@ -185,6 +205,60 @@ async fn search(call: Call) -> Result<(), Failure> {
     print(call.client.search().send(request).await?.value())
 }
 
+async fn image(call: Call) -> Result<(), Failure> {
+    let mut body: Map<String, Value> = call.body()?;
+    let stream = body.remove("stream") == Some(Value::Bool(true));
+    let request: ImagesRequest = if body.contains_key("images") {
+        call.read::<ImageEdit>(body)?.into()
+    } else {
+        call.read::<ImageGeneration>(body)?.into()
+    };
+    let request = request.options(call.options());
+    if !stream {
+        return print(call.client.images().send(request).await?.value());
+    }
+    let mut events = call.client.images_stream().stream_request(request).await?;
+    while let Some(event) = events.try_next().await? {
+        print(&event)?;
+    }
+    Ok(())
+}
+
+async fn upload(call: Call) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Uploaded<'a> {
+        file_id: &'a str,
+        uri: String,
+        download_url: &'a str,
+        file_name: &'a str,
+        size: u64,
+        mime_type: Option<&'a str>,
+    }
+
+    let path = call.arguments.operand.clone().unwrap_or_default();
+    let source = UploadSource::open(path).await.map_err(usage)?;
+    if let Some(purpose) = call.flag("purpose")? {
+        let mut request = CreateFileRequest::new(source, purpose).options(call.options());
+        if let Some(bar) = progress::bar() {
+            request = request.on_progress(bar);
+        }
+        return print(call.client.create_file().send(request).await?.value());
+    }
+    let mut request = UploadRequest::from(source).options(call.options());
+    if let Some(bar) = progress::bar() {
+        request = request.on_progress(bar);
+    }
+    let file = call.client.files().upload(request).await?;
+    print(&Uploaded {
+        file_id: &file.file_id,
+        uri: file.uri(),
+        download_url: &file.download_url,
+        file_name: &file.file_name,
+        size: file.size,
+        mime_type: file.mime_type.as_deref(),
+    })
+}
+
 async fn retrieve(call: Call) -> Result<(), Failure> {
     let request = RetrieveResponseRequest::new(call.operand()?).options(call.options());
     print(call.client.retrieve_response().send(request).await?.value())
@@ -264,8 +338,12 @@ impl Call {
             return Err(usage(format!("`{name}` needs --body FILE, or --body - for stdin")));
         };
         let text = read_body(path).map_err(Failure::Usage)?;
-        serde_json::from_str(&text)
-            .map_err(|error| usage(format!("the body {path:?} is not what it should be: {error}")))
+        serde_json::from_str(&text).map_err(wrong_body)
+    }
+
+    /// A body that has been looked into.
+    fn read<T: DeserializeOwned>(&self, body: Map<String, Value>) -> Result<T, Failure> {
+        serde_json::from_value(Value::Object(body)).map_err(wrong_body)
     }
 
     /// The word after the command.
@@ -284,6 +362,10 @@ impl Call {
         let value = self.flag(name)?;
         value.map(|value| value.parse().map_err(|_| wrong(value))).transpose()
     }
+}
+
+fn wrong_body(error: serde_json::Error) -> Failure {
+    usage(format!("the body is not what it should be: {error}"))
 }
 
 fn text<'a>(what: &str, value: &'a OsStr) -> Result<&'a str, Failure> {

@@ -20,6 +20,7 @@ mod failure;
 mod json_text;
 #[path = "../responses/lines.rs"]
 mod lines;
+mod progress;
 
 use std::process::ExitCode;
 

@@ -5,8 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use lexopt::ValueExt;
 use tower_openai::client::ClientBuilder;
 use tower_openai::env::{EnvSource, ProcessEnv};
+use tower_openai::provider::Provider;
 use tower_openai::testing::Server;
-use tower_openai::{BoxError, Client};
+use tower_openai::{BoxError, Client, Error};
 
 /// What the flags say, and where they say nothing the environment.
 #[derive(Default)]
@@ -55,16 +56,25 @@ impl Connection {
     ) -> Result<(Client, Option<Server>), BoxError> {
         let mut embedded = None;
         if let Some(base_url) = &self.base_url {
-            builder = builder.base_url(base_url);
+            builder = builder.provider(provider(base_url)?);
         } else if self.api_key.is_none() {
             let server = Server::start().await?;
-            builder = builder.base_url(server.base_url());
+            builder = builder.provider(provider(server.base_url())?);
             embedded = Some(server);
         }
         if let Some(key) = &self.api_key {
             builder = builder.api_key(key);
         }
         Ok((builder.build()?, embedded))
+    }
+}
+
+/// Uploads go to a backend. That of ChatGPT is known by its URL; anybody else's is at the same place.
+fn provider(base_url: &str) -> Result<Provider, Error> {
+    let provider = Provider::new("custom", base_url)?;
+    match base_url.trim_end_matches('/').ends_with("/backend-api/codex") {
+        true => Ok(provider),
+        false => provider.backend_url(base_url),
     }
 }
 

@@ -5,6 +5,7 @@
 #[path = "../transport/certs.rs"]
 mod certs;
 mod endpoints;
+mod endpoints_files;
 mod endpoints_responses;
 mod network;
 mod others;
