@@ -268,6 +268,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends requests straight to the server, whatever the environment says.
+    ///
+    /// For the built-in transport; see [`HyperTransportBuilder::without_proxy`].
+    pub fn without_proxy(mut self) -> Self {
+        self.hyper = self.hyper.without_proxy();
+        self.hyper_only.get_or_insert("without_proxy");
+        self
+    }
+
     /// Trusts these certificates too, in PEM.
     ///
     /// For the built-in transport; see [`HyperTransportBuilder::add_root_pem`].

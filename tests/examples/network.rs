@@ -75,6 +75,18 @@ async fn proxies_and_authorities_of_the_environment_are_enough() {
     assert_eq!((http.connections(), socks.connections()), (1, 1));
 }
 
+/// The embedded server is no matter of a proxy.
+#[tokio::test]
+async fn an_example_needs_no_way_around_to_its_own_server() {
+    let env = ("ALL_PROXY", "http://127.0.0.1:1");
+    let (ok, said) = chat(&[env]).await;
+    assert!(ok && said.contains("You said \"hello\""), "{said}");
+    let mut command = example("responses", &["hello"]);
+    command.env_clear().envs([env]);
+    let ran = run(command).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
 /// Of two bundles one counts, and no library below reads the other behind our back.
 #[cfg(target_os = "linux")]
 #[tokio::test]
