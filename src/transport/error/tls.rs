@@ -98,6 +98,11 @@ fn of_certificate(why: &CertificateError, peer: &str) -> String {
              else answer there?"
         ),
         Why::Revoked => format!("the certificate of {peer} has been revoked"),
+        // rustls does not give webpki's type away. This is what `openssl req -x509` makes.
+        Why::Other(other) if other.to_string() == "CaUsedAsEndEntity" => format!(
+            "the certificate of {peer} is that of an authority: the server needs one of its own, \
+             issued by that authority (`basicConstraints=CA:FALSE`)"
+        ),
         _ => format!("the certificate of {peer} is not valid"),
     }
 }
