@@ -85,7 +85,7 @@ impl Roots {
 }
 
 /// The settings of TLS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Settings {
     pub(super) provider: TlsProvider,
     /// `None`: what the features bring.
@@ -93,6 +93,18 @@ pub(super) struct Settings {
     /// PEM.
     pub(super) added: Vec<Bytes>,
     pub(super) identity: Option<Identity>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("provider", &self.provider)
+            .field("roots", &self.roots)
+            // A text may have a key beside the certificates.
+            .field("added", &self.added.len())
+            .field("identity", &self.identity)
+            .finish()
+    }
 }
 
 /// The client's certificates and its key, in PEM.

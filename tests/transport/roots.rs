@@ -131,7 +131,7 @@ async fn line_ends_and_a_byte_order_mark_do_not_matter() {
 
 /// A file with all of it is often at hand, and given in the wrong place.
 #[test]
-fn no_error_of_a_bundle_quotes_a_key() {
+fn no_error_and_no_debug_of_a_bundle_quotes_a_key() {
     let leaf = Authority::new("private").issue(&["a.test"]);
     let key = leaf.key_pem();
     let secret = key.lines().nth(1).unwrap();
@@ -140,6 +140,7 @@ fn no_error_of_a_bundle_quotes_a_key() {
     for text in [key.clone(), key.replace('\n', ""), key.replace('\n', "\\n")] {
         for text in [format!("{}{text}", leaf.pem()), text[..text.len() - 8].to_owned()] {
             let builder = HyperTransport::builder().without_env().add_root_pem(&text);
+            assert!(!format!("{builder:?}").contains(secret));
             let Err(err) = builder.build() else { continue };
             let chain: Vec<_> = err.chain().map(|cause| format!("{cause} {cause:?}")).collect();
             let shown = format!("{err:?} {chain:?}");
