@@ -175,3 +175,64 @@ async fn credentials_go_to_their_own_proxy_only() {
         assert!(seen.contains("proxy-authorization: Basic ") && !seen.contains(others), "{seen}");
     }
 }
+
+#[tokio::test]
+async fn a_tunnel_is_used_again() {
+    let authority = Authority::new("private");
+    let server = https(authority.issue(&["api.test", "b.test"]).acceptor()).await;
+    let builder = || HyperTransport::builder().only_added_roots().add_root_pem(authority.pem());
+    for builder in [builder(), builder().http1_only()] {
+        let proxy = TestProxy::http(server.addr, None, None).await;
+        let transport = builder.proxy(Proxy::all(proxy.addr.to_string()).unwrap()).build().unwrap();
+        for uri in ["https://api.test/1", "https://api.test/2", "https://b.test/3"] {
+            let response = send(transport.clone(), uri).await.unwrap();
+            text(response).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(proxy.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_names_of_proxy_and_server_are_not_mixed_up() {
+    let authority = Authority::new("private");
+    let acceptor = |name| authority.issue(&[name]).acceptor();
+    for (of_proxy, of_server, expected) in [
+        ("api.test", "api.test", "the certificate of the proxy"),
+        ("127.0.0.1", "127.0.0.1", "the certificate of api.test is for another name"),
+    ] {
+        let server = https(acceptor(of_server)).await;
+        let proxy = TestProxy::http(server.addr, None, Some(acceptor(of_proxy))).await;
+        let transport = HyperTransport::builder()
+            .only_added_roots()
+            .add_root_pem(authority.pem())
+            .proxy(Proxy::all(format!("https://{}", proxy.addr)).unwrap())
+            .build()
+            .unwrap();
+        let result = send(transport, "https://api.test/").await;
+        let message = assert_error(result, ErrorKind::Tls, Stage::NotSent);
+        assert!(message.starts_with(expected), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_not_shown_the_client_certificate_and_nobody_told_to_give_one() {
+    let authority = Authority::new("private");
+    let acceptor = authority.issue(&["127.0.0.1"]).acceptor_for(&authority);
+    let proxy = TestProxy::http("127.0.0.1:1".parse().unwrap(), None, Some(acceptor)).await;
+    let leaf = authority.issue(&["me"]);
+    let transport = HyperTransport::builder()
+        .only_added_roots()
+        .add_root_pem(authority.pem())
+        .client_certificate_pem(leaf.pem(), leaf.key_pem())
+        .proxy(Proxy::all(format!("https://{}", proxy.addr)).unwrap())
+        .build()
+        .unwrap();
+    for uri in ["https://api.test/", "http://api.test/"] {
+        let result = send(transport.clone(), uri).await;
+        let message = result.as_ref().map(drop).map_err(ToString::to_string).unwrap_err();
+        assert!(!message.contains("client_certificate_pem"), "{uri}: {message}");
+        assert!(message.contains("the proxy"), "{uri}: {message}");
+        assert_eq!(result.map(drop).unwrap_err().kind(), ErrorKind::Tls, "{uri}: {message}");
+    }
+}

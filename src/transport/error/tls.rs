@@ -40,6 +40,16 @@ fn alert(cause: &(dyn StdError + 'static)) -> Option<Error> {
     Some(known.map_or_else(|| Error::General(words), Error::AlertReceived))
 }
 
+/// One sentence on a failure of TLS with a proxy.
+pub(in crate::transport) fn of_proxys_tls(err: &Error, proxy: &str) -> String {
+    match err {
+        Error::AlertReceived(alert) if OF_CERTIFICATES.contains(alert) => {
+            format!("{proxy} asks for a client certificate, and a proxy is shown none")
+        }
+        _ => of_tls(err, proxy),
+    }
+}
+
 /// One sentence on a failure of TLS with `peer`.
 pub(in crate::transport) fn of_tls(err: &Error, peer: &str) -> String {
     match err {
