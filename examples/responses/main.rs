@@ -96,7 +96,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         (None, Some(_)) => builder,
         (None, None) => {
             let server = Server::start().await.map_err(|error| Failure::Usage(error.into()))?;
-            builder = builder.base_url(server.base_url());
+            // A proxy of the environment is not the way to it.
+            builder = builder.base_url(server.base_url()).without_proxy();
             embedded = Some(server);
             builder
         }
