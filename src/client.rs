@@ -48,8 +48,10 @@ use crate::env::ProcessEnv;
 use crate::layers::{RateLimitsHandle, Resume};
 use crate::model::ItemIds;
 use crate::services::{
-    CancelResponse, Compact, Conversations, CountInputTokens, CreateResponse, DeleteResponse,
-    ListInputItems, Memories, Responses, RetrieveResponse, RetrieveStream,
+    CancelResponse, Compact, Conversations, CountInputTokens, CreateFile, CreateResponse,
+    DeleteFile, DeleteResponse, FileContent, Files, Images, ImagesStream, ListFiles,
+    ListInputItems, Memories, PresetSettings, RealtimeCall, Responses, RetrieveFile,
+    RetrieveResponse, RetrieveStream, SessionForm,
 };
 use crate::sse::StreamSettings;
 
@@ -66,7 +68,9 @@ pub use self::policy::{EndpointPolicy, Policy};
 pub struct Client {
     stacks: Arc<Stacks>,
     stream: StreamSettings,
+    policy: Arc<Policy>,
     item_ids: ItemIds,
+    session_form: SessionForm,
 }
 
 impl Client {
@@ -88,6 +92,14 @@ impl Client {
     /// The Responses endpoint.
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
+    }
+
+    /// The endpoint of images that come piece by piece: [`services::images`](crate::services::images).
+    /// It goes by the policy of [`images`](Self::images).
+    pub fn images_stream(&self) -> ImagesStream<BoxHttpService> {
+        let timeouts = self.policy.images().timeouts;
+        let settings = StreamSettings { timeouts, ..self.stream };
+        ImagesStream::new(self.stacks.images.clone()).settings(settings)
     }
 
     /// The Responses endpoint with streams that are taken up again where they broke off, if the
@@ -128,7 +140,12 @@ macro_rules! methods {
         impl Client {$(
             $(#[$meta])*
             pub fn $name(&self) -> $Service<BoxHttpService> {
-                $Service::new(self.stacks.$name.clone()).sending(self.item_ids)
+                let timeouts = self.policy.$name.timeouts.or(self.policy.default.timeouts);
+                $Service::new(self.stacks.$name.clone()).sending(PresetSettings {
+                    item_ids: self.item_ids,
+                    session_form: self.session_form,
+                    timeouts,
+                })
             }
         )*}
     };

@@ -204,6 +204,21 @@ impl Error {
         self
     }
 
+    /// Keeps nothing of the answer's body.
+    #[cfg(feature = "files")]
+    pub(crate) fn without_body(mut self) -> Self {
+        self.0.body = Bytes::new();
+        self
+    }
+
+    /// Keeps nothing of the body of an answer that was a success and could not be read: what it holds
+    /// may be a secret.
+    #[cfg(feature = "files")]
+    pub(crate) fn without_answer(self) -> Self {
+        let success = self.0.status.is_some_and(|status| status.is_success());
+        if success { self.without_body() } else { self }
+    }
+
     /// Takes the secrets of the call that a response belongs to out of whatever the server quotes.
     pub(crate) fn without_sent(self, extensions: &http::Extensions) -> Self {
         match extensions.get::<Call>() {

@@ -6,7 +6,9 @@
 //!
 //! | extension | on | written by | read by | absent means |
 //! |---|---|---|---|---|
+//! | [`ApiRoot`] | request | the endpoint, or the caller | [`ProviderLayer`] | [`ApiRoot::Api`] |
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
+//! | [`WithoutCredentials`] | request | the endpoint, for URLs that are signed, or the caller | [`AuthLayer`]; [`ProviderLayer`], which adds no headers of the provider's | the origin decides |
 //! | [`Call`] | request, and the response of an authorised one | the endpoint | layers that tell calls apart; [`AuthLayer`], which leaves its secrets there, and errors, which leave them out | not one of our endpoints |
 //! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
@@ -51,6 +53,34 @@ use crate::sse::StreamObserver;
 pub use self::retry::RetryOverride;
 pub use self::retry::{AttemptSummary, Attempts};
 pub use self::timeouts::StreamTimeouts;
+
+/// On a request: which root of the provider's its path is under.
+///
+/// Absent, it is [`Api`](Self::Api).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApiRoot {
+    /// The base URL.
+    #[default]
+    Api,
+    /// The second base URL, that of the backend:
+    /// [`Provider::backend_url`](crate::provider::Provider::backend_url).
+    Backend,
+}
+
+impl ApiRoot {
+    /// The root of a request with these extensions.
+    pub fn of(extensions: &Extensions) -> Self {
+        extensions.get().copied().unwrap_or_default()
+    }
+}
+
+/// On a request: it goes without credentials and without the provider's headers, even to the
+/// provider's own origin. For URLs that are signed, whose servers may refuse both.
+///
+/// Absent, the origin decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WithoutCredentials;
 
 /// Scheme, host and port of the provider: where credentials may go.
 ///

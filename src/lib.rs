@@ -6,7 +6,10 @@
 //! not, [`CreateResponse`](services::CreateResponse); what can be done with [stored
 //! responses](services::responses) and [conversations](services::conversations);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
-//! [`Memories`](services::Memories).
+//! [`Memories`](services::Memories); `POST images/generations` and `POST images/edits`,
+//! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`,
+//! [`RealtimeCall`](services::RealtimeCall); and files, in `services::files` and
+//! `services::public_files`.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
@@ -172,6 +175,7 @@
 //! | `timeout` | with `client` | the layers with a clock (head, idle, total) and the clocks of streams, on tokio's timer |
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
+//! | `files` | with `client` | `services::Files`, uploads, from disk too: on tokio's file system and timer |
 //! | `retry` | with `client` | `RetryLayer` and `ResumeLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |

@@ -43,7 +43,7 @@ use self::base_url::query_pair;
 pub(crate) use self::base_url::{BaseUrl, encoded};
 use crate::Error;
 use crate::env::EnvSource;
-use crate::extensions::Origin;
+use crate::extensions::{ApiRoot, Origin};
 use crate::redaction::{self, is_sensitive_header, scrub};
 
 const OWN_USER_AGENT: HeaderValue =
@@ -69,6 +69,8 @@ pub struct Provider {
     name: String,
     base: BaseUrl,
     base_text: String,
+    /// The other root, of the APIs that belong to the product and not to the model.
+    backend: Option<BaseUrl>,
     azure: bool,
     /// Encoded pairs, each with its plain key.
     query: Vec<(String, String)>,
@@ -83,7 +85,7 @@ impl Provider {
     }
 
     /// The API behind a ChatGPT login, `https://chatgpt.com/backend-api/codex`; its name is
-    /// `ChatGPT`.
+    /// `ChatGPT`, its [backend](Self::backend_url) is `https://chatgpt.com/backend-api`.
     pub fn chatgpt() -> Self {
         Self::of("ChatGPT", BaseUrl::known("chatgpt.com", "/backend-api/codex"))
     }
@@ -173,10 +175,12 @@ impl Provider {
         let lower = base_text.to_ascii_lowercase();
         let azure = name.eq_ignore_ascii_case("azure")
             || AZURE_MARKERS.iter().any(|marker| lower.contains(marker));
+        let backend = base.parent_of("/backend-api", "/codex");
         Self {
             name,
             base,
             base_text,
+            backend,
             azure,
             query: Vec::new(),
             joined_query: String::new(),
@@ -224,6 +228,21 @@ impl Provider {
         Ok(self)
     }
 
+    /// The second base URL, under which requests go that say [`ApiRoot::Backend`]: uploads of
+    /// [`Files`](crate::services), which the ChatGPT login serves beside its API and not under it.
+    ///
+    /// Credentials go there as to the base URL, and so do query and default headers. A base URL that
+    /// ends in `/backend-api/codex` has the part before `/codex` for a backend; any other has none
+    /// until one is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Provider::new`].
+    pub fn backend_url(mut self, url: &str) -> Result<Self, Error> {
+        self.backend = Some(parse(&format!("backend URL of provider `{}`", self.name), url)?);
+        Ok(self)
+    }
+
     /// The label.
     pub fn name(&self) -> &str {
         &self.name
@@ -265,10 +284,23 @@ impl Provider {
         self.base.join(path, &self.joined_query, query)
     }
 
-    /// The URL of a request in origin form.
-    pub(crate) fn url_of(&self, request: Option<&PathAndQuery>) -> Result<Uri, Error> {
-        let (path, query) = request.map_or(("", None), |it| (it.path(), it.query()));
-        self.base.join(path, &self.joined_query, query.unwrap_or_default())
+    /// One of the provider's roots.
+    ///
+    /// # Errors
+    ///
+    /// A backend that is not known.
+    pub(crate) fn root(&self, root: ApiRoot) -> Result<Root<'_>, Error> {
+        let base = match root {
+            ApiRoot::Api => &self.base,
+            ApiRoot::Backend => self.backend.as_ref().ok_or_else(|| {
+                Error::build(format!(
+                    "the request is for the backend of the provider `{}`, which has none: name one \
+                     with `Provider::backend_url`, or take an endpoint of the public API",
+                    self.name
+                ))
+            })?,
+        };
+        Ok(Root { base, query: &self.joined_query })
     }
 
     /// Adds the default headers that `headers` lacks by name.
@@ -283,6 +315,24 @@ impl Provider {
             }
         }
         Ok(())
+    }
+}
+
+/// A base URL with the provider's query.
+pub(crate) struct Root<'a> {
+    base: &'a BaseUrl,
+    query: &'a str,
+}
+
+impl<'a> Root<'a> {
+    pub(crate) fn origin(&self) -> &'a Origin {
+        self.base.origin()
+    }
+
+    /// The URL of a request in origin form.
+    pub(crate) fn url_of(&self, request: Option<&PathAndQuery>) -> Result<Uri, Error> {
+        let (path, query) = request.map_or(("", None), |it| (it.path(), it.query()));
+        self.base.join(path, self.query, query.unwrap_or_default())
     }
 }
 
@@ -308,6 +358,7 @@ impl fmt::Debug for Provider {
         f.debug_struct("Provider")
             .field("name", &self.name)
             .field("base_url", &self.base.without_query())
+            .field("backend_url", &self.backend.as_ref().map(BaseUrl::without_query))
             .field("query_keys", &keys)
             .field("headers", &redaction::Headers(&self.headers))
             .finish()
@@ -333,6 +384,30 @@ mod tests {
             assert_eq!(checked.base_url(), provider.base_url());
             assert_eq!(checked.origin(), provider.origin());
         }
+    }
+
+    #[test]
+    fn a_backend_is_known_or_named() {
+        let url = |provider: &Provider| {
+            let root = provider.root(ApiRoot::Backend)?;
+            root.url_of(Some(&"/files?a=1".parse().unwrap())).map(|url| url.to_string())
+        };
+        let chatgpt = Provider::chatgpt().query("q", "2");
+        assert_eq!(url(&chatgpt).unwrap(), "https://chatgpt.com/backend-api/files?q=2&a=1");
+        let gateway = custom("https://gw.test:8443/x/backend-api/codex/?t=7");
+        assert_eq!(url(&gateway).unwrap(), "https://gw.test:8443/x/backend-api/files?t=7&a=1");
+        for other in
+            ["https://x.test/v1", "https://x.test/codex", "https://x.test/my-backend-api/codex"]
+        {
+            let error = url(&custom(other)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Build);
+            assert!(error.message().contains("`Provider::backend_url`"), "{error}");
+            let named = custom(other).backend_url("http://files.test/api?sig=hidden").unwrap();
+            assert_eq!(url(&named).unwrap(), "http://files.test/api/files?sig=hidden&a=1");
+            assert!(!format!("{named:?}").contains("hidden"));
+        }
+        let error = custom("https://x.test").backend_url("https://u:hunter2@y").unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
 use crate::model::ItemIds;
 use crate::provider::Provider;
-use crate::services::HttpService;
+use crate::services::{HttpService, SessionForm};
 use crate::sse::StreamSettings;
 use crate::transport::{HyperTransportBuilder, Proxy};
 use crate::{Error, RequestBody};
@@ -392,9 +392,11 @@ impl ClientBuilder {
                 )));
             }
         };
-        let mut stream = self.stream;
-        stream.timeouts = policy.responses().timeouts.or(stream.timeouts);
-        Ok(Client { stacks: Arc::new(stacks), stream, item_ids })
+        policy.default.timeouts = policy.default.timeouts.or(self.stream.timeouts);
+        let stream = StreamSettings { timeouts: policy.responses().timeouts, ..self.stream };
+        let policy = Arc::new(policy);
+        let session_form = SessionForm::of(preset.provider.base_url());
+        Ok(Client { stacks: Arc::new(stacks), stream, policy, item_ids, session_form })
     }
 }
 

@@ -7,8 +7,24 @@ macro_rules! endpoints {
         $then! {
             /// The endpoint that makes conversations shorter: [`services::compact`](crate::services::compact).
             compact: Compact, GENERATION;
+            /// The endpoint that keeps a file: [`services::public_files`](crate::services::public_files).
+            create_file: CreateFile, QUICK;
+            /// The endpoint that deletes a file: [`services::public_files`](crate::services::public_files).
+            delete_file: DeleteFile, QUICK;
+            /// The endpoint that gives the bytes of a file: [`services::public_files`](crate::services::public_files).
+            file_content: FileContent, QUICK;
+            /// Uploads to the backend of a ChatGPT login: [`services::files`](crate::services::files).
+            files: Files, QUICK;
+            /// The endpoint that makes images: [`services::images`](crate::services::images).
+            images: Images, GENERATION;
+            /// The endpoint that lists files: [`services::public_files`](crate::services::public_files).
+            list_files: ListFiles, QUICK;
             /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).
             memories: Memories, GENERATION;
+            /// The endpoint that answers WebRTC offers: [`services::realtime_call`](crate::services::realtime_call).
+            realtime_call: RealtimeCall, QUICK;
+            /// The endpoint that looks at a file: [`services::public_files`](crate::services::public_files).
+            retrieve_file: RetrieveFile, QUICK;
             /// The Responses endpoint without a stream:
             /// [`responses::create`](crate::services::responses::create).
             create_response: CreateResponse, GENERATION;

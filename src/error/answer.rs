@@ -17,7 +17,6 @@ pub(crate) enum Unreadable {
     /// It is not JSON, or not the JSON of the endpoint's type.
     Json(serde_json::Error),
     /// Something is missing; a sentence that goes on after "the answer of `compact`".
-    #[allow(dead_code)] // Not every build has an endpoint that reads more than JSON.
     Other(&'static str),
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | one of these origins | with the credential, in place of a header of that name the caller set |
 //! | another origin | as it is |
+//! | anywhere, with the extension [`WithoutCredentials`] | as it is |
 //! | anywhere, and no origin is known | not at all: [`ErrorKind::Build`](crate::ErrorKind::Build) |
 //!
 //! A credential that cannot be sent as a header is refused when it is made, so a request is never
@@ -103,7 +104,7 @@ use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::extensions::{Call, Origin};
+use crate::extensions::{Call, Origin, WithoutCredentials};
 use crate::provider::BaseUrl;
 use crate::redaction::is_sensitive_header;
 use crate::{BoxError, Error};
@@ -286,6 +287,9 @@ impl Scope {
                 "`AuthLayer` cannot tell where a request without an absolute URI goes: put \
                  `ProviderLayer` outside it",
             ));
+        }
+        if request.extensions().get::<WithoutCredentials>().is_some() {
+            return Ok(false);
         }
         Ok(noted.into_iter().chain(&self.named).any(|origin| origin.matches(uri)))
     }

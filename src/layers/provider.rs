@@ -8,6 +8,8 @@
 //! - A default header is added if the request has no header of that name, with all its values;
 //!   `user-agent` last of all.
 //! - The provider's [`Origin`] is noted in the request's extensions.
+//! - A request that says [`ApiRoot::Backend`] is for the provider's second base URL, its backend, in
+//!   place of the first.
 //!
 //! A request whose URI is absolute already (an upload URL) keeps it. It gets the provider's headers
 //! only if it goes to the provider's origin, because they may hold secrets or account ids; the
@@ -39,7 +41,7 @@
 //! **Errors:** those of the service inside, and [`ErrorKind::Build`](crate::ErrorKind::Build) with
 //! nothing sent if path and query would be longer than 65,534 bytes or the headers too many, or if
 //! another `ProviderLayer` outside has noted another origin: which of them the credentials inside
-//! are for, nobody could tell.
+//! are for, nobody could tell. The same for the backend of a provider that has none.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,7 +53,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::refusal::CallOrRefusal;
-use crate::extensions::Origin;
+use crate::extensions::{ApiRoot, Origin, WithoutCredentials};
 use crate::provider::{Provider, fill_user_agent};
 use crate::{BoxError, Error};
 
@@ -105,7 +107,8 @@ impl<S> WithProvider<S> {
     inner_accessors!();
 
     fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
-        let origin = self.provider.origin();
+        let root = self.provider.root(ApiRoot::of(request.extensions()))?;
+        let origin = root.origin();
         if request.extensions().get::<Origin>().is_some_and(|outer| outer != origin) {
             return Err(Error::build(format!(
                 "a `ProviderLayer` outside this one, for {origin}, has sent the request elsewhere \
@@ -114,9 +117,10 @@ impl<S> WithProvider<S> {
         }
         let uri = request.uri();
         if uri.scheme().is_none() && uri.authority().is_none() {
-            *request.uri_mut() = self.provider.url_of(uri.path_and_query())?;
+            *request.uri_mut() = root.url_of(uri.path_and_query())?;
         }
-        if origin.matches(request.uri()) {
+        let bare = request.extensions().get::<WithoutCredentials>().is_some();
+        if !bare && origin.matches(request.uri()) {
             self.provider.fill_headers(request.headers_mut())?;
         }
         fill_user_agent(request.headers_mut())?;

@@ -87,6 +87,12 @@ impl BaseUrl {
         self
     }
 
+    /// The root without its last segment `last`, if it has that under `before`.
+    pub(crate) fn parent_of(&self, before: &str, last: &str) -> Option<Self> {
+        let parent = self.path.strip_suffix(last).filter(|parent| parent.ends_with(before))?;
+        Some(Self { path: parent.to_owned(), ..self.clone() })
+    }
+
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }

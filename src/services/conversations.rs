@@ -112,8 +112,8 @@ impl<S> Conversations<S> {
 
     /// As the preset has it.
     #[cfg(feature = "client")]
-    pub(crate) fn sending(self, item_ids: ItemIds) -> Self {
-        self.item_ids(item_ids)
+    pub(crate) fn sending(self, preset: super::PresetSettings) -> Self {
+        self.item_ids(preset.item_ids)
     }
 
     /// The service inside.
@@ -155,7 +155,7 @@ macro_rules! operations {
                 request: impl Into<$Request>,
             ) -> Called<$Service<S>, $Request, S, $Answer> {
                 let service = $Service::new(self.inner.clone()).timeouts(self.timeouts);
-                service.sending(self.item_ids).send(request)
+                service.sending_ids(self.item_ids).send(request)
             }
         )*}
     };

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
+use super::fault::Fault;
 use super::options::{Compression, ResponsesOptions};
 use crate::extensions::{Call, RequestCompression, StreamTimeouts};
 use crate::provider::encoded;
@@ -96,6 +97,7 @@ pub(super) struct Outgoing {
     /// Whether the body may be compressed: JSON is, what the caller hands over as bytes is not.
     compressible: bool,
     body: RequestBody,
+    fault: Option<Fault>,
 }
 
 #[allow(dead_code)] // Not every method has its endpoint in every build.
@@ -118,6 +120,7 @@ impl Outgoing {
             content_type: None,
             compressible: false,
             body: RequestBody::empty(),
+            fault: None,
         }
     }
 
@@ -144,6 +147,21 @@ impl Outgoing {
         Self { content_type: Some(content_type), body, ..self }
     }
 
+    /// With a body that has no type.
+    pub(super) fn octets(self, body: RequestBody) -> Self {
+        Self { body, ..self }
+    }
+
+    /// With a body that leaves here what is wrong with it.
+    pub(super) fn faulting(self, fault: Fault) -> Self {
+        Self { fault: Some(fault), ..self }
+    }
+
+    /// Where the body leaves what is wrong with it.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.clone()
+    }
+
     /// Asks for an answer of this type. Endpoints that do not stream leave it to the server.
     pub(super) fn accept(self, media_type: HeaderValue) -> Self {
         Self { accept: Some(media_type), ..self }
@@ -164,6 +182,10 @@ impl Outgoing {
     ) -> Result<Request<RequestBody>, Error> {
         let mut headers = options.headers()?;
         let mut extensions = std::mem::take(&mut options.extensions);
+        if let (Some(_), Some(query)) = (self.uri.scheme(), self.uri.query()) {
+            // The server has made such a URL, and the query is what makes it good.
+            query_secrets(query).into_iter().for_each(|secret| call.keep_secret(secret));
+        }
         extensions.insert(call);
         if timeouts != StreamTimeouts::new() {
             extensions.insert(timeouts);
@@ -208,6 +230,21 @@ impl Outgoing {
     }
 }
 
+/// What of a signed query must not be shown: the whole, and what it says, as it is and decoded. Short
+/// texts are words like others.
+pub(super) fn query_secrets(query: &str) -> Vec<String> {
+    let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
+    let mut secrets = Vec::new();
+    for text in [query].into_iter().chain(values).filter(|text| text.len() >= 8) {
+        let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        if decoded != text {
+            secrets.push(decoded.into_owned());
+        }
+        secrets.push(text.to_owned());
+    }
+    secrets
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +276,20 @@ mod tests {
             target(&"x".repeat(70_000)).unwrap().into_uri().unwrap_err().kind(),
             ErrorKind::Build
         );
+    }
+
+    #[test]
+    fn what_is_secret_of_a_url_is_kept_out_of_errors_in_both_spellings() {
+        let query = "sv=1&sig=abc%2Bdef%3D&se=2026-01-01T00%3A00";
+        let uri = format!("https://x.test/a?{query}").parse().unwrap();
+        let request = built(Outgoing::to(Method::PUT, uri), ResponsesOptions::new()).unwrap();
+        let secrets = request.extensions().get::<Call>().unwrap().kept_secrets();
+        for secret in ["abc%2Bdef%3D", "abc+def=", query] {
+            assert!(secrets.iter().any(|known| known == secret), "{secret}");
+        }
+        let own = Outgoing::new(Method::GET, Target::of("/a").query("after", "item_12345"));
+        let request = built(own.unwrap(), ResponsesOptions::new()).unwrap();
+        assert!(request.extensions().get::<Call>().unwrap().kept_secrets().is_empty());
     }
 
     #[test]

@@ -18,7 +18,12 @@
 //! | [`CountInputTokens`] | [`CountInputTokensRequest`] | `POST responses/input_tokens` | an [`ApiResponse`] |
 //! | [`Conversations`] and the endpoints it is made of | | `conversations` and below | |
 //! | [`Compact`] | [`CompactRequest`] | `POST responses/compact` | an [`ApiResponse`] |
+//! | `Files` | `UploadRequest` | uploads to the backend of a ChatGPT login, in three steps (feature `files`) | an [`ApiResponse`] |
+//! | `CreateFile`, `ListFiles`, `RetrieveFile`, `FileContent`, `DeleteFile` | `CreateFileRequest` and so on | `POST`, `GET` and `DELETE` on `files` of the public API (feature `files`) | an [`ApiResponse`] |
+//! | [`Images`] | [`ImagesRequest`] | `POST images/generations`, `POST images/edits` | an [`ApiResponse`] |
+//! | [`ImagesStream`] | [`ImagesRequest`] | the same, streamed | an [`EventStream`](crate::sse::EventStream) |
 //! | [`Memories`] | [`MemoriesRequest`] | `POST memories/trace_summarize` | an [`ApiResponse`] |
+//! | [`RealtimeCall`] | [`RealtimeCallRequest`] | `POST realtime/calls` | an [`ApiResponse`] |
 //!
 //! All requests have the same [options](ResponsesOptions). An endpoint that does not stream reads its
 //! answer whole, up to a cap of bytes, and gives it as an [`ApiResponse`]: the value, and the head it
@@ -33,11 +38,19 @@ mod collect;
 pub mod compact;
 pub mod conversations;
 mod encode;
+mod fault;
+#[cfg(feature = "files")]
+pub mod files;
+pub mod images;
 pub mod memories;
 mod meta;
+mod multipart;
 mod once;
 mod options;
 mod pages;
+#[cfg(feature = "files")]
+pub mod public_files;
+pub mod realtime_call;
 mod request;
 mod response;
 pub mod responses;
@@ -59,14 +72,29 @@ pub use self::conversations::{
     RetrieveConversationRequest, RetrieveItem, RetrieveItemLayer, RetrieveItemRequest,
     UpdateConversation, UpdateConversationLayer, UpdateConversationRequest,
 };
+#[cfg(feature = "files")]
+pub use self::files::{
+    Files, FilesLayer, UploadNotReady, UploadProgress, UploadRequest, UploadSource, UploadedFile,
+};
+pub use self::images::{Images, ImagesLayer, ImagesRequest, ImagesStream, ImagesStreamLayer};
 pub use self::memories::{Memories, MemoriesLayer, MemoriesRequest};
 pub use self::meta::ResponseMeta;
+pub use self::multipart::FormFile;
 pub use self::once::{CallOnce, UnaryCall};
 pub(crate) use self::options::TURN_STATE;
 pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
 };
 pub use self::pages::ItemStream;
+#[cfg(feature = "files")]
+pub use self::public_files::{
+    CreateFile, CreateFileLayer, CreateFileRequest, DeleteFile, DeleteFileLayer, DeleteFileRequest,
+    FileBytes, FileContent, FileContentLayer, FileContentRequest, ListFiles, ListFilesLayer,
+    ListFilesRequest, RetrieveFile, RetrieveFileLayer, RetrieveFileRequest,
+};
+pub use self::realtime_call::{
+    RealtimeCall, RealtimeCallAnswer, RealtimeCallLayer, RealtimeCallRequest, SessionForm,
+};
 pub use self::request::ResponsesRequest;
 pub use self::response::ApiResponse;
 pub use self::responses::cancel::{CancelResponse, CancelResponseLayer, CancelResponseRequest};
@@ -85,7 +113,9 @@ pub use self::responses::retrieve_stream::{
     RetrieveStream, RetrieveStreamLayer, RetrieveStreamRequest,
 };
 pub use self::responses::{Responses, ResponsesLayer};
-pub use self::stream::{ResponsesFuture, StreamCall, StreamRequest};
+pub use self::stream::{OpenStream, ResponsesFuture, StreamCall, StreamFuture, StreamRequest};
+#[cfg(feature = "client")]
+pub(crate) use self::unary::PresetSettings;
 pub use self::unary::UnaryFuture;
 
 /// Any HTTP service an endpoint can stand on: an alias for

@@ -12,16 +12,16 @@ use pin_project_lite::pin_project;
 
 use super::CallOnce;
 use super::collect::Refusal;
-use super::options::TurnState;
+use super::options::{TURN_STATE, TurnState};
 use super::request::ResponsesRequest;
 use super::responses::Responses;
 use crate::extensions::Call;
-use crate::sse::{ResponseStream, SseSource, StreamSettings};
+use crate::sse::{EventStream, ResponseStream, SseSource, StreamSettings};
 use crate::{BoxError, Error};
 
 /// What a stream needs to know of the call that opens it.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub struct Opening {
     pub(super) settings: StreamSettings,
     pub(super) turn_state: Option<TurnState>,
     pub(super) call: Call,
@@ -37,23 +37,78 @@ pub(super) struct Place {
     pub(super) after: Option<u64>,
 }
 
-pin_project! {
-    /// The future of [`Responses`](super::Responses) and of
-    /// [`RetrieveStream`](super::RetrieveStream).
-    ///
-    /// Polled again after it was ready, it stays pending.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct ResponsesFuture<F, RB> {
-        #[pin]
-        state: State<F, RB>,
+/// A stream that a [`StreamFuture`] gives: [`ResponseStream`] or [`EventStream`].
+///
+/// Sealed; a bound that tells which streams there are.
+pub trait OpenStream<RB>: sealed::Open<RB> {}
+
+impl<St: sealed::Open<RB>, RB> OpenStream<RB> for St {}
+
+mod sealed {
+    use super::*;
+
+    pub trait Open<RB>: Sized {
+        /// What it needs to know of the request beside the [`Opening`].
+        type Rule;
+
+        fn open(parts: response::Parts, body: RB, opening: Opening, rule: Self::Rule) -> Self;
+    }
+}
+
+impl<RB> sealed::Open<RB> for ResponseStream<SseSource<RB>> {
+    type Rule = ();
+
+    fn open(parts: response::Parts, body: RB, opening: Opening, (): ()) -> Self {
+        let Opening { settings, turn_state, call: _, place } = opening;
+        let source = SseSource::with_limits(body, settings.limits);
+        let stream = Self::new(source, parts, settings, turn_state);
+        match place {
+            Some(Place { response_id, after }) => stream.beginning_at(response_id, after),
+            None => stream,
+        }
+    }
+}
+
+impl<T, RB> sealed::Open<RB> for EventStream<T, SseSource<RB>> {
+    /// How many terminal events there will be.
+    type Rule = u64;
+
+    fn open(parts: response::Parts, body: RB, opening: Opening, finals: u64) -> Self {
+        let Opening { settings, turn_state, call: _, place: _ } = opening;
+        let note = parts.headers.get(TURN_STATE).and_then(|value| value.to_str().ok());
+        if let (Some(state), Some(note)) = (turn_state, note) {
+            state.capture(note);
+        }
+        let source = SseSource::with_limits(body, settings.limits);
+        Self::new(source, parts, settings, finals)
     }
 }
 
 pin_project! {
+    /// The future of the endpoints that stream.
+    ///
+    /// `F` is the future and `RB` the response body of the HTTP service inside, `St` the stream.
+    /// Dropping it cancels the call. Polled again after it was ready, it stays pending.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct StreamFuture<F, RB, St>
+    where
+        // For the type of a field.
+        St: OpenStream<RB>,
+    {
+        #[pin]
+        state: State<F, RB, St::Rule>,
+    }
+}
+
+/// The future of [`Responses`](super::Responses) and of
+/// [`RetrieveStream`](super::RetrieveStream).
+pub type ResponsesFuture<F, RB> = StreamFuture<F, RB, ResponseStream<SseSource<RB>>>;
+
+pin_project! {
     #[project = StateProj]
-    enum State<F, RB> {
+    enum State<F, RB, R> {
         Refused { error: Option<Error> },
-        Calling { #[pin] future: F, opening: Option<Opening> },
+        Calling { #[pin] future: F, opening: Option<(Opening, R)> },
         Collecting { #[pin] body: RB, refusal: Refusal },
         Done,
     }
@@ -61,7 +116,13 @@ pin_project! {
 
 impl<F, RB> ResponsesFuture<F, RB> {
     pub(super) fn calling(future: F, opening: Opening) -> Self {
-        Self { state: State::Calling { future, opening: Some(opening) } }
+        Self::calling_by(future, opening, ())
+    }
+}
+
+impl<F, RB, St: OpenStream<RB>> StreamFuture<F, RB, St> {
+    pub(super) fn calling_by(future: F, opening: Opening, rule: St::Rule) -> Self {
+        Self { state: State::Calling { future, opening: Some((opening, rule)) } }
     }
 
     pub(super) fn refused(error: Error) -> Self {
@@ -69,14 +130,15 @@ impl<F, RB> ResponsesFuture<F, RB> {
     }
 }
 
-impl<F, RB, E> Future for ResponsesFuture<F, RB>
+impl<F, RB, St, E> Future for StreamFuture<F, RB, St>
 where
     F: Future<Output = Result<http::Response<RB>, E>>,
     E: Into<BoxError>,
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
+    St: OpenStream<RB>,
 {
-    type Output = Result<ResponseStream<SseSource<RB>>, Error>;
+    type Output = Result<St, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
@@ -89,7 +151,7 @@ where
                 StateProj::Calling { future, opening } => {
                     let result = ready!(future.poll(cx));
                     let opening = opening.take();
-                    let call = opening.as_ref().map(|opening| &opening.call);
+                    let call = opening.as_ref().map(|(opening, _)| &opening.call);
                     let (parts, body) = match result {
                         Ok(mut response) => {
                             if let Some(call) = call {
@@ -108,9 +170,9 @@ where
                         }
                     };
                     match opening {
-                        Some(opening) if is_stream(&parts) => {
+                        Some((opening, rule)) if is_stream(&parts) => {
                             state.set(State::Done);
-                            return Poll::Ready(Ok(opened(parts, body, opening)));
+                            return Poll::Ready(Ok(St::open(parts, body, opening, rule)));
                         }
                         _ => State::Collecting { body, refusal: Refusal::new(parts) },
                     }
@@ -127,7 +189,7 @@ where
     }
 }
 
-impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
+impl<F, RB, St: OpenStream<RB>> fmt::Debug for StreamFuture<F, RB, St> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Refused { .. } => "Refused",
@@ -135,7 +197,7 @@ impl<F, RB> fmt::Debug for ResponsesFuture<F, RB> {
             State::Collecting { .. } => "Collecting",
             State::Done => "Done",
         };
-        f.debug_struct("ResponsesFuture").field("state", &state).finish_non_exhaustive()
+        f.debug_struct("StreamFuture").field("state", &state).finish_non_exhaustive()
     }
 }
 
@@ -159,14 +221,4 @@ fn is_stream(parts: &response::Parts) -> bool {
     parts.status.is_success()
         && parts.status != StatusCode::NO_CONTENT
         && !matches!(essence.as_str(), "text/html" | "application/json")
-}
-
-fn opened<RB>(parts: response::Parts, body: RB, opening: Opening) -> ResponseStream<SseSource<RB>> {
-    let Opening { settings, turn_state, call: _, place } = opening;
-    let source = SseSource::with_limits(body, settings.limits);
-    let stream = ResponseStream::new(source, parts, settings, turn_state);
-    match place {
-        Some(Place { response_id, after }) => stream.beginning_at(response_id, after),
-        None => stream,
-    }
 }

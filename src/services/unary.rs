@@ -16,8 +16,9 @@ use pin_project_lite::pin_project;
 
 use super::collect::{Collecting, Refusal, Stop};
 use super::encode::Outgoing;
+use super::fault::Fault;
 use super::options::{ResponsesOptions, TURN_STATE, TurnState};
-use super::{ApiResponse, HttpService, ResponseMeta};
+use super::{ApiResponse, HttpService, ResponseMeta, SessionForm};
 use crate::error::{self, Unreadable};
 use crate::extensions::{Call, StreamTimeouts};
 use crate::model::ItemIds;
@@ -84,6 +85,18 @@ pub(super) struct UnarySettings {
     pub(super) body_limit: Option<usize>,
     /// Which items are sent with their ids, for endpoints that send items.
     pub(super) item_ids: ItemIds,
+    /// How sessions are sent, for the endpoint that sends one.
+    pub(super) session_form: SessionForm,
+}
+
+/// What the preset says to its endpoints.
+#[cfg(feature = "client")]
+#[derive(Clone, Copy)]
+pub(crate) struct PresetSettings {
+    pub(crate) item_ids: ItemIds,
+    pub(crate) session_form: SessionForm,
+    /// For an endpoint that has limits of its own; the layers of the stack have the others.
+    pub(crate) timeouts: StreamTimeouts,
 }
 
 /// What a future needs to know of its call.
@@ -91,6 +104,7 @@ struct Expected<T> {
     call: Call,
     limit: usize,
     turn_state: Option<TurnState>,
+    fault: Option<Fault>,
     is_expected: fn(StatusCode) -> bool,
     read: fn(&ResponseMeta, &Bytes) -> Result<T, Unreadable>,
     outcome: fn(T) -> Result<T, Error>,
@@ -124,12 +138,13 @@ fn open<R: UnaryRequest>(
     let call = Call::unary(R::ENDPOINT, request.model());
     let (outgoing, mut options) = request.write(settings)?;
     let timeouts = options.timeouts_or(settings.timeouts);
-    let turn_state = options.turn_state.clone();
+    let (turn_state, fault) = (options.turn_state.clone(), outgoing.fault());
     let request = outgoing.into_request(&mut options, timeouts, call.clone())?;
     let expected = Expected {
         call,
         limit: settings.body_limit.unwrap_or(R::BODY_LIMIT),
         turn_state,
+        fault,
         is_expected: R::Answer::is_expected,
         read: R::Answer::read,
         outcome: R::outcome,
@@ -182,7 +197,7 @@ where
                     (Err(error), expected) => {
                         let error = Error::from(error.into());
                         let error = match expected {
-                            Some(expected) => error.without_secrets_of(&expected.call),
+                            Some(expected) => expected.failure(error),
                             None => error,
                         };
                         (State::Done, Some(Err(error)))
@@ -222,6 +237,15 @@ impl<F, RB, T> fmt::Debug for UnaryFuture<F, RB, T> {
 }
 
 impl<T> Expected<T> {
+    /// The error of a call that had no answer.
+    fn failure(&self, error: Error) -> Error {
+        let error = match &self.fault {
+            Some(fault) => fault.explain(error),
+            None => error,
+        };
+        error.without_secrets_of(&self.call)
+    }
+
     /// What to do with the answer that has this head.
     fn head<F, RB: Body>(&self, mut response: http::Response<RB>) -> State<F, RB> {
         self.call.attach_to(response.extensions_mut());
@@ -384,9 +408,18 @@ macro_rules! unary_endpoint {
                 self
             }
 
-            /// As the preset has it, and who sends by several endpoints.
-            #[allow(dead_code)] // Not every endpoint is sent by in every build.
-            pub(crate) fn sending(mut self, item_ids: $crate::model::ItemIds) -> Self {
+            /// As the preset has it.
+            #[cfg(feature = "client")]
+            #[allow(dead_code)] // Not every endpoint is one of its own there.
+            pub(crate) fn sending(mut self, preset: $crate::services::PresetSettings) -> Self {
+                self.settings.item_ids = preset.item_ids;
+                self.settings.session_form = preset.session_form;
+                self
+            }
+
+            /// As an endpoint has it that sends by several.
+            #[allow(dead_code)] // Not every endpoint is sent by.
+            pub(crate) fn sending_ids(mut self, item_ids: $crate::model::ItemIds) -> Self {
                 self.settings.item_ids = item_ids;
                 self
             }

@@ -5,7 +5,7 @@
 //! - [`Decoder`]: bytes in, server-sent events out, no IO.
 //! - [`SseSource`]: the same over any [`http_body::Body`], polled in place.
 //! - [`ResponseStream`]: the typed events of a response, with the API's rules of beginning and end,
-//!   timers and errors.
+//!   timers and errors. [`EventStream`] is the same for events of another type, of images say.
 //!
 //! A response stream can be read as [events](ResponseStream::next), as [text](ResponseStream::text),
 //! as the [response](ResponseStream::final_response) that they make, or as the
@@ -27,7 +27,10 @@
 mod accumulate;
 mod decoder;
 mod event;
+mod events;
 mod field;
+mod flow;
+mod image;
 mod limits;
 mod observer;
 mod raw;
@@ -41,6 +44,7 @@ mod text;
 
 pub use self::accumulate::ResponseAccumulator;
 pub use self::decoder::{Decoder, SseEvent};
+pub use self::events::{EventStream, StreamEvent};
 pub use self::limits::{DecodeError, Limits};
 pub(crate) use self::observer::Audience;
 pub use self::observer::{AnswerFacts, StreamEnd, StreamObserver};

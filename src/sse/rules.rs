@@ -3,41 +3,29 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
-use std::time::Duration;
 
 use super::decoder::SseEvent;
 use super::event::{EventDecoder, Repeated};
+use super::flow::{self, Flow, Undecodable};
 use super::observer::{Audience, StreamEnd};
 use super::settings::StreamSettings;
 use super::side_channel::{self, SideChannel};
 use super::source::EventSource;
 use http::response;
 
-use crate::BoxError;
 use crate::error::{self, Error, ErrorKind, Progress};
-use crate::model::{
-    ApiError, ErrorBody, RawJson, RawObject, ResponseEvent, UnknownObject, status_in,
-};
+use crate::model::{ApiError, RawJson, RawObject, ResponseEvent, UnknownObject};
 use crate::services::{ResponseMeta, TurnState};
-use crate::timer::Watchdog;
-
-/// Bytes that may be read and thrown away behind a terminal event.
-pub(super) const DRAIN_BYTES: usize = 64 * 1024;
 
 /// All of a stream but its source.
 #[allow(missing_debug_implementations)] // Out of sight: streams tell what is in it.
 pub struct Core {
     pub(super) meta: ResponseMeta,
-    pub(super) settings: StreamSettings,
+    pub(super) flow: Flow,
     decoder: EventDecoder,
     side_channel: SideChannel,
     /// Events to hand out before the next one is read.
     pub(super) ready: VecDeque<ResponseEvent>,
-    pub(super) watchdog: Watchdog,
-    pub(super) state: State,
-    pub(super) events: u64,
-    pub(super) skipped: u64,
     pub(super) response_id: Option<Arc<str>>,
     pub(super) sequence_number: Option<u64>,
     /// Content has been handed out.
@@ -74,16 +62,6 @@ impl Broken {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum State {
-    Reading,
-    /// It has broken off and may be resumed.
-    Broken,
-    /// The terminal event is out; the body's end is waited for, shortly.
-    Draining,
-    Done,
-}
-
 /// What became of one message.
 pub(super) enum Message {
     /// Nothing to hand out.
@@ -101,18 +79,13 @@ impl Core {
         settings: StreamSettings,
         turn_state: Option<TurnState>,
     ) -> Self {
-        let first = settings.first_event_timeout().or(settings.progress_timeout());
         Self {
             ready: side_channel::in_head(&head.headers),
             side_channel: SideChannel::new(&head.headers, turn_state),
-            watchdog: Watchdog::new(first),
             audience: Audience::open(&head.extensions),
             meta: ResponseMeta::packed(head),
-            settings,
+            flow: Flow::new(settings),
             decoder: EventDecoder::default(),
-            state: State::Reading,
-            events: 0,
-            skipped: 0,
             response_id: None,
             sequence_number: None,
             handed_out: false,
@@ -141,8 +114,7 @@ impl Core {
         let repeated = self.decoder.repeat(ahead)?;
         source.skip(repeated.length);
         self.sequence_number = repeated.sequence_number.or(self.sequence_number);
-        self.watchdog.progress();
-        self.events += 1;
+        self.flow.repeated();
         Some(repeated)
     }
 
@@ -154,14 +126,8 @@ impl Core {
     ) -> Message {
         let event = &source.event();
         let data = event.data_bytes();
-        // Some servers keep the connection alive with empty events: no more than comments.
-        if data.iter().all(u8::is_ascii_whitespace) {
+        if !self.flow.counts(data) {
             return Message::Skipped;
-        }
-        self.watchdog.progress();
-        self.events += 1;
-        if self.events == 1 {
-            self.watchdog.set_limit(self.settings.progress_timeout());
         }
         let keep_raw = raw.is_some();
         if let Some(raw) = raw {
@@ -184,7 +150,7 @@ impl Core {
     /// What an event means for the stream.
     fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
         if self.has_been_read(&event) {
-            self.events -= 1;
+            self.flow.events -= 1;
             return Message::Skipped;
         }
         self.sequence_number = event.sequence_number().or(self.sequence_number);
@@ -246,49 +212,21 @@ impl Core {
         error: &serde_json::Error,
         keep_raw: bool,
     ) -> Message {
-        let data = event.data();
-        let data = data.trim();
-        if data.starts_with("[DONE]") {
-            return Message::Broken(self.truncated());
+        match self.flow.undecodable(event, error) {
+            Undecodable::End(error) => Message::Broken(error),
+            Undecodable::Failure(error) => Message::Last(Err(error)),
+            Undecodable::Skipped => {
+                match RawJson::from_text(event.data()).and_then(UnknownObject::new) {
+                    Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
+                    _ => Message::Skipped,
+                }
+            }
         }
-        // Some servers send an error body into the stream. An event that has a `type` is none: the
-        // flat form of an error body has one too, so only the member `error` tells them apart.
-        let said = ErrorBody::parse(data.as_bytes()).filter(|body| {
-            let member = |name| body.members().get(name).is_some_and(|raw| !raw.is_null());
-            member("error") || !member("type")
-        });
-        if let Some(said) = said {
-            let status = said.members().get("status").and_then(status_in);
-            return Message::Last(Err(error::in_stream(Some(said.error()), "error", status)));
-        }
-        if self.settings.lenient {
-            self.skipped += 1;
-            let name = error::one_line(&event.name());
-            tracing::debug!(number = self.events, name, "undecodable event skipped");
-            return match RawJson::from_text(data).and_then(UnknownObject::new) {
-                Ok(object) if keep_raw => Message::Event(ResponseEvent::Unknown(object)),
-                _ => Message::Skipped,
-            };
-        }
-        Message::Last(Err(error::undecodable(self.events, &event.name(), data, error)))
     }
 
-    /// The stream ends: tries to bring the connection to an end that lets it be used again.
-    pub(super) fn end<Src: EventSource>(
-        &mut self,
-        mut source: Pin<&mut Src>,
-        cx: &mut Context<'_>,
-        wait: bool,
-    ) {
-        // Usually the end of the body has come with the terminal event.
-        let drained = source.as_mut().poll_drain(cx, DRAIN_BYTES).is_ready();
-        if drained || !wait || !cfg!(feature = "timeout") || self.settings.drain_timeout.is_zero() {
-            source.close();
-            self.state = State::Done;
-        } else {
-            self.watchdog = Watchdog::new(Some(self.settings.drain_timeout));
-            self.state = State::Draining;
-        }
+    /// Whether nothing will come any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.flow.is_over() && self.broken.is_none() && self.ready.is_empty()
     }
 
     /// The connection has ended: its observers hear of it, and the stream may be resumed.
@@ -301,20 +239,17 @@ impl Core {
             sequence_number: self.sequence_number,
             handed_out: self.handed_out,
         }));
-        self.state = State::Broken;
     }
 
     /// Goes on with a stream that was opened where this one broke off. What its head stands for is not
     /// handed out: the reader is in the middle of the response.
     pub(super) fn resume(&mut self, again: Self) {
         self.meta = again.meta;
-        self.settings = again.settings;
+        self.flow.resume(again.flow);
         self.decoder = again.decoder;
         self.audience = again.audience;
-        self.watchdog = Watchdog::new(self.settings.progress_timeout());
         self.behind = self.sequence_number;
         self.broken = None;
-        self.state = State::Reading;
     }
 
     /// An error as the reader and the observers have it.
@@ -328,34 +263,6 @@ impl Core {
             sequence_number: self.sequence_number,
             handed_out: self.handed_out,
             request_id: self.meta.request_id().map(Into::into),
-        }
-    }
-
-    pub(super) fn truncated(&self) -> Error {
-        let message = match self.events {
-            0 => "the stream ended without an event".to_owned(),
-            events => format!("the stream closed before completion, after {events} events"),
-        };
-        Error::new(ErrorKind::Truncated, message)
-    }
-
-    /// The stream's own clock has run out, after `bytes`.
-    pub(super) fn expired(&self, limit: Duration, bytes: u64) -> Error {
-        let first = self.events == 0 && self.settings.first_event_timeout().is_some();
-        let (kind, clock) = match first {
-            true => (ErrorKind::FirstEventTimeout, "first-event"),
-            false => (ErrorKind::ProgressTimeout, "progress"),
-        };
-        let message = format!("no event within {limit:?}, the {clock} limit, after {bytes} bytes");
-        Error::new(kind, message).after_events(self.events)
-    }
-
-    /// The source has failed. A clock below knows of bytes only, so the events are added.
-    pub(super) fn failed(&self, error: BoxError) -> Error {
-        let error = Error::from(error);
-        match error.kind() {
-            ErrorKind::IdleTimeout | ErrorKind::TotalTimeout => error.after_events(self.events),
-            _ => error,
         }
     }
 }
@@ -382,9 +289,5 @@ fn error_in(event: &ResponseEvent) -> Option<ApiError> {
         }
         event => event.extra()?.get("error")?,
     };
-    if matches!(error.as_str(), "null" | "false" | "0" | "\"\"") {
-        return None;
-    }
-    let body = ErrorBody::parse(format!("{{\"error\":{}}}", error.as_str()).as_bytes());
-    Some(body.map(ErrorBody::into_error).unwrap_or_default())
+    flow::said_by(error)
 }

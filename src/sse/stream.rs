@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 
 use super::accumulate::ResponseAccumulator;
+use super::flow::Step;
 use super::raw::RawEvents;
-use super::rules::{Core, DRAIN_BYTES, Message, State};
+use super::rules::{Core, Message};
 use super::settings::StreamSettings;
 use super::source::{EventSource, SseSource};
 use super::text::TextStream;
@@ -126,7 +127,7 @@ impl<Src> ResponseStream<Src> {
 
     #[cfg(feature = "retry")]
     pub(crate) fn timeouts(&self) -> StreamTimeouts {
-        self.core.settings.timeouts
+        self.core.flow.timeouts()
     }
 
     /// The head of the response: status, headers, request id, rate limits.
@@ -147,7 +148,7 @@ impl<Src> ResponseStream<Src> {
     /// How many events were skipped because they could not be decoded. Always 0 unless
     /// [`lenient`](StreamSettings::lenient).
     pub fn skipped_events(&self) -> u64 {
-        self.core.skipped
+        self.core.flow.skipped
     }
 }
 
@@ -234,56 +235,32 @@ impl<Src: EventSource> ResponseStream<Src> {
             if let Some(event) = core.ready.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
-            match core.state {
-                State::Reading => {}
-                State::Broken => {
-                    let Some(broken) = &mut core.broken else {
-                        core.state = State::Done;
-                        continue;
-                    };
-                    match ready!(this.source.as_mut().poll_resume(cx, broken)) {
-                        Ok(again) => core.resume(again),
-                        Err(error) => {
-                            core.broken = None;
-                            core.state = State::Done;
-                            return Poll::Ready(Some(Err(core.told(error))));
-                        }
+            if let Some(broken) = &mut core.broken {
+                match ready!(this.source.as_mut().poll_resume(cx, broken)) {
+                    Ok(again) => core.resume(again),
+                    Err(error) => {
+                        core.broken = None;
+                        return Poll::Ready(Some(Err(core.told(error))));
                     }
                 }
-                State::Draining
-                    if this.source.as_mut().poll_drain(cx, DRAIN_BYTES).is_pending()
-                        && core.watchdog.poll_expired(cx).is_pending() =>
-                {
-                    return Poll::Pending;
-                }
-                State::Draining | State::Done => {
-                    core.state = State::Done;
-                    this.source.as_mut().close();
-                    return Poll::Ready(None);
-                }
+            }
+            if ready!(core.flow.poll_over(this.source.as_mut(), cx)) {
+                return Poll::Ready(None);
             }
             if raw.is_none() {
                 if let Some(repeated) = core.repeated(this.source.as_mut()) {
                     return Poll::Ready(Some(Ok(repeated.into_event())));
                 }
             }
-            let message = match this.source.as_mut().advance() {
-                Ok(true) => {
+            let message = match ready!(core.flow.poll_source(this.source.as_mut(), cx)) {
+                Step::Event => {
                     let message = core.message(&*this.source, raw.as_deref_mut());
                     // A reader that is busy elsewhere must not keep the transport's buffer.
                     this.source.as_mut().done_with_event();
                     message
                 }
-                Ok(false) => match this.source.as_mut().poll_chunk(cx) {
-                    Poll::Ready(Some(Ok(()))) => continue,
-                    Poll::Ready(Some(Err(error))) => Message::Broken(core.failed(error)),
-                    Poll::Ready(None) => Message::Broken(core.truncated()),
-                    Poll::Pending => {
-                        let elapsed = ready!(core.watchdog.poll_expired(cx));
-                        Message::Broken(core.expired(elapsed.limit, this.source.bytes_read()))
-                    }
-                },
-                Err(error) => Message::Broken(core.failed(error)),
+                Step::More => continue,
+                Step::Broken(error) => Message::Broken(error),
             };
             match message {
                 Message::Skipped => {
@@ -296,7 +273,7 @@ impl<Src: EventSource> ResponseStream<Src> {
                 }
                 Message::Event(event) => core.ready.push_back(event),
                 Message::Last(result) => {
-                    core.end(this.source.as_mut(), cx, result.is_ok());
+                    core.flow.end(this.source.as_mut(), cx, result.is_ok());
                     match result {
                         Ok(event) => core.ready.push_back(event),
                         Err(error) => {
@@ -306,7 +283,7 @@ impl<Src: EventSource> ResponseStream<Src> {
                     }
                 }
                 Message::Broken(error) => {
-                    core.end(this.source.as_mut(), cx, false);
+                    core.flow.end(this.source.as_mut(), cx, false);
                     core.ready.clear();
                     core.break_off(error);
                 }
@@ -325,15 +302,15 @@ impl<Src: EventSource> Stream for ResponseStream<Src> {
 
 impl<Src: EventSource> FusedStream for ResponseStream<Src> {
     fn is_terminated(&self) -> bool {
-        self.core.state == State::Done && self.core.ready.is_empty()
+        self.core.is_over()
     }
 }
 
 impl<Src> fmt::Debug for ResponseStream<Src> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseStream")
-            .field("state", &self.core.state)
-            .field("events", &self.core.events)
+            .field("state", &self.core.flow.state)
+            .field("events", &self.core.flow.events)
             .field("response_id", &self.core.response_id)
             .field("sequence_number", &self.core.sequence_number)
             .finish_non_exhaustive()

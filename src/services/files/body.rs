@@ -1,0 +1,114 @@
+//! The body of an upload, watched while it is sent.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::services::fault::Fault;
+use crate::{BoxError, Error, RequestBody};
+
+/// How far an upload has come.
+///
+/// Within an attempt `sent` only grows. An attempt after the first one sends the whole file again, and
+/// begins with nothing sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UploadProgress {
+    /// How many bytes the transport has taken.
+    pub sent: u64,
+    /// How many there are.
+    pub total: u64,
+    /// Which attempt it is, from 1.
+    pub attempt: u32,
+}
+
+/// Who hears of it.
+pub(in crate::services) type Progress = Arc<dyn Fn(UploadProgress) + Send + Sync>;
+
+/// What the attempts of an upload have in common.
+pub(in crate::services) struct Watch {
+    total: u64,
+    attempts: AtomicU32,
+    progress: Option<Progress>,
+    fault: Fault,
+}
+
+impl Watch {
+    pub(in crate::services) fn new(total: u64, progress: Option<Progress>) -> Arc<Self> {
+        let attempts = AtomicU32::new(0);
+        Arc::new(Self { total, attempts, progress, fault: Fault::default() })
+    }
+
+    /// `body`, watched.
+    pub(in crate::services) fn body(self: &Arc<Self>, body: RequestBody) -> RequestBody {
+        let watch = Arc::clone(self);
+        RequestBody::replayable(Some(self.total), move || {
+            let attempt = watch.attempts.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            let watched =
+                Watched { body: body.clone(), watch: Arc::clone(&watch), attempt, sent: 0 };
+            watched.tell();
+            watched
+        })
+    }
+
+    /// What is wrong with the file.
+    pub(in crate::services) fn fault(&self) -> Fault {
+        self.fault.clone()
+    }
+}
+
+/// One attempt.
+struct Watched {
+    body: RequestBody,
+    watch: Arc<Watch>,
+    attempt: u32,
+    sent: u64,
+}
+
+impl Watched {
+    fn tell(&self) {
+        let Some(progress) = &self.watch.progress else { return };
+        // An attempt that was given up may be read for a while.
+        if self.attempt == self.watch.attempts.load(Ordering::Relaxed) {
+            let (total, attempt) = (self.watch.total, self.attempt);
+            progress(UploadProgress { sent: self.sent, total, attempt });
+        }
+    }
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => {
+                self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.tell();
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                let error = Error::from(error);
+                self.watch.fault.keep(&error);
+                Some(Err(error.into()))
+            }
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
