@@ -97,7 +97,8 @@ async fn connect() -> Result<(Client, Option<Server>), BoxError> {
         "(answers come from an embedded server; for the real API set OPENAI_API_KEY, \
          for another one OPENAI_BASE_URL)"
     );
-    let client = Client::builder().base_url(server.base_url()).build()?;
+    // A proxy of the environment is not the way to it.
+    let client = Client::builder().base_url(server.base_url()).without_proxy().build()?;
     Ok((client, Some(server)))
 }
 

@@ -59,7 +59,8 @@ impl Connection {
             builder = builder.provider(provider(base_url)?);
         } else if self.api_key.is_none() {
             let server = Server::start().await?;
-            builder = builder.provider(provider(server.base_url())?);
+            // A proxy of the environment is not the way to it.
+            builder = builder.provider(provider(server.base_url())?).without_proxy();
             embedded = Some(server);
         }
         if let Some(key) = &self.api_key {

@@ -161,7 +161,7 @@ impl ClientBuilder {
 
     /// Writes headers on each attempt that carry the trace on to the server, in place of what was set
     /// before: a closure, or with the feature `opentelemetry` its
-    /// [`OpenTelemetry`](crate::layers::telemetry::OpenTelemetry). Default: none are written.
+    /// `layers::telemetry::OpenTelemetry`. Default: none are written.
     pub fn propagate(mut self, propagate: impl Propagate + Send + Sync + 'static) -> Self {
         self.propagate = Some(Arc::new(propagate));
         self
@@ -265,6 +265,15 @@ impl ClientBuilder {
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.hyper = self.hyper.proxy(proxy);
         self.hyper_only.get_or_insert("proxy");
+        self
+    }
+
+    /// Sends requests straight to the server, whatever the environment says.
+    ///
+    /// For the built-in transport; see [`HyperTransportBuilder::without_proxy`].
+    pub fn without_proxy(mut self) -> Self {
+        self.hyper = self.hyper.without_proxy();
+        self.hyper_only.get_or_insert("without_proxy");
         self
     }
 

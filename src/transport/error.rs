@@ -5,13 +5,16 @@ mod tls;
 use std::error::Error as StdError;
 use std::{fmt, io, iter};
 
+use http::Uri;
 use hyper_util::client::legacy;
 
 use super::connect::ConnectTimeout;
+use super::proxy::Proxy;
 use super::proxy::connect::ProxyError;
 use crate::{BoxError, ErrorKind, Stage};
 
-pub(super) use self::tls::{of_tls, tls_error};
+use self::tls::of_tls;
+pub(super) use self::tls::{of_proxys_tls, tls_error};
 
 /// Why a request got no answer, or why an answer stopped.
 ///
@@ -191,8 +194,15 @@ pub(super) fn causes<'a>(
     })
 }
 
-/// Puts a failed call into words. `host` is the peer's name, without credentials.
-pub(super) fn describe(err: legacy::Error, host: &str, read_buffer: usize) -> TransportError {
+/// Puts a failed call into words. The peer is the server, or the proxy that the request was handed
+/// to.
+pub(super) fn describe(
+    err: legacy::Error,
+    uri: &Uri,
+    proxy: Option<&Proxy>,
+    read_buffer: usize,
+) -> TransportError {
+    let host = proxy.map_or_else(|| super::host(uri), ToString::to_string);
     let (kind, stage) = classify(&err).unwrap_or((ErrorKind::Transport, Stage::Unknown));
     let own = causes(&err).find_map(|cause| {
         let timeout = cause.downcast_ref::<ConnectTimeout>().map(ToString::to_string);
@@ -202,7 +212,8 @@ pub(super) fn describe(err: legacy::Error, host: &str, read_buffer: usize) -> Tr
         _ if own.is_some() => own.unwrap_or_default(),
         ErrorKind::Connect => format!("cannot connect to {host}"),
         ErrorKind::Tls => match tls_error(&err) {
-            Some(tls) => of_tls(&tls, host),
+            Some(tls) if proxy.is_some() => of_proxys_tls(&tls, &host),
+            Some(tls) => of_tls(&tls, &host),
             None => format!("TLS with {host} failed"),
         },
         ErrorKind::TooLarge => format!(

@@ -17,7 +17,6 @@ use tower::util::MapResponse;
 use super::builder::HyperTransportBuilder;
 use super::connect::LimitConnect;
 use super::error::{self, TransportError};
-use super::host;
 use super::io::Io;
 use super::proxy::Proxies;
 use super::proxy::connect::{ProxyError, Route};
@@ -207,7 +206,10 @@ impl Future for HyperFuture {
                         Some(refusal) => Err(refusal),
                         None => Ok(response.map(|inner| HyperBody { inner })),
                     },
-                    Err(err) => Err(error::describe(err, &host(uri), inner.read_buffer)),
+                    Err(err) => {
+                        let proxy = inner.proxies.forwarding(uri);
+                        Err(error::describe(err, uri, proxy, inner.read_buffer))
+                    }
                 })
             }
             State::Refused(refusal, uri) => Poll::Ready(Err(refusal.error(uri))),

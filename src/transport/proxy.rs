@@ -30,6 +30,10 @@ use crate::Error;
 /// password stand in front of the host, percent-encoded: `http://user:p%40ss@host:3128`. They are
 /// sent to the proxy only, by `Basic` over HTTP, and never shown.
 ///
+/// A header `proxy-authorization` that a request brings along is a header like any other: it goes
+/// to whoever gets the request, which is the server if there is a tunnel, and a proxy that is
+/// handed the request gets it in place of these credentials.
+///
 /// ```
 /// use tower_openai::transport::{HyperTransport, Proxy};
 ///

@@ -62,7 +62,7 @@ impl Default for TlsProvider {
 /// Whom to trust, beside the roots that were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// The operating system's verifier.
+    /// The operating system's verifier, or its files of roots.
     #[cfg(feature = "platform-verifier")]
     Platform,
     /// Mozilla's list, compiled in.
@@ -85,7 +85,7 @@ impl Roots {
 }
 
 /// The settings of TLS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Settings {
     pub(super) provider: TlsProvider,
     /// `None`: what the features bring.
@@ -93,6 +93,18 @@ pub(super) struct Settings {
     /// PEM.
     pub(super) added: Vec<Bytes>,
     pub(super) identity: Option<Identity>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("provider", &self.provider)
+            .field("roots", &self.roots)
+            // A text may have a key beside the certificates.
+            .field("added", &self.added.len())
+            .field("identity", &self.identity)
+            .finish()
+    }
 }
 
 /// The client's certificates and its key, in PEM.
@@ -127,18 +139,6 @@ impl Settings {
         if let Some((variable, path)) = variables.first(&["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"])
         {
             added.extend(pem::named(variable, path)?);
-            #[cfg(all(
-                feature = "platform-verifier",
-                unix,
-                not(target_vendor = "apple"),
-                not(target_os = "android")
-            ))]
-            if variable == "SSL_CERT_FILE"
-                && self.roots.or(Roots::of_features()) == Some(Roots::Platform)
-            {
-                let systems = system::certificates(&added);
-                added.extend(systems);
-            }
         }
         let roots = match self.roots {
             Some(Roots::Added) if added.is_empty() => {
@@ -150,6 +150,18 @@ impl Settings {
             Some(roots) => roots,
             None => Roots::of_features().unwrap_or(Roots::Added),
         };
+        #[cfg(all(
+            feature = "platform-verifier",
+            unix,
+            not(target_vendor = "apple"),
+            not(target_os = "android")
+        ))]
+        if roots == Roots::Platform {
+            added.extend(system::certificates(variables.get("SSL_CERT_DIR").unwrap_or_default()));
+            if added.is_empty() {
+                return Err(Error::build(NO_PLATFORM_ROOTS));
+            }
+        }
         let trusts = roots != Roots::Added || !added.is_empty();
         let verifier = if trusts { Some(verifier(roots, added, &provider)?) } else { None };
         let server = self.config(&provider, verifier.as_ref(), self.identity.as_ref())?;
@@ -193,8 +205,19 @@ fn verifier(
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let mut store = RootCertStore::empty();
     match roots {
-        #[cfg(feature = "platform-verifier")]
+        #[cfg(all(
+            feature = "platform-verifier",
+            not(all(unix, not(target_vendor = "apple"), not(target_os = "android")))
+        ))]
         Roots::Platform => return platform(added, provider),
+        // Added already.
+        #[cfg(all(
+            feature = "platform-verifier",
+            unix,
+            not(target_vendor = "apple"),
+            not(target_os = "android")
+        ))]
+        Roots::Platform => {}
         #[cfg(feature = "webpki-roots")]
         Roots::Webpki => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Roots::Added => {}
@@ -209,6 +232,14 @@ fn verifier(
 }
 
 #[cfg(feature = "platform-verifier")]
+const NO_PLATFORM_ROOTS: &str = "the platform offers no certificate roots: install its CA \
+                                 certificates, or use `webpki_roots` (feature `webpki-roots`)";
+
+/// The system has a verifier.
+#[cfg(all(
+    feature = "platform-verifier",
+    not(all(unix, not(target_vendor = "apple"), not(target_os = "android")))
+))]
 fn platform(
     added: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
@@ -229,10 +260,6 @@ fn platform(
     };
     match verifier {
         Ok(verifier) => Ok(Arc::new(verifier)),
-        Err(err) => Err(Error::build(
-            "the platform offers no certificate roots: install its CA certificates, or use \
-             `webpki_roots` (feature `webpki-roots`)",
-        )
-        .with_source(err)),
+        Err(err) => Err(Error::build(NO_PLATFORM_ROOTS).with_source(err)),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::env::{EnvError, EnvSource};
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",
@@ -17,6 +17,7 @@ const NAMES: [&str; 12] = [
     "CODEX_SANDBOX",
     "CODEX_CA_CERTIFICATE",
     "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
 ];
 
 /// Those of [`NAMES`] that are set to something. A proxy's URL may hold a password.

@@ -81,6 +81,36 @@ async fn proxies_and_authorities_of_the_environment_are_enough() {
     assert_eq!((http.connections(), socks.connections()), (2, 2));
 }
 
+/// The embedded server is no matter of a proxy.
+#[tokio::test]
+async fn an_example_needs_no_way_around_to_its_own_server() {
+    let env = ("ALL_PROXY", "http://127.0.0.1:1");
+    let (ok, said) = chat(&[env]).await;
+    assert!(ok && said.contains("You said \"hello\""), "{said}");
+    let mut command = example("responses", &["hello"]);
+    command.env_clear().envs([env]);
+    let ran = run(command).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// Of two bundles one counts, and no library below reads the other behind our back.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_bundle_that_does_not_count_is_not_trusted() {
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    let bundles = (File::new("first", &first.pem()), File::new("second", &second.pem()));
+    for (authority, trusted) in [(&first, true), (&second, false)] {
+        let (_api, front) = api(authority.issue(&["localhost"]).acceptor()).await;
+        let (ok, said) = chat(&[
+            ("OPENAI_BASE_URL", &format!("https://localhost:{}/v1", front.addr.port())),
+            ("CODEX_CA_CERTIFICATE", bundles.0.path()),
+            ("SSL_CERT_FILE", bundles.1.path()),
+        ])
+        .await;
+        assert_eq!(ok, trusted, "{said}");
+    }
+}
+
 #[tokio::test]
 async fn each_obstacle_is_told_with_what_to_do() {
     let authority = Authority::new("corporate");

@@ -3,6 +3,7 @@
 mod certs;
 mod connect;
 mod connector;
+mod hostile;
 mod http1;
 mod http2;
 mod proxies;

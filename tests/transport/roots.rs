@@ -97,6 +97,10 @@ fn a_bundle_that_cannot_be_used_is_an_error_that_says_what_to_do() {
         ("key", pem("PRIVATE KEY", b"?"), "no certificates found in PEM file"),
         ("cut", good.replace("-----END CERTIFICATE-----", ""), "is not valid PEM"),
         ("crl", good.clone() + broken_crl, "is not valid PEM"),
+        ("joined", good.trim_end().repeat(2), "must be a line of its own"),
+        ("indented", good.clone() + "  " + &good, "must be a line of its own"),
+        ("escaped", good.replace('\n', "\\n"), "is not valid PEM"),
+        ("utf-16", good.chars().flat_map(|c| [c, '\0']).collect(), "no certificates found"),
         ("junk", good.clone() + &pem("CERTIFICATE", b"junk"), "cannot be a root, #2"),
         ("trust", pem("TRUSTED CERTIFICATE", &[0x30, 0x80, 1, 0, 0]), "where #1 should be"),
     ];
@@ -115,6 +119,62 @@ fn a_bundle_that_cannot_be_used_is_an_error_that_says_what_to_do() {
         let err = builder.build().unwrap_err();
         assert!(err.to_string().contains("`add_root_pem`"), "{err}");
     }
+}
+
+#[tokio::test]
+async fn line_ends_and_a_byte_order_mark_do_not_matter() {
+    let authority = Authority::new("from Windows");
+    let text = format!("\u{feff}{}", authority.pem().replace('\n', "\r\n"));
+    let builder = HyperTransport::builder().without_env().only_added_roots().add_root_pem(text);
+    assert!(trusts(&authority, builder).await);
+}
+
+/// A file with all of it is often at hand, and given in the wrong place.
+#[test]
+fn no_error_and_no_debug_of_a_bundle_quotes_a_key() {
+    let leaf = Authority::new("private").issue(&["a.test"]);
+    let key = leaf.key_pem();
+    let secret = key.lines().nth(1).unwrap();
+    let bytes = format!("{:?}", secret.as_bytes());
+    let bytes = bytes.trim_matches(['[', ']']);
+    for text in [key.clone(), key.replace('\n', ""), key.replace('\n', "\\n")] {
+        for text in [format!("{}{text}", leaf.pem()), text[..text.len() - 8].to_owned()] {
+            let builder = HyperTransport::builder().without_env().add_root_pem(&text);
+            assert!(!format!("{builder:?}").contains(secret));
+            let Err(err) = builder.build() else { continue };
+            let chain: Vec<_> = err.chain().map(|cause| format!("{cause} {cause:?}")).collect();
+            let shown = format!("{err:?} {chain:?}");
+            assert!(!shown.contains(secret) && !shown.contains(bytes), "{shown}");
+        }
+    }
+}
+
+/// Who opens a pipe waits until someone writes.
+#[cfg(unix)]
+#[test]
+fn a_pipe_and_a_directory_are_no_bundles() {
+    let pipe = Bundle(std::env::temp_dir().join(format!("{}-pipe", std::process::id())));
+    let made = std::process::Command::new("mkfifo").arg(&pipe.0).status().unwrap();
+    assert!(made.success());
+    for path in [pipe.path(), "/tmp", "/dev/zero"] {
+        let env = [("CODEX_CA_CERTIFICATE", path)];
+        let err = HyperTransport::builder().env(&env).build().unwrap_err();
+        assert!(err.to_string().contains("it is not a regular file"), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn directories_of_the_environment_add_to_the_roots() {
+    let authority = Authority::new("in a directory");
+    let folder = std::env::temp_dir().join(format!("{}-roots", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("root.pem"), authority.pem()).unwrap();
+    let paths = format!("/no/such/directory:{}", folder.display());
+    let builder = || HyperTransport::builder().env(&[("SSL_CERT_DIR", &*paths)]);
+    let (added, webpki) = (trusts(&authority, builder()).await, builder().webpki_roots());
+    let webpki = trusts(&authority, webpki).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(added && !webpki);
 }
 
 #[test]

@@ -122,6 +122,19 @@ async fn row_7_a_certificate_for_another_host() {
     assert!(message.contains("is for another name"), "{message}");
 }
 
+/// As the shortest recipes for a certificate of one's own make it.
+#[tokio::test]
+async fn a_certificate_of_an_authority_is_none_for_a_server() {
+    let authority = Authority::new("private");
+    let leaf = authority.issue_with(&["127.0.0.1"], |params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    let server = https(leaf.acceptor()).await;
+    let result = server.get("https", builder(&authority).build().unwrap()).await;
+    let message = assert_error(result, ErrorKind::Tls, Stage::NotSent);
+    assert!(message.contains("is that of an authority"), "{message}");
+}
+
 /// What a server of TLS 1.1 answers to us: the alert `protocol_version`.
 const TLS_1_1_ALERT: &[u8] = &[21, 3, 2, 0, 2, 2, 70];
 

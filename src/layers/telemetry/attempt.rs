@@ -26,8 +26,8 @@
 //! **Place:** inside auth, which makes the request final; outside of the timeouts of an attempt,
 //! so that it sees them. Of two layers on the way of one request the outer reports to the
 //! telemetry and has the span; the inner still writes its headers and tells its own observer.
-//! The preset has a layer already; [`ClientBuilder::propagate`](crate::ClientBuilder::propagate)
-//! says what it writes.
+//! The preset has a layer already; [`propagate`](crate::client::ClientBuilder::propagate) of its
+//! builder says what it writes.
 //!
 //! ```
 //! use http::{Request, Response};

@@ -52,6 +52,9 @@ impl HyperTransportBuilder {
     ///   are trusted beside the other roots. Blocks that are no certificates are skipped; of an
     ///   OpenSSL `TRUSTED CERTIFICATE` the trust data are. A file that is missing, empty or broken
     ///   is an error of [`build`](Self::build), which names the variable and the path.
+    /// - `SSL_CERT_DIR`: directories of PEM files, separated by colons, in which
+    ///   [`platform_roots`](Self::platform_roots) looks too where the system has files of roots
+    ///   (Linux and the BSDs). What is no such directory or certificate is left out.
     ///
     /// Variables are read by this method, and their values never shown. A variable that is blank
     /// counts as unset.
@@ -61,9 +64,6 @@ impl HyperTransportBuilder {
     }
 
     /// Goes by no environment variable.
-    ///
-    /// On Unix the [platform's roots](Self::platform_roots) still are those that `SSL_CERT_FILE`
-    /// and `SSL_CERT_DIR` name, if they do.
     pub fn without_env(mut self) -> Self {
         self.network.env = Some(Ok(Variables::default()));
         self

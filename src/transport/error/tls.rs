@@ -40,6 +40,16 @@ fn alert(cause: &(dyn StdError + 'static)) -> Option<Error> {
     Some(known.map_or_else(|| Error::General(words), Error::AlertReceived))
 }
 
+/// One sentence on a failure of TLS with a proxy.
+pub(in crate::transport) fn of_proxys_tls(err: &Error, proxy: &str) -> String {
+    match err {
+        Error::AlertReceived(alert) if OF_CERTIFICATES.contains(alert) => {
+            format!("{proxy} asks for a client certificate, and a proxy is shown none")
+        }
+        _ => of_tls(err, proxy),
+    }
+}
+
 /// One sentence on a failure of TLS with `peer`.
 pub(in crate::transport) fn of_tls(err: &Error, peer: &str) -> String {
     match err {
@@ -98,6 +108,11 @@ fn of_certificate(why: &CertificateError, peer: &str) -> String {
              else answer there?"
         ),
         Why::Revoked => format!("the certificate of {peer} has been revoked"),
+        // rustls does not give webpki's type away. This is what `openssl req -x509` makes.
+        Why::Other(other) if other.to_string() == "CaUsedAsEndEntity" => format!(
+            "the certificate of {peer} is that of an authority: the server needs one of its own, \
+             issued by that authority (`basicConstraints=CA:FALSE`)"
+        ),
         _ => format!("the certificate of {peer} is not valid"),
     }
 }

@@ -47,7 +47,8 @@ impl FromStr for Bypass {
     type Err = BadEntry;
 
     fn from_str(list: &str) -> Result<Self, BadEntry> {
-        let entries = list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
+        let entries =
+            list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
         entries.map(Rule::parse).collect::<Result<_, _>>().map(Self)
     }
 }
@@ -193,6 +194,12 @@ mod tests {
     fn nothing_is_covered_by_an_empty_list() {
         check("", &[], &["http://localhost/", "https://example.com/"]);
         check(" , ,", &[], &["http://localhost/"]);
+    }
+
+    #[test]
+    fn commas_and_any_white_space_part_hosts() {
+        check("a.test\nb.test\r\n\tc.test,d.test", &["http://a.test/", "http://b.test/"], &[]);
+        check("a.test\nb.test\r\n\tc.test,d.test", &["http://c.test/", "http://d.test/"], &[]);
     }
 
     #[test]

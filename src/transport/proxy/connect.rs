@@ -20,7 +20,7 @@ use super::socks::{self, SocksError};
 use super::{Kind, Proxies, Proxy, Target};
 use crate::error::one_line;
 use crate::transport::dial::Dial;
-use crate::transport::error::{of_tls, tls_error};
+use crate::transport::error::{of_proxys_tls, tls_error};
 use crate::transport::io::Wire;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 use crate::transport::tls::Secured;
@@ -184,9 +184,16 @@ impl ConnectError {
                 format!("what {proxy} answers to CONNECT is not HTTP/1.1"),
                 Some(err.into()),
             ),
-            Self::Failed(err) => {
-                (ErrorKind::Connect, format!("{proxy} hung up on CONNECT"), Some(err.into()))
-            }
+            Self::Failed(err) => match tls_error(&err) {
+                // In TLS 1.3 the proxy may refuse us after we have begun to send.
+                Some(tls) => {
+                    let message = of_proxys_tls(&tls, &proxy.to_string());
+                    (ErrorKind::Tls, message, Some(err.into()))
+                }
+                None => {
+                    (ErrorKind::Connect, format!("{proxy} hung up on CONNECT"), Some(err.into()))
+                }
+            },
         };
         ProxyError { kind, message, source }
     }
@@ -280,7 +287,7 @@ impl ProxyError {
 
     fn unreached(proxy: &Proxy, err: BoxError) -> Self {
         let (kind, message) = match tls_error(&*err) {
-            Some(tls) => (ErrorKind::Tls, of_tls(&tls, &proxy.to_string())),
+            Some(tls) => (ErrorKind::Tls, of_proxys_tls(&tls, &proxy.to_string())),
             None => (ErrorKind::Connect, format!("cannot connect to {proxy}")),
         };
         Self { kind, message, source: Some(err) }

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::Identity;
 use crate::Error;
 
-/// Far more than all authorities of the world; so a device file is not read for ever.
+/// Far more than all authorities of the world.
 const LARGEST_BUNDLE: u64 = 64 * 1024 * 1024;
 
 /// The certificates in the file that an environment variable names.
@@ -22,7 +22,7 @@ pub(super) fn named(variable: &str, path: &str) -> Result<Vec<CertificateDer<'st
     let pem = match read(path) {
         Ok(pem) => pem,
         Err(err) => {
-            return Err(refuse(format!("cannot be read ({})", err.kind())).with_source(err));
+            return Err(refuse(format!("cannot be read ({err})")).with_source(err));
         }
     };
     certificates(&pem).map_err(|problem| problem.told(refuse))
@@ -54,6 +54,10 @@ pub(super) fn identity(
 }
 
 fn read(path: &str) -> io::Result<Vec<u8>> {
+    // Opening a pipe waits for a writer, who may never come.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut pem = Vec::new();
     File::open(path)?.take(LARGEST_BUNDLE + 1).read_to_end(&mut pem)?;
     if pem.len() as u64 > LARGEST_BUNDLE {
@@ -66,7 +70,10 @@ fn read(path: &str) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 enum Problem {
     Empty,
-    Pem(PemError),
+    /// In what way it is not PEM. The parser's own error quotes lines, of a key too.
+    Pem(&'static str),
+    /// There are more beginnings of certificates than certificates.
+    Hidden,
     /// OpenSSL's trust data are not behind a certificate, which is the n-th.
     Trusted(usize),
     Rejected(usize, rustls::Error),
@@ -76,7 +83,12 @@ impl Problem {
     fn told(self, refuse: impl Fn(String) -> Error) -> Error {
         match self {
             Self::Empty => refuse("has no certificates: no certificates found in PEM file".into()),
-            Self::Pem(err) => refuse("is not valid PEM".into()).with_source(err),
+            Self::Pem(why) => refuse(format!("is not valid PEM: {why}")),
+            Self::Hidden => refuse(
+                "is not valid PEM: each BEGIN CERTIFICATE and END CERTIFICATE must be a line of \
+                 its own"
+                    .into(),
+            ),
             Self::Trusted(n) => refuse(format!("has no certificate where #{n} should be")),
             Self::Rejected(n, err) => {
                 refuse(format!("has a certificate that cannot be a root, #{n}")).with_source(err)
@@ -89,6 +101,7 @@ impl Problem {
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     // Comments between the blocks may be in any encoding.
     let text = String::from_utf8_lossy(pem);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let trusted = text.contains("TRUSTED CERTIFICATE-----");
     let text = text.replace("-----BEGIN TRUSTED CERTIFICATE-----", "-----BEGIN CERTIFICATE-----");
     let text = text.replace("-----END TRUSTED CERTIFICATE-----", "-----END CERTIFICATE-----");
@@ -96,7 +109,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let mut found = Vec::new();
     let mut store = RootCertStore::empty();
     for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()) {
-        let (kind, mut der) = section.map_err(Problem::Pem)?;
+        let (kind, mut der) = section.map_err(|err| Problem::Pem(reason(&err)))?;
         if kind != SectionKind::Certificate {
             continue;
         }
@@ -109,7 +122,20 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
         store.add(certificate.clone()).map_err(|err| Problem::Rejected(n, err))?;
         found.push(certificate);
     }
+    // The parser passes over what does not begin a line.
+    if text.matches("-----BEGIN CERTIFICATE-----").count() > found.len() {
+        return Err(Problem::Hidden);
+    }
     if found.is_empty() { Err(Problem::Empty) } else { Ok(found) }
+}
+
+fn reason(err: &PemError) -> &'static str {
+    match err {
+        PemError::MissingSectionEnd { .. } => "a block has no end",
+        PemError::IllegalSectionStart { .. } => "a block begins with a broken line",
+        PemError::Base64Decode(_) => "a block is not base64",
+        _ => "a block cannot be read",
+    }
 }
 
 /// The length of the first item of DER. OpenSSL's trust data come behind it.
