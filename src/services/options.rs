@@ -102,9 +102,6 @@ impl ResponsesOptions {
             return Err(Error::build(format!("the request cannot be sent: {problem}")));
         }
         let mut headers = self.extra_headers.clone();
-        // For ours, those of the provider and the credentials, so that it need not grow on the way.
-        // Too many headers are told of by who adds them.
-        let _ = headers.try_reserve(12);
         for (name, value) in &mut headers {
             if redaction::is_sensitive_header(name) {
                 value.set_sensitive(true);
