@@ -201,6 +201,13 @@ impl Error {
         self
     }
 
+    /// Says whether the same request may be sent again, whatever the kind says of it.
+    #[cfg(feature = "ws")]
+    pub(crate) fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = Some(retryable);
+        self
+    }
+
     /// Notes the attempts of the call, if there was more than one. What one of them sent is sent,
     /// whatever became of the last.
     pub(crate) fn with_attempts(mut self, attempts: Option<&Attempts>) -> Self {
@@ -392,7 +399,8 @@ impl Error {
             ErrorKind::RateLimited
             | ErrorKind::Server
             | ErrorKind::Conflict
-            | ErrorKind::Connect => true,
+            | ErrorKind::Connect
+            | ErrorKind::ConnectionExpired => true,
             ErrorKind::Timeout
             | ErrorKind::HeadTimeout
             | ErrorKind::FirstEventTimeout

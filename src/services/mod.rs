@@ -59,6 +59,8 @@ pub mod realtime_call;
 mod request;
 mod response;
 pub mod responses;
+#[cfg(feature = "ws")]
+pub mod responses_socket;
 pub mod search;
 mod stream;
 mod unary;
