@@ -73,6 +73,30 @@ impl Wakers {
     }
 }
 
+/// Tasks that wait for the same thing, such as room.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Vec<Waker>);
+
+impl Waiting {
+    /// More are woken instead of kept; they come back if they still wait.
+    const MOST: usize = 256;
+
+    pub(crate) fn register(&mut self, waker: &Waker, wakers: &mut Wakers) {
+        if self.0.iter().any(|known| known.will_wake(waker)) {
+            return;
+        }
+        if self.0.len() >= Self::MOST {
+            self.wake(wakers);
+        }
+        self.0.push(waker.clone());
+    }
+
+    /// Has all of them woken.
+    pub(crate) fn wake(&mut self, wakers: &mut Wakers) {
+        self.0.drain(..).for_each(|waker| wakers.push(waker));
+    }
+}
+
 /// One end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
