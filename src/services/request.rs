@@ -282,12 +282,12 @@ impl ResponsesRequest {
         (self.payload, self.options)
     }
 
-    /// A member of the payload, by its name on the wire; one that has a field of its own is left to it.
+    /// A member of the payload by its name on the wire, if it has no field here.
     #[cfg(feature = "ws")]
-    pub(super) fn member<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+    pub(super) fn member(&self, name: &str) -> Option<&RawJson> {
         match &self.payload {
-            Payload::Typed(request) => request.extra.get(name)?.parse().ok(),
-            Payload::Json(object) => object.get(name)?.parse().ok(),
+            Payload::Typed(request) => request.extra.get(name),
+            Payload::Json(object) => object.get(name),
         }
     }
 

@@ -3,15 +3,19 @@
 
 mod call;
 mod chain;
+mod connection;
 mod frame;
 mod inbound;
 mod lanes;
 mod name;
 mod request;
 mod settings;
+mod source;
 mod steering;
 
+pub use self::connection::{ResponsesConnection, SocketCall, SteerCall};
 pub use self::name::LaneName;
 pub use self::request::ResponsesSocketRequest;
 pub use self::settings::ResponsesSocketSettings;
+pub use self::source::SocketSource;
 pub use self::steering::{PendingSteer, SteerAnswer};

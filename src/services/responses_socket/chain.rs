@@ -33,6 +33,21 @@ impl Chain {
     }
 }
 
+/// Where the last response of a lane is kept, if it is known.
+#[derive(Clone, Default)]
+pub(super) struct ChainSlot(Arc<Mutex<Option<Chain>>>);
+
+impl ChainSlot {
+    /// Takes it out: while another one is under way, there is none.
+    pub(super) fn take(&self) -> Option<Chain> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, chain: Chain) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain);
+    }
+}
+
 /// Whether a request may continue a response that it does not name.
 pub(super) fn may_continue(request: &ResponsesApiRequest) -> bool {
     request.previous_response_id.is_none() && request.conversation.is_none()
@@ -75,8 +90,7 @@ pub(super) fn continuing<T>(
 /// Hears what the answer to a request adds, and makes a [`Chain`] of it.
 pub(super) struct Recorder {
     recording: Mutex<Option<Recording>>,
-    /// Takes the chain.
-    keep: Box<dyn Fn(Chain) + Send + Sync>,
+    slot: ChainSlot,
 }
 
 struct Recording {
@@ -86,13 +100,9 @@ struct Recording {
 }
 
 impl Recorder {
-    pub(super) fn new(
-        request: Arc<ResponsesApiRequest>,
-        rest: Vec<u8>,
-        keep: impl Fn(Chain) + Send + Sync + 'static,
-    ) -> Self {
+    pub(super) fn new(request: Arc<ResponsesApiRequest>, rest: Vec<u8>, slot: ChainSlot) -> Self {
         let recording = Recording { request, rest: rest.into(), output: Vec::new() };
-        Self { recording: Mutex::new(Some(recording)), keep: Box::new(keep) }
+        Self { recording: Mutex::new(Some(recording)), slot }
     }
 }
 
@@ -112,7 +122,7 @@ impl StreamObserver for Recorder {
                 if !response_id.is_empty() {
                     let mut items = Arc::unwrap_or_clone(request).input;
                     items.extend(output);
-                    (self.keep)(Chain { response_id, rest, items });
+                    self.slot.keep(Chain { response_id, rest, items });
                 }
             }
             // Steered to something that is not in the request.

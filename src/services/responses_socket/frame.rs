@@ -102,8 +102,12 @@ pub(super) fn steer(
 fn encode(frame: &impl Serialize) -> Result<Text, Error> {
     match serde_json::to_string(frame) {
         Ok(text) => Ok(text.into()),
-        Err(error) => Err(Error::build("the request does not serialise").with_source(error)),
+        Err(error) => Err(does_not_serialise(error)),
     }
+}
+
+pub(super) fn does_not_serialise(error: serde_json::Error) -> Error {
+    Error::build("the request does not serialise").with_source(error)
 }
 
 /// What a request must not say on a socket.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::call::{Call, Phase, Reader, Resend};
+use super::chain::ChainSlot;
 use super::inbound::{Failure, Head, Kind};
 use super::name::LaneName;
 use super::settings::Limits;
@@ -59,11 +60,13 @@ struct Lane {
     name: Option<LaneName>,
     current: Option<usize>,
     queue: VecDeque<usize>,
+    /// What its last response was.
+    chain: ChainSlot,
 }
 
 impl Lane {
     fn new(name: Option<LaneName>) -> Self {
-        Self { name, current: None, queue: VecDeque::new() }
+        Self { name, current: None, queue: VecDeque::new(), chain: ChainSlot::default() }
     }
 }
 
@@ -137,8 +140,24 @@ impl Lanes {
         self.retired.map_or(Ok(()), |retired| Err(retired.error()))
     }
 
+    /// The error of a socket that is over, for one who needs no more than that it is not.
+    pub(super) fn check_alive(&self) -> Result<(), Error> {
+        self.end.as_ref().map_or(Ok(()), |end| Err(end.error().with_stage(Stage::NotSent)))
+    }
+
+    /// Where the last response of a lane is kept, and whether a request would be sent at once.
+    ///
+    /// # Errors
+    ///
+    /// A lane too many.
+    pub(super) fn chain(&mut self, name: Option<&LaneName>) -> Result<(ChainSlot, bool), Error> {
+        let lane = self.lane(name)?;
+        let slot = self.lanes.get(lane).map(|lane| lane.chain.clone()).unwrap_or_default();
+        Ok((slot, self.is_idle(name)))
+    }
+
     /// Whether a request on this lane would be sent at once.
-    pub(super) fn is_idle(&self, name: Option<&LaneName>) -> bool {
+    fn is_idle(&self, name: Option<&LaneName>) -> bool {
         self.in_flight < IN_FLIGHT
             && self.find(name).is_none_or(|lane| {
                 self.lanes
