@@ -53,6 +53,8 @@ mod multipart;
 mod once;
 mod options;
 mod pages;
+#[cfg(feature = "ws")]
+pub mod prefer;
 #[cfg(feature = "files")]
 pub mod public_files;
 pub mod realtime_call;
@@ -98,6 +100,10 @@ pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
 };
 pub use self::pages::ItemStream;
+#[cfg(feature = "ws")]
+pub use self::prefer::{
+    Prefer, PreferCall, PreferFuture, PreferHandle, PreferPolicy, PreferSource, Preference,
+};
 #[cfg(feature = "files")]
 pub use self::public_files::{
     CreateFile, CreateFileLayer, CreateFileRequest, DeleteFile, DeleteFileLayer, DeleteFileRequest,
@@ -125,6 +131,11 @@ pub use self::responses::retrieve_stream::{
     RetrieveStream, RetrieveStreamLayer, RetrieveStreamRequest,
 };
 pub use self::responses::{Responses, ResponsesLayer};
+#[cfg(feature = "ws")]
+pub use self::responses_socket::{
+    LaneName, PendingSteer, ResponsesConnection, ResponsesSocketRequest, ResponsesSocketSettings,
+    SocketCall, SocketSource, SteerAnswer, SteerCall,
+};
 pub use self::search::{Search, SearchLayer, SearchRequest};
 pub use self::stream::{OpenStream, ResponsesFuture, StreamCall, StreamFuture, StreamRequest};
 #[cfg(feature = "client")]

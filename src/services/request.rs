@@ -291,6 +291,32 @@ impl ResponsesRequest {
         }
     }
 
+    /// The request without what only a socket takes.
+    ///
+    /// # Errors
+    ///
+    /// One that warms a socket up: over HTTP it would be answered.
+    #[cfg(feature = "ws")]
+    pub(super) fn over_http(mut self) -> Result<Self, Error> {
+        let generate = match &mut self.payload {
+            Payload::Typed(request) => {
+                request.extra.remove("stream_id");
+                request.generate.take()
+            }
+            Payload::Json(object) => {
+                object.remove("stream_id");
+                object.remove("generate").and_then(|raw| raw.parse().ok())
+            }
+        };
+        if generate == Some(false) {
+            return Err(Error::build(
+                "the request only warms a socket up (`generate: false`), and there is no socket: leave \
+                 it out",
+            ));
+        }
+        Ok(self)
+    }
+
     /// Whether the server keeps the response, so that its stream can be taken up again. The public
     /// API stores what does not say.
     #[cfg(feature = "retry")]

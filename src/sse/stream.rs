@@ -127,7 +127,7 @@ impl<Src> ResponseStream<Src> {
         (self.source, self.core)
     }
 
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "retry", feature = "ws"))]
     pub(crate) fn source(&self) -> &Src {
         &self.source
     }
@@ -290,6 +290,7 @@ impl<Src: EventSource> ResponseStream<Src> {
                     }
                 }
                 Message::Broken(error) => {
+                    this.source.as_mut().broken(&error);
                     core.flow.end(this.source.as_mut(), cx, false);
                     core.ready.clear();
                     core.break_off(error);
