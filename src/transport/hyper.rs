@@ -150,6 +150,10 @@ impl Service<http::Request<RequestBody>> for HyperTransport {
             return HyperFuture(State::Refused(refusal, uri));
         }
         let upgrades = request.headers().contains_key(header::UPGRADE);
+        #[cfg(feature = "ws")]
+        if upgrades {
+            crate::ws::renew(&mut request);
+        }
         let Way { client, proxies } = inner.way(upgrades);
         if let Some(value) = proxies.forwarding(&uri).and_then(|proxy| proxy.authorization()) {
             request.headers_mut().entry(header::PROXY_AUTHORIZATION).or_insert(value);
