@@ -10,6 +10,8 @@
 //! |---|---|---|---|
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
 //! | [`CreateResponse`] | [`ResponsesRequest`] | `POST responses` | an [`ApiResponse`] |
+//! | `ResponsesSocket` | `ResponsesSocketRequest` | a WebSocket handshake on `responses` (feature `ws`) | a `ResponsesConnection`: a service of [`ResponsesRequest`] |
+//! | `Prefer` | [`ResponsesRequest`] | on a socket if there is one, else `POST responses` (feature `ws`) | a [`ResponseStream`] |
 //! | [`RetrieveResponse`] | [`RetrieveResponseRequest`] | `GET responses/{id}` | an [`ApiResponse`] |
 //! | [`RetrieveStream`] | [`RetrieveStreamRequest`] | `GET responses/{id}?stream=true` | a [`ResponseStream`] |
 //! | [`CancelResponse`] | [`CancelResponseRequest`] | `POST responses/{id}/cancel` | an [`ApiResponse`] |
@@ -135,8 +137,10 @@ pub use self::responses::retrieve_stream::{
 pub use self::responses::{Responses, ResponsesLayer};
 #[cfg(feature = "ws")]
 pub use self::responses_socket::{
-    LaneName, PendingSteer, ResponsesConnection, ResponsesSocketRequest, ResponsesSocketSettings,
-    SocketCall, SocketSource, SteerAnswer, SteerCall,
+    ConnectCall, ConnectFuture, Drive, Driven, Inline, LaneName, PendingSteer, Reconnecting,
+    ReconnectingFuture, ResponsesConnection, ResponsesSocket, ResponsesSocketLayer,
+    ResponsesSocketRequest, ResponsesSocketSettings, SocketCall, SocketSource, SteerAnswer,
+    SteerCall,
 };
 pub use self::search::{Search, SearchLayer, SearchRequest};
 pub use self::stream::{OpenStream, ResponsesFuture, StreamCall, StreamFuture, StreamRequest};

@@ -11,7 +11,7 @@
 //!
 //! On the typed level, around two services of [`ResponsesRequest`]: one that answers on a socket
 //! ([`Reconnecting`](super::responses_socket::Reconnecting), or tower's `Reconnect`), and
-//! [`Responses`](super::Responses). The preset has it assembled: `Client::preferring_socket`.
+//! [`Responses`](super::Responses). The preset has it assembled: `Client::prefer_socket`.
 //!
 //! ```
 //! use tower::{ServiceExt, service_fn};

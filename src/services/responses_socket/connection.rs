@@ -24,9 +24,7 @@ use crate::error::{Error, ErrorKind, Stage};
 use crate::extensions::{Call, StreamObservers, StreamTimeouts};
 use crate::model::{Input, RawObject, Response, ResponsesApiRequest};
 use crate::services::request::Payload;
-use crate::services::{
-    CallOnce, ResponseMeta, ResponsesOptions, ResponsesRequest, TURN_STATE, TurnState,
-};
+use crate::services::{CallOnce, ResponsesOptions, ResponsesRequest, TURN_STATE, TurnState};
 use crate::sse::{ResponseStream, StreamSettings};
 use crate::timer::Watchdog;
 use crate::ws::Text;
@@ -85,6 +83,11 @@ impl ResponsesConnection {
     pub fn lane(&self, name: impl AsRef<str>) -> Result<Self, Error> {
         let lane = Some(LaneName::new(name)?);
         Ok(Self { lane, ..self.clone() })
+    }
+
+    /// The same connection on another lane, if there is one to be on.
+    pub(super) fn on(self, lane: Option<LaneName>) -> Self {
+        Self { lane: lane.or(self.lane), ..self }
     }
 
     /// The name of this handle's lane.
