@@ -203,7 +203,7 @@ impl Exchange {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accepted)?);
-        // Browsers offer it, with their key beside it, and take no other answer.
+        // Browsers offer it, and take no other answer.
         if names(request.headers(), header::SEC_WEBSOCKET_PROTOCOL, "realtime") {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("realtime"));
         }
