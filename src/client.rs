@@ -42,6 +42,8 @@ mod stack;
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "ws")]
+use std::time::Duration;
 
 use crate::Error;
 use crate::env::ProcessEnv;
@@ -52,6 +54,10 @@ use crate::services::{
     DeleteFile, DeleteResponse, FileContent, Files, Images, ImagesStream, ListFiles,
     ListInputItems, ListModels, Memories, Models, PresetSettings, RealtimeCall, Responses,
     RetrieveFile, RetrieveModel, RetrieveResponse, RetrieveStream, Search, SessionForm,
+};
+#[cfg(feature = "ws")]
+use crate::services::{
+    Inline, Prefer, Reconnecting, ResponsesSocket, ResponsesSocketRequest, ResponsesSocketSettings,
 };
 use crate::sse::StreamSettings;
 
@@ -115,6 +121,30 @@ impl Client {
     /// policy of [`responses`](Self::responses).
     pub fn retrieve_stream(&self) -> RetrieveStream<BoxHttpService> {
         RetrieveStream::new(self.stacks.responses.clone()).settings(self.stream)
+    }
+
+    /// The endpoint that opens connections for responses: [`services::responses_socket`](crate::services::responses_socket).
+    #[cfg(feature = "ws")]
+    pub fn responses_socket(&self) -> ResponsesSocket<BoxHttpService> {
+        let timeouts = self.policy.responses_socket().timeouts;
+        // The head of a stack's answer is that of the handshake. A stream's is its first message.
+        let timeouts = timeouts.head(Duration::ZERO);
+        let settings = ResponsesSocketSettings::new()
+            .stream(StreamSettings { timeouts, ..self.stream })
+            .item_ids(self.item_ids);
+        ResponsesSocket::new(self.stacks.responses_socket.clone()).settings(settings)
+    }
+
+    /// The Responses endpoint on a socket if there is one, else over HTTP:
+    /// [`services::prefer`](crate::services::prefer). The socket is opened when it is first needed and
+    /// goes on while it is used; `handshake` says what its handshake says beside.
+    #[cfg(feature = "ws")]
+    pub fn prefer_socket(
+        &self,
+        handshake: ResponsesSocketRequest,
+    ) -> Prefer<Reconnecting<ResponsesSocket<BoxHttpService, Inline>>, Responses<BoxHttpService>>
+    {
+        Prefer::new(self.responses_socket().reconnecting(handshake), self.responses())
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the

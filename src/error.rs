@@ -30,6 +30,8 @@
 mod answer;
 mod causes;
 mod chain;
+#[cfg(feature = "ws")]
+mod close;
 mod cut;
 mod http_status;
 mod kind;
@@ -53,6 +55,8 @@ pub(crate) use self::answer::{Unreadable, answer_too_large, unasked, unreadable}
 #[cfg(feature = "retry")]
 pub(crate) use self::causes::kind_and_stage;
 pub use self::chain::Chain;
+#[cfg(feature = "ws")]
+pub(crate) use self::http_status::not_switched;
 pub(crate) use self::http_status::{not_a_stream, request_id_header};
 pub use self::kind::{ErrorKind, Stage};
 pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
@@ -85,6 +89,9 @@ struct Inner {
     handed_out: bool,
     attempts: Option<Attempts>,
     body: Bytes,
+    /// What a socket was closed with.
+    #[cfg(feature = "ws")]
+    close: Option<Box<crate::ws::CloseFrame>>,
     source: Option<BoxError>,
 }
 
@@ -126,6 +133,8 @@ impl Error {
             handed_out: false,
             attempts: None,
             body: Bytes::new(),
+            #[cfg(feature = "ws")]
+            close: None,
             source: None,
         }))
     }
@@ -194,6 +203,13 @@ impl Error {
         self
     }
 
+    /// Says whether the same request may be sent again, whatever the kind says of it.
+    #[cfg(feature = "ws")]
+    pub(crate) fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = Some(retryable);
+        self
+    }
+
     /// Notes the attempts of the call, if there was more than one. What one of them sent is sent,
     /// whatever became of the last.
     pub(crate) fn with_attempts(mut self, attempts: Option<&Attempts>) -> Self {
@@ -259,6 +275,8 @@ impl Error {
         if let Some(scrubbed) = known(&causes) {
             inner.source = Some(scrubbed.into());
         }
+        #[cfg(feature = "ws")]
+        self.scrub_close(known);
         self
     }
 
@@ -383,7 +401,8 @@ impl Error {
             ErrorKind::RateLimited
             | ErrorKind::Server
             | ErrorKind::Conflict
-            | ErrorKind::Connect => true,
+            | ErrorKind::Connect
+            | ErrorKind::ConnectionExpired => true,
             ErrorKind::Timeout
             | ErrorKind::HeadTimeout
             | ErrorKind::FirstEventTimeout
@@ -391,6 +410,8 @@ impl Error {
             | ErrorKind::ProgressTimeout
             | ErrorKind::Transport
             | ErrorKind::Truncated => !self.0.handed_out,
+            #[cfg(feature = "ws")]
+            ErrorKind::Closed => !self.0.handed_out && self.may_reopen(),
             _ => false,
         }
     }
@@ -431,6 +452,8 @@ impl fmt::Debug for Error {
         optional(&mut out, "retry_after", &inner.retry_after);
         optional(&mut out, "response_id", &inner.response_id);
         optional(&mut out, "sequence_number", &inner.sequence_number);
+        #[cfg(feature = "ws")]
+        optional(&mut out, "close_code", &self.close_code().map(u16::from));
         // Not by its own `Debug`: a type from elsewhere may show what is secret.
         let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
         if !causes.is_empty() {

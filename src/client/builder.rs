@@ -58,6 +58,8 @@ macro_rules! stacks {
         pub(super) struct Stacks {
             pub(super) http: BoxHttpService,
             pub(super) responses: BoxHttpService,
+            #[cfg(feature = "ws")]
+            pub(super) responses_socket: BoxHttpService,
             $(pub(super) $name: BoxHttpService,)*
             pub(super) rate_limits: RateLimitsHandle,
             pub(super) explanation: Explanation,
@@ -80,6 +82,12 @@ macro_rules! stacks {
             };
             Ok(Stacks {
                 responses: stack("responses", Waits::QUICK, &policy.responses())?,
+                #[cfg(feature = "ws")]
+                responses_socket: stack(
+                    "responses_socket",
+                    Waits::SOCKET,
+                    &policy.responses_socket(),
+                )?,
                 $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
                 http: stack("any other call", Waits::QUICK, &policy.default)?,
                 rate_limits: preset.rate_limits.handle(),

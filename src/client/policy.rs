@@ -42,6 +42,10 @@ macro_rules! policy {
             /// For [`Client::responses`](super::Client::responses) and
             /// [`Client::retrieve_stream`](super::Client::retrieve_stream).
             pub responses: EndpointPolicy,
+            /// For [`Client::responses_socket`](super::Client::responses_socket): the handshake, and of
+            /// the timeouts those of streams.
+            #[cfg(feature = "ws")]
+            pub responses_socket: EndpointPolicy,
             $(
                 #[doc = concat!("For [`Client::", stringify!($name), "`](super::Client::", stringify!($name), ").")]
                 pub $name: EndpointPolicy,
@@ -53,6 +57,13 @@ macro_rules! policy {
             #[must_use]
             pub fn responses(&self) -> EndpointPolicy {
                 self.responses.or(&self.default)
+            }
+
+            /// What holds for [`Client::responses_socket`](super::Client::responses_socket).
+            #[cfg(feature = "ws")]
+            #[must_use]
+            pub fn responses_socket(&self) -> EndpointPolicy {
+                self.responses_socket.or(&self.default)
             }
 
             $(

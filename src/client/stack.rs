@@ -34,6 +34,9 @@ pub(super) struct Waits {
 impl Waits {
     /// The head comes before the work, as with streams, or there is little work.
     pub(super) const QUICK: Self = Self { head: Some(Duration::from_secs(60)), total: None };
+    /// The head is the answer to a handshake.
+    #[cfg(feature = "ws")]
+    pub(super) const SOCKET: Self = Self { head: Some(Duration::from_secs(15)), total: None };
     /// The head comes when the model is done: four times the idle limit, as in the Codex client.
     pub(super) const GENERATION: Self =
         Self { head: None, total: Some(Duration::from_secs(20 * 60)) };

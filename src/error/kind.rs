@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Policy,
     /// The resource is in another state than the request supposes (409).
     Conflict,
+    /// The response that the request continues is not there any more: send the whole conversation.
+    ChainLost,
     /// The server, or a timeout layer, gave up waiting (408 and others of the kind).
     Timeout,
     /// No response head within the limit.
@@ -49,12 +51,17 @@ pub enum ErrorKind {
     Server,
     /// No connection could be made.
     Connect,
+    /// The connection takes no more requests, because of its age or of what it still brings: open
+    /// another.
+    ConnectionExpired,
     /// TLS could not be agreed on.
     Tls,
     /// The proxy refused or failed.
     Proxy,
     /// The connection broke.
     Transport,
+    /// The socket was closed while it was needed; `Error::close_code` says why.
+    Closed,
     /// The stream ended before its terminal event.
     Truncated,
     /// The server said something that is not the protocol.
@@ -83,6 +90,7 @@ impl ErrorKind {
             Self::Overloaded => "overloaded",
             Self::Policy => "policy",
             Self::Conflict => "conflict",
+            Self::ChainLost => "chain_lost",
             Self::Timeout => "timeout",
             Self::HeadTimeout => "head_timeout",
             Self::FirstEventTimeout => "first_event_timeout",
@@ -91,9 +99,11 @@ impl ErrorKind {
             Self::TotalTimeout => "total_timeout",
             Self::Server => "server",
             Self::Connect => "connect",
+            Self::ConnectionExpired => "connection_expired",
             Self::Tls => "tls",
             Self::Proxy => "proxy",
             Self::Transport => "transport",
+            Self::Closed => "closed",
             Self::Truncated => "truncated",
             Self::Protocol => "protocol",
             Self::TooLarge => "too_large",

@@ -176,6 +176,10 @@ impl Core {
                     error::in_stream(event.response.error.as_ref(), "response.failed", None);
                 Message::Last(Err(error.with_response(event.response)))
             }
+            // Another response takes up what this one was steered to, on the same stream.
+            ResponseEvent::Incomplete(ref steered) if steered.response.was_steered() => {
+                Message::Event(event)
+            }
             ResponseEvent::Incomplete(event) => {
                 Message::Last(Err(error::incomplete(event.response)))
             }
