@@ -41,8 +41,9 @@ use http::{HeaderMap, Method};
 use serde::Serialize;
 
 use super::encode::{Outgoing, Target};
+use super::endpoint::{item_ids_setting, unary_endpoint};
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{UnaryRequest, UnarySettings, item_ids_setting, json_answer, unary_endpoint};
+use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use super::{CallOnce, HttpService, UnaryCall};
 use crate::model::{
     CompactedResponse, CompactionInput, CompactionRequest, Input, ItemIds, RawJson, ResponseItem,

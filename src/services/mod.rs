@@ -42,6 +42,7 @@ mod collect;
 pub mod compact;
 pub mod conversations;
 mod encode;
+mod endpoint;
 mod fault;
 #[cfg(feature = "files")]
 pub mod files;

@@ -50,10 +50,11 @@ use http::Method;
 
 use super::ResponseMeta;
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::files::{Progress, UploadProgress, UploadSource, Watch, head_limit};
 use super::multipart::Form;
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{Answer, UnaryRequest, UnarySettings, json_answer, unary_endpoint};
+use super::unary::{Answer, UnaryRequest, UnarySettings, json_answer};
 use crate::Error;
 use crate::error::Unreadable;
 use crate::extensions::StreamTimeouts;

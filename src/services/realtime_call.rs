@@ -48,9 +48,10 @@ use serde::Serialize;
 
 use super::ResponseMeta;
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::multipart::Form;
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{Answer, UnaryRequest, UnarySettings, unary_endpoint};
+use super::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::Error;
 use crate::error::Unreadable;
 use crate::model::RawObject;
