@@ -354,7 +354,7 @@ impl Error {
         self.0.response_id.as_deref()
     }
 
-    /// The last sequence number that was read: where a stored stream can be taken up again.
+    /// The highest sequence number that was read: where a stored stream can be taken up again.
     pub fn sequence_number(&self) -> Option<u64> {
         self.0.sequence_number
     }
