@@ -205,6 +205,14 @@ impl Error {
         self
     }
 
+    /// The error that says why this one came about, as far as it had come.
+    #[cfg_attr(not(feature = "files"), allow(dead_code))]
+    pub(crate) fn explained_by(self, kind: ErrorKind, message: Box<str>) -> Self {
+        let mut why = Self::new(kind, message).with_stage(self.0.stage);
+        why.0.attempts.clone_from(&self.0.attempts);
+        why.with_source(self)
+    }
+
     /// Keeps nothing of the answer's body.
     #[cfg(feature = "files")]
     pub(crate) fn without_body(mut self) -> Self {

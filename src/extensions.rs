@@ -16,6 +16,7 @@
 //! | `Deadline` | request | `TotalTimeoutLayer`, `ResumeLayer` for what resumes a call, or the caller | `RetryLayer` and `ResumeLayer`, which never wait past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | what is wrong with the body (private) | request | the endpoint, for a body that is read while it is sent | `RetryLayer`, which does not try such a one again | nothing is known |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
@@ -32,6 +33,7 @@
 //! [`ProviderLayer`]: crate::layers::ProviderLayer
 //! [`AuthLayer`]: crate::layers::AuthLayer
 
+mod body_fault;
 mod origin;
 mod retry;
 mod timeouts;
@@ -49,6 +51,7 @@ use crate::model::RateLimits;
 use crate::services::Compression;
 use crate::sse::StreamObserver;
 
+pub(crate) use self::body_fault::BodyFault;
 pub use self::origin::Origin;
 #[cfg(feature = "retry")]
 pub use self::retry::RetryOverride;

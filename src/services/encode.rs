@@ -7,9 +7,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
-use super::fault::Fault;
 use super::options::{Compression, ResponsesOptions};
-use crate::extensions::{Call, RequestCompression, StreamTimeouts};
+use crate::extensions::{BodyFault, Call, RequestCompression, StreamTimeouts};
 use crate::provider::encoded;
 use crate::{Error, RequestBody};
 
@@ -97,7 +96,7 @@ pub(super) struct Outgoing {
     /// Whether the body may be compressed: JSON is, what the caller hands over as bytes is not.
     compressible: bool,
     body: RequestBody,
-    fault: Option<Fault>,
+    fault: Option<BodyFault>,
 }
 
 #[allow(dead_code)] // Not every method has its endpoint in every build.
@@ -153,12 +152,12 @@ impl Outgoing {
     }
 
     /// With a body that leaves here what is wrong with it.
-    pub(super) fn faulting(self, fault: Fault) -> Self {
+    pub(super) fn faulting(self, fault: BodyFault) -> Self {
         Self { fault: Some(fault), ..self }
     }
 
     /// Where the body leaves what is wrong with it.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(super) fn fault(&self) -> Option<BodyFault> {
         self.fault.clone()
     }
 
@@ -187,6 +186,9 @@ impl Outgoing {
             query_secrets(query).into_iter().for_each(|secret| call.keep_secret(secret));
         }
         extensions.insert(call);
+        if let Some(fault) = self.fault {
+            extensions.insert(fault);
+        }
         if timeouts != StreamTimeouts::new() {
             extensions.insert(timeouts);
         }

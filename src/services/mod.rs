@@ -43,7 +43,6 @@ pub mod compact;
 pub mod conversations;
 mod encode;
 mod endpoint;
-mod fault;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod images;

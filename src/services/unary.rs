@@ -16,11 +16,10 @@ use pin_project_lite::pin_project;
 
 use super::collect::{Collecting, Refusal, Stop};
 use super::encode::Outgoing;
-use super::fault::Fault;
 use super::options::{ResponsesOptions, TURN_STATE, TurnState};
 use super::{ApiResponse, HttpService, ResponseMeta, SessionForm};
 use crate::error::{self, Unreadable};
-use crate::extensions::{Call, StreamTimeouts};
+use crate::extensions::{BodyFault, Call, StreamTimeouts};
 use crate::model::ItemIds;
 use crate::sse::{AnswerFacts, Audience, StreamEnd};
 use crate::{BoxError, Error, RequestBody, Stage};
@@ -104,7 +103,7 @@ struct Expected<T> {
     call: Call,
     limit: usize,
     turn_state: Option<TurnState>,
-    fault: Option<Fault>,
+    fault: Option<BodyFault>,
     is_expected: fn(StatusCode) -> bool,
     read: fn(&ResponseMeta, &Bytes) -> Result<T, Unreadable>,
     outcome: fn(T) -> Result<T, Error>,

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::services::fault::Fault;
+use crate::extensions::BodyFault;
 use crate::{BoxError, Error, RequestBody};
 
 /// How far an upload has come.
@@ -34,13 +34,13 @@ pub(in crate::services) struct Watch {
     total: u64,
     attempts: AtomicU32,
     progress: Option<Progress>,
-    fault: Fault,
+    fault: BodyFault,
 }
 
 impl Watch {
     pub(in crate::services) fn new(total: u64, progress: Option<Progress>) -> Arc<Self> {
         let attempts = AtomicU32::new(0);
-        Arc::new(Self { total, attempts, progress, fault: Fault::default() })
+        Arc::new(Self { total, attempts, progress, fault: BodyFault::default() })
     }
 
     /// `body`, watched.
@@ -56,7 +56,7 @@ impl Watch {
     }
 
     /// What is wrong with the file.
-    pub(in crate::services) fn fault(&self) -> Fault {
+    pub(in crate::services) fn fault(&self) -> BodyFault {
         self.fault.clone()
     }
 }

@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::body::{Progress, Watch};
 use super::request::{UploadRequest, UploadSource, What};
 use crate::error::{Unreadable, one_line};
-use crate::extensions::{ApiRoot, StreamTimeouts, WithoutCredentials};
+use crate::extensions::{ApiRoot, BodyFault, StreamTimeouts, WithoutCredentials};
 use crate::services::encode::{Outgoing, Target, query_secrets};
-use crate::services::fault::Fault;
 use crate::services::options::ResponsesOptions;
 use crate::services::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::services::{ApiResponse, ResponseMeta};
@@ -254,7 +253,7 @@ impl Answer for Announced {
 pub(super) struct Transfer {
     url: Uri,
     body: RequestBody,
-    fault: Fault,
+    fault: BodyFault,
     size: u64,
     options: ResponsesOptions,
 }
