@@ -124,7 +124,7 @@ impl UnaryRequest for CreateFileRequest {
                 .field("expires_after[anchor]", "created_at")
                 .field("expires_after[seconds]", seconds.to_string());
         }
-        let watch = Watch::new(len, self.progress);
+        let watch = Watch::new(&name, len, self.progress);
         let body = watch.body(self.source.into_body());
         let (content_type, body) = form.into_streamed("file", &name, len, body)?;
         let post = Outgoing::new(Method::POST, Target::of("/files"))?;

@@ -97,6 +97,27 @@ async fn what_is_wrong_with_the_file_is_told_through_the_transport() {
     }
 }
 
+/// It must not panic, and neither may all else stand still if it does.
+#[tokio::test]
+async fn a_callback_that_panics_ends_the_call_and_no_other() {
+    for http2 in [false, true] {
+        for when in [0, 200_000] {
+            let (api, blobs, client) = servers(http2).await;
+            api.enqueue(announced(&blobs)).enqueue(announced(&blobs)).enqueue(ready());
+            let source = UploadSource::from_bytes("a.bin", pattern(300_000));
+            let request = UploadRequest::from(source.clone());
+            let request = request.on_progress(move |told| assert!(told.sent < when, "planted"));
+            let upload = tokio::spawn(client.files().upload(request));
+            let ended = tokio::time::timeout(std::time::Duration::from_secs(30), upload).await;
+            if let Ok(result) = ended.expect("it does not hang") {
+                assert!(result.is_err(), "{http2} {when}");
+            }
+            blobs.enqueue(Script::status(201));
+            assert!(client.files().upload(source).await.is_ok(), "{http2} {when}");
+        }
+    }
+}
+
 /// The loopback server takes the file at its own origin, where the key and the provider's headers must
 /// not go all the same.
 #[tokio::test]

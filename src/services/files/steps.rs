@@ -123,7 +123,7 @@ impl Plan {
         self.file.file_id = announced.file_id;
         let source = self.source.take()?;
         let size = source.len();
-        let watch = Watch::new(size, self.progress.take());
+        let watch = Watch::new(source.name(), size, self.progress.take());
         let (body, fault) = (watch.body(source.into_body()), watch.fault());
         self.secrets = announced.upload_url.query().map(query_secrets).unwrap_or_default();
         // Nothing of the caller's goes to a URL that the server has made up, but for what is for the
@@ -242,7 +242,9 @@ impl Answer for Announced {
         }
         let url: Option<Uri> = upload_url.parse().ok();
         let url = url.filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some()
+            // A name and a password would be shown with the host.
+            let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
+            matches!(url.scheme_str(), Some("http" | "https")) && authority.is_some()
         });
         let upload_url = url.ok_or(Unreadable::Other("has an `upload_url` that is none"))?;
         Ok(Self { file_id, upload_url })
