@@ -43,6 +43,7 @@ use http::uri::PathAndQuery;
 use self::base_url::query_pair;
 pub(crate) use self::base_url::{BaseUrl, encoded};
 use crate::Error;
+use crate::body::refuse_framing;
 use crate::extensions::{ApiRoot, Origin};
 use crate::redaction::{self, is_sensitive_header, scrub};
 
@@ -174,6 +175,7 @@ impl Provider {
             let message = format!("provider `{}`: {:?} is no header name", self.name, scrub(text));
             Error::build(message).with_source(error)
         })?;
+        refuse_framing(&format!("provider `{}`", self.name), &name)?;
         let mut value: HeaderValue = value.as_ref().parse().map_err(|error| {
             let message =
                 format!("provider `{}`: the value of header `{name}` is not legal", self.name);

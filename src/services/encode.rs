@@ -96,6 +96,8 @@ pub(super) struct Outgoing {
     /// Whether the body may be compressed: JSON is, what the caller hands over as bytes is not.
     compressible: bool,
     body: RequestBody,
+    /// Said where the transport may not see it.
+    length: Option<u64>,
     fault: Option<BodyFault>,
 }
 
@@ -119,6 +121,7 @@ impl Outgoing {
             content_type: None,
             compressible: false,
             body: RequestBody::empty(),
+            length: None,
             fault: None,
         }
     }
@@ -146,9 +149,9 @@ impl Outgoing {
         Self { content_type: Some(content_type), body, ..self }
     }
 
-    /// With a body that has no type.
-    pub(super) fn octets(self, body: RequestBody) -> Self {
-        Self { body, ..self }
+    /// With a body that has no type, and `length` bytes whatever the transport knows of it.
+    pub(super) fn octets(self, body: RequestBody, length: u64) -> Self {
+        Self { body, length: Some(length), ..self }
     }
 
     /// With a body that leaves here what is wrong with it.
@@ -222,6 +225,9 @@ impl Outgoing {
         }
         if let Some(content_type) = self.content_type {
             headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        }
+        if let Some(length) = self.length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method;

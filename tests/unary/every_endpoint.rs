@@ -62,8 +62,7 @@ fn no_answers() -> Vec<Bytes> {
     ]
     .map(Bytes::from)
     .into();
-    bodies
-        .extend([deep("[", "]"), deep("{\"a\":", "}"), deep("{\"data\":", "}")].map(Bytes::from));
+    bodies.extend([deep("[", "]"), deep("{\"a\":", "}"), deep("{\"data\":", "}")].map(Bytes::from));
     bodies.push(Bytes::from_static(b"{\"id\":\"\xff\xfe\",\"data\":[],\"output\":\"\xc3\"}"));
     bodies.push(Bytes::from_static(&[0; 100]));
     bodies

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Progress, Watch};
@@ -271,11 +271,11 @@ impl UnaryRequest for Transfer {
     fn write(mut self, _: &UnarySettings) -> Result<(Outgoing, ResponsesOptions), Error> {
         let headers = &mut self.options.extra_headers;
         headers.insert("x-ms-blob-type", HeaderValue::from_static("BlockBlob"));
-        headers.insert(header::CONTENT_LENGTH, self.size.into());
         let id = HeaderValue::try_from(random_uuid())
             .map_err(|error| Error::build("an id is no header").with_source(error))?;
         headers.insert("x-ms-client-request-id", id);
-        let outgoing = Outgoing::to(Method::PUT, self.url).octets(self.body).faulting(self.fault);
+        let outgoing =
+            Outgoing::to(Method::PUT, self.url).octets(self.body, self.size).faulting(self.fault);
         Ok((outgoing, self.options))
     }
 }
