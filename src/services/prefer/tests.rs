@@ -205,7 +205,7 @@ async fn what_only_a_socket_takes_is_left_out_over_http() {
         let rig = Rig::new();
         rig.socket.then(Act::Refuse(unsent(ErrorKind::Connect)));
         for _ in 0..2 {
-            rig.prefer.stream_request(request.clone()).await.unwrap();
+            drop(rig.prefer.stream_request(request.clone()).await.unwrap());
         }
         let calls = rig.socket.calls();
         assert_eq!((&calls[0]["generate"], &calls[0]["stream_id"]), (&json!(true), &json!("a")));
