@@ -16,6 +16,7 @@
 //! | `Deadline` | request | `TotalTimeoutLayer`, `ResumeLayer` for what resumes a call, or the caller | `RetryLayer` and `ResumeLayer`, which never wait past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | the keys of a handshake (private) | request | `ws::Handshake` | `HyperTransport` or `ws::fresh_key`, to renew the key of each attempt | no WebSocket is opened |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
