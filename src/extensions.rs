@@ -17,6 +17,7 @@
 //! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
 //! | what is wrong with the body (private) | request | the endpoint, for a body that is read while it is sent | `RetryLayer`, which does not try such a one again | nothing is known |
+//! | the keys of a handshake (private) | request | `ws::Handshake` | `HyperTransport` or `ws::fresh_key`, to renew the key of each attempt | no WebSocket is opened |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
