@@ -338,6 +338,10 @@ macro_rules! open_enum {
         }
 
         impl $name {
+            /// The known values, in order.
+            #[allow(dead_code)]
+            pub(crate) const WORDS: &'static [&'static str] = &[$($text),+];
+
             /// The value as the wire spells it.
             #[must_use]
             pub fn as_str(&self) -> &str {
