@@ -81,6 +81,11 @@ impl ErrorEvent {
         self.sequence_number
     }
 
+    /// The member `name` as it came.
+    pub(crate) fn member(&self, name: &str) -> Option<&RawJson> {
+        self.members.get(name)
+    }
+
     fn from_members(members: Extra) -> Self {
         Self {
             error: ApiError::find(|name| members.get(name)).unwrap_or_default(),

@@ -29,15 +29,19 @@
 mod app_server;
 mod conversation;
 mod event;
+mod from_server;
 mod renamed;
 #[cfg(feature = "schema")]
 pub mod schema;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 pub use self::app_server::*;
 pub use self::conversation::*;
 pub use self::event::*;
+pub use self::from_server::Interpreter;
+pub use self::transcript::Transcript;
 
 use serde::{Deserialize, Deserializer};
 
