@@ -30,6 +30,8 @@
 mod answer;
 mod causes;
 mod chain;
+#[cfg(feature = "ws")]
+mod close;
 mod cut;
 mod http_status;
 mod kind;
@@ -85,6 +87,9 @@ struct Inner {
     handed_out: bool,
     attempts: Option<Attempts>,
     body: Bytes,
+    /// What a socket was closed with.
+    #[cfg(feature = "ws")]
+    close: Option<Box<crate::ws::CloseFrame>>,
     source: Option<BoxError>,
 }
 
@@ -126,6 +131,8 @@ impl Error {
             handed_out: false,
             attempts: None,
             body: Bytes::new(),
+            #[cfg(feature = "ws")]
+            close: None,
             source: None,
         }))
     }
@@ -259,6 +266,8 @@ impl Error {
         if let Some(scrubbed) = known(&causes) {
             inner.source = Some(scrubbed.into());
         }
+        #[cfg(feature = "ws")]
+        self.scrub_close(known);
         self
     }
 
@@ -391,6 +400,8 @@ impl Error {
             | ErrorKind::ProgressTimeout
             | ErrorKind::Transport
             | ErrorKind::Truncated => !self.0.handed_out,
+            #[cfg(feature = "ws")]
+            ErrorKind::Closed => !self.0.handed_out && self.may_reopen(),
             _ => false,
         }
     }
@@ -431,6 +442,8 @@ impl fmt::Debug for Error {
         optional(&mut out, "retry_after", &inner.retry_after);
         optional(&mut out, "response_id", &inner.response_id);
         optional(&mut out, "sequence_number", &inner.sequence_number);
+        #[cfg(feature = "ws")]
+        optional(&mut out, "close_code", &self.close_code().map(u16::from));
         // Not by its own `Debug`: a type from elsewhere may show what is secret.
         let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
         if !causes.is_empty() {

@@ -220,6 +220,8 @@ pub mod testing;
 mod timer;
 #[cfg(feature = "client")]
 pub mod transport;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use self::body::{RequestBody, ResponseBody};
 #[cfg(feature = "client")]

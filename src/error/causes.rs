@@ -50,7 +50,7 @@ impl From<BoxError> for Error {
 
 impl Error {
     /// All that can be copied of an error that stays where it is.
-    fn facts(&self) -> Self {
+    pub(super) fn facts(&self) -> Self {
         let inner = &*self.0;
         Self(Box::new(Inner {
             message: inner.message.clone(),
@@ -62,6 +62,8 @@ impl Error {
             response: inner.response.clone(),
             response_id: inner.response_id.clone(),
             body: Bytes::clone(&inner.body),
+            #[cfg(feature = "ws")]
+            close: inner.close.clone(),
             source: None,
             kind: inner.kind,
             stage: inner.stage,

@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Proxy,
     /// The connection broke.
     Transport,
+    /// The socket was closed while it was needed; `Error::close_code` says why.
+    Closed,
     /// The stream ended before its terminal event.
     Truncated,
     /// The server said something that is not the protocol.
@@ -94,6 +96,7 @@ impl ErrorKind {
             Self::Tls => "tls",
             Self::Proxy => "proxy",
             Self::Transport => "transport",
+            Self::Closed => "closed",
             Self::Truncated => "truncated",
             Self::Protocol => "protocol",
             Self::TooLarge => "too_large",

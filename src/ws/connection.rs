@@ -1,0 +1,396 @@
+//! One socket as a state machine: reads, writes, pings and deadlines in the same poll.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::clock::{Liveness, Sign, Timer};
+use super::config::WebSocketConfig;
+use super::engine::{Engine, Failure, Incoming, Transport};
+use super::message::{CloseCode, CloseFrame};
+use super::protocol::{End, Protocol, Side, Wakers};
+use crate::{Error, ErrorKind};
+
+/// How many turns of reading and writing one poll takes before it lets others run.
+const TURNS: usize = 64;
+
+/// How many such polls in a row put off the protocol's deadlines while there is more to read.
+const BUSY_POLLS: usize = 256;
+
+/// How soon a deadline is looked at again that did not move when it had passed.
+const NAG: Duration = Duration::from_millis(1);
+
+/// A socket that is open, or about to be over.
+pub(super) struct Connection {
+    engine: Engine,
+    phase: Phase,
+    config: WebSocketConfig,
+    liveness: Liveness,
+    timer: Timer,
+    /// The protocol has no room for what could be read.
+    stalled: bool,
+    /// Writing has failed. What the peer said before that may still be there to read.
+    write_failure: Option<Failure>,
+    busy_polls: usize,
+    end: Option<End>,
+    /// Whether somebody polls until the very end.
+    driven: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Open,
+    /// We want it closed, and have said so once `sent`.
+    Closing {
+        frame: CloseFrame,
+        sent: bool,
+        until: Instant,
+    },
+    /// All is said; what is left to write is written, and the peer may hang up first.
+    Leaving {
+        until: Instant,
+        hears: bool,
+    },
+}
+
+/// How far a turn came.
+enum Turn {
+    Moved,
+    Stuck,
+    Over,
+}
+
+impl Connection {
+    pub(super) fn new(io: Box<dyn Transport>, config: &WebSocketConfig, driven: bool) -> Self {
+        Self {
+            engine: Engine::new(io, config),
+            phase: Phase::Open,
+            config: config.clone(),
+            liveness: Liveness::new(config.ping_interval, config.pong_timeout),
+            timer: Timer::default(),
+            stalled: false,
+            write_failure: None,
+            busy_polls: 0,
+            end: None,
+            driven,
+        }
+    }
+
+    /// Whether reading stopped for want of room.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// Does all that can be done now. Ready when the connection is over and can be dropped.
+    ///
+    /// `abandoned`: nobody is there any more to read or to write.
+    pub(super) fn poll_drive<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        abandoned: bool,
+        cx: &mut Context<'_>,
+        wakers: &mut Wakers,
+    ) -> Poll<End> {
+        self.engine.wake_with(cx.waker());
+        loop {
+            let mut turns = 0;
+            let busy = loop {
+                match self.turn(protocol, abandoned, wakers) {
+                    Turn::Moved if turns < TURNS => turns += 1,
+                    Turn::Moved => break true,
+                    Turn::Stuck => break false,
+                    Turn::Over => return Poll::Ready(self.over()),
+                }
+            };
+            self.busy_polls = if busy { self.busy_polls + 1 } else { 0 };
+            if busy && self.busy_polls < BUSY_POLLS {
+                wakers.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.busy_polls = 0;
+            match self.keep_time(protocol, cx, wakers) {
+                Turn::Moved => {}
+                Turn::Stuck => {
+                    if busy {
+                        wakers.push(cx.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+                Turn::Over => return Poll::Ready(self.over()),
+            }
+        }
+    }
+
+    /// Does what can be done now, without a look at the clock and without being woken for more. It
+    /// needs no runtime. Ready as [`poll_drive`](Self::poll_drive) is.
+    pub(super) fn push<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        abandoned: bool,
+        cx: &mut Context<'_>,
+        wakers: &mut Wakers,
+    ) -> Poll<End> {
+        self.engine.wake_with(cx.waker());
+        for _ in 0..TURNS {
+            match self.turn(protocol, abandoned, wakers) {
+                Turn::Moved => {}
+                Turn::Stuck => return Poll::Pending,
+                Turn::Over => return Poll::Ready(self.over()),
+            }
+        }
+        wakers.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Says goodbye as far as that goes at once, and whether the protocol has still to hear of the
+    /// end.
+    pub(super) fn hang_up(&mut self) -> bool {
+        if matches!(self.phase, Phase::Open | Phase::Closing { sent: false, .. }) {
+            let _ = self.engine.close(&CloseCode::GOING_AWAY.into());
+        }
+        let _ = self.engine.poll_flush();
+        self.engine.shut_down();
+        self.end.is_none()
+    }
+
+    fn over(&mut self) -> End {
+        self.engine.shut_down();
+        match &self.end {
+            Some(end) => end.clone(),
+            None => End::Closed { by: Side::Us, frame: None },
+        }
+    }
+
+    fn turn<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        abandoned: bool,
+        wakers: &mut Wakers,
+    ) -> Turn {
+        if matches!(self.phase, Phase::Leaving { .. }) {
+            return self.leave();
+        }
+        self.want_close(protocol, abandoned);
+        let wrote = self.write(protocol, wakers);
+        match self.read(protocol, abandoned, wakers) {
+            Turn::Stuck if wrote => Turn::Moved,
+            turn => turn,
+        }
+    }
+
+    fn want_close<P: Protocol>(&mut self, protocol: &mut P, abandoned: bool) {
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        let frame = match protocol.closing() {
+            Some(frame) => frame,
+            None if abandoned => CloseCode::NORMAL.into(),
+            None => return,
+        };
+        let until = Instant::now() + self.config.close_timeout;
+        self.phase = Phase::Closing { frame, sent: false, until };
+    }
+
+    /// Writes what there is, as long as the transport takes it. Whether anything was taken up.
+    fn write<P: Protocol>(&mut self, protocol: &mut P, wakers: &mut Wakers) -> bool {
+        let mut wrote = false;
+        for _ in 0..TURNS {
+            let said_all = matches!(self.phase, Phase::Closing { sent: true, .. });
+            if said_all || !self.can_send() {
+                break;
+            }
+            let result = match (protocol.transmit(wakers), &mut self.phase) {
+                (Some(message), _) => self.engine.send(message),
+                (None, Phase::Closing { frame, sent, .. }) => {
+                    *sent = true;
+                    self.engine.close(frame)
+                }
+                (None, _) => break,
+            };
+            wrote = true;
+            self.write_failure = result.err();
+        }
+        self.flush();
+        wrote
+    }
+
+    fn can_send(&mut self) -> bool {
+        if !self.engine.can_send() {
+            self.flush();
+        }
+        self.write_failure.is_none() && self.engine.can_send()
+    }
+
+    fn flush(&mut self) {
+        if self.write_failure.is_none() {
+            if let Poll::Ready(Err(failure)) = self.engine.poll_flush() {
+                self.write_failure = Some(failure);
+            }
+        }
+    }
+
+    /// Reads one message, if there is room for it.
+    fn read<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        abandoned: bool,
+        wakers: &mut Wakers,
+    ) -> Turn {
+        let open = matches!(self.phase, Phase::Open);
+        let room = !abandoned && protocol.has_room();
+        self.stalled = open && !room;
+        if self.stalled {
+            return Turn::Stuck;
+        }
+        match self.engine.poll_read() {
+            Poll::Pending => match self.write_failure.take() {
+                Some(failure) => self.fail(protocol, failure, wakers),
+                None => Turn::Stuck,
+            },
+            Poll::Ready(Ok(Incoming::Message(message))) => {
+                // Once we close, nobody is waited for: what there is no room for is lost.
+                if room {
+                    protocol.receive(message, wakers);
+                }
+                Turn::Moved
+            }
+            Poll::Ready(Ok(Incoming::Control)) => Turn::Moved,
+            Poll::Ready(Ok(Incoming::Close(frame))) => {
+                let by = if open { Side::Peer } else { Side::Us };
+                self.finish(protocol, End::Closed { by, frame }, wakers);
+                self.leave_after(true)
+            }
+            Poll::Ready(Ok(Incoming::End)) => {
+                self.finish(protocol, End::Closed { by: Side::Us, frame: None }, wakers);
+                Turn::Over
+            }
+            Poll::Ready(Err(failure)) => self.fail(protocol, failure, wakers),
+        }
+    }
+
+    fn fail<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        failure: Failure,
+        wakers: &mut Wakers,
+    ) -> Turn {
+        let Failure { error, tell, hung_up } = failure;
+        if hung_up && matches!(self.phase, Phase::Closing { sent: true, .. }) {
+            // Hanging up is an answer to a close frame too.
+            self.finish(protocol, End::Closed { by: Side::Us, frame: None }, wakers);
+            return Turn::Over;
+        }
+        self.finish(protocol, End::broken(error), wakers);
+        match tell {
+            Some(code) if self.engine.close(&code.into()).is_ok() => self.leave_after(false),
+            _ => Turn::Over,
+        }
+    }
+
+    /// Tells the protocol, once.
+    fn finish<P: Protocol>(&mut self, protocol: &mut P, end: End, wakers: &mut Wakers) {
+        self.stalled = false;
+        protocol.ended(&end, wakers);
+        self.end = Some(end);
+    }
+
+    fn leave_after(&mut self, hears: bool) -> Turn {
+        let until = Instant::now() + self.config.close_timeout;
+        self.phase = Phase::Leaving { until, hears: hears && self.driven };
+        Turn::Moved
+    }
+
+    /// Writes what is left; then the server should be the one that hangs up.
+    fn leave(&mut self) -> Turn {
+        match self.engine.poll_flush() {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Turn::Over,
+            Poll::Pending => return Turn::Stuck,
+        }
+        match self.phase {
+            Phase::Leaving { hears: true, .. } => match self.engine.poll_read() {
+                Poll::Ready(Ok(Incoming::Control)) => Turn::Moved,
+                Poll::Ready(_) => Turn::Over,
+                Poll::Pending => Turn::Stuck,
+            },
+            _ => Turn::Over,
+        }
+    }
+
+    /// Looks at the clock. [`Turn::Moved`] if something was due, [`Turn::Stuck`] if the timer is set.
+    fn keep_time<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        cx: &mut Context<'_>,
+        wakers: &mut Wakers,
+    ) -> Turn {
+        let now = Instant::now();
+        if self.engine.take_heard() || self.stalled {
+            self.liveness.heard(now);
+        }
+        let mut next = match self.phase {
+            Phase::Leaving { until, .. } if until <= now => return Turn::Over,
+            Phase::Leaving { until, .. } => return self.wait(until, cx),
+            Phase::Closing { until, .. } if until <= now => {
+                self.finish(protocol, self.unanswered(), wakers);
+                return Turn::Over;
+            }
+            Phase::Closing { until, .. } => Some(until),
+            Phase::Open if self.stalled => None,
+            Phase::Open => match self.liveness.sign(now) {
+                Sign::None => None,
+                Sign::Until(at) => Some(at),
+                Sign::Ping => {
+                    self.write_failure = self.write_failure.take().or(self.engine.ping().err());
+                    return Turn::Moved;
+                }
+                Sign::Dead => {
+                    self.finish(protocol, self.silent(), wakers);
+                    return Turn::Over;
+                }
+            },
+        };
+        if let Some(at) = protocol.deadline() {
+            if at <= now {
+                protocol.expire(now, wakers);
+                if protocol.deadline().is_none_or(|at| at > now) {
+                    return Turn::Moved;
+                }
+            }
+            // One that stays behind must not keep us here.
+            let at = at.max(now + NAG);
+            next = next.map_or(Some(at), |next| Some(next.min(at)));
+        }
+        match next {
+            Some(at) => self.wait(at, cx),
+            None => Turn::Stuck,
+        }
+    }
+
+    fn wait(&mut self, until: Instant, cx: &mut Context<'_>) -> Turn {
+        match self.timer.poll_until(until, cx) {
+            Poll::Ready(()) => Turn::Moved,
+            Poll::Pending => Turn::Stuck,
+        }
+    }
+
+    fn unanswered(&self) -> End {
+        let message = format!(
+            "the server did not answer the close frame within {:?}",
+            self.config.close_timeout
+        );
+        End::broken(Error::new(ErrorKind::Timeout, message))
+    }
+
+    fn silent(&self) -> End {
+        let error = Error::new(
+            ErrorKind::IdleTimeout,
+            format!(
+                "the server is silent: nothing came from it within {:?} of a ping",
+                self.config.pong_timeout
+            ),
+        );
+        End::broken(error.with_close(Some(CloseCode::ABNORMAL.into())))
+    }
+}

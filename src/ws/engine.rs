@@ -1,0 +1,260 @@
+//! The engine: frames over bytes. This is the only file that knows whose engine it is.
+//!
+//! Framing, masking, UTF-8 and the rules of RFC 6455 are tungstenite's. It reads and writes through
+//! [`Bridge`], which turns a pending transport into `WouldBlock`, and both ways have one waker: that
+//! of the task which drives the connection.
+//!
+//! At the level `trace` the engine's own records, by the crate `log`, quote messages.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::error::{Error as Fault, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::{self, Role, WebSocket};
+use tokio_tungstenite::tungstenite::{Message as Raw, error::CapacityError};
+
+use super::config::WebSocketConfig;
+use super::message::{CloseCode, CloseFrame, Message, Text};
+use crate::{Error, ErrorKind};
+
+/// What is set aside for reading, and filled with zeros at each read.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// So much is gathered before it is written, unless it is flushed.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// Room for control frames beside a message that is as large as may be.
+const CONTROL_FRAMES: usize = 4 * 1024;
+
+/// What a WebSocket runs over once it is open.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// A client's end of a WebSocket, after the handshake.
+pub(super) struct Engine {
+    socket: WebSocket<Bridge>,
+    /// There is something to flush.
+    dirty: bool,
+    /// The transport takes no more for now.
+    blocked: bool,
+}
+
+/// What has come in.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Message(Message),
+    /// A ping, which has been answered, or a pong.
+    Control,
+    /// The peer's close frame. It is answered, if it was no answer itself.
+    Close(Option<CloseFrame>),
+    /// The peer has hung up, after close frames.
+    End,
+}
+
+/// Why a connection cannot go on.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// What the peer is told, if it can be told anything.
+    pub(super) tell: Option<CloseCode>,
+    /// The peer hung up, or the connection broke.
+    pub(super) hung_up: bool,
+}
+
+impl Engine {
+    pub(super) fn new(io: Box<dyn Transport>, config: &WebSocketConfig) -> Self {
+        let bridge = Bridge { io, waker: Waker::noop().clone(), heard: false };
+        let limits = protocol::WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_write_buffer_size(WRITE_BUFFER + config.max_outgoing + CONTROL_FRAMES)
+            .max_message_size(Some(config.max_message))
+            .max_frame_size(Some(config.max_frame));
+        let socket = WebSocket::from_raw_socket(bridge, Role::Client, Some(limits));
+        Self { socket, dirty: false, blocked: false }
+    }
+
+    /// Whom to wake when what is pending now may go on.
+    pub(super) fn wake_with(&mut self, waker: &Waker) {
+        self.socket.get_mut().waker.clone_from(waker);
+    }
+
+    /// Whether any byte has come since this was last asked.
+    pub(super) fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.socket.get_mut().heard)
+    }
+
+    pub(super) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
+        let incoming = match self.socket.read() {
+            Ok(Raw::Text(text)) => Incoming::Message(Message::Text(Text(text))),
+            Ok(Raw::Binary(bytes)) => Incoming::Message(Message::Binary(bytes)),
+            Ok(Raw::Close(frame)) => {
+                self.dirty = true;
+                Incoming::Close(frame.map(|frame| {
+                    CloseFrame::new(CloseCode::new(frame.code.into()), Text(frame.reason))
+                }))
+            }
+            Ok(Raw::Ping(_)) => {
+                self.dirty = true;
+                Incoming::Control
+            }
+            Ok(Raw::Pong(_) | Raw::Frame(_)) => Incoming::Control,
+            Err(Fault::ConnectionClosed | Fault::AlreadyClosed) => Incoming::End,
+            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Poll::Pending;
+            }
+            Err(fault) => return Poll::Ready(Err(failure(fault))),
+        };
+        Poll::Ready(Ok(incoming))
+    }
+
+    /// Whether a message can be sent. If not, flushing it is pending.
+    pub(super) fn can_send(&self) -> bool {
+        !self.blocked
+    }
+
+    /// Takes a message, if it [can](Self::can_send).
+    pub(super) fn send(&mut self, message: Message) -> Result<(), Failure> {
+        let raw = match message {
+            Message::Text(Text(text)) => Raw::Text(text),
+            Message::Binary(bytes) => Raw::Binary(bytes),
+        };
+        self.write(raw)
+    }
+
+    /// Sends a ping, unless there is unsent data: that asks the peer for a sign of life as well.
+    pub(super) fn ping(&mut self) -> Result<(), Failure> {
+        if self.blocked { Ok(()) } else { self.write(Raw::Ping(Default::default())) }
+    }
+
+    /// Sends a close frame; nothing can be sent after it.
+    pub(super) fn close(&mut self, frame: &CloseFrame) -> Result<(), Failure> {
+        let frame = frame.code().is_sendable().then(|| protocol::CloseFrame {
+            code: frame.code().as_u16().into(),
+            reason: frame.reason().into(),
+        });
+        self.write(Raw::Close(frame))
+    }
+
+    fn write(&mut self, raw: Raw) -> Result<(), Failure> {
+        self.dirty = true;
+        let written = self.socket.write(raw);
+        self.settle(written).map(drop)
+    }
+
+    /// Ready when nothing waits to be written.
+    pub(super) fn poll_flush(&mut self) -> Poll<Result<(), Failure>> {
+        if !self.dirty {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = self.socket.flush();
+        match self.settle(flushed) {
+            Ok(true) => {
+                self.dirty = false;
+                Poll::Ready(Ok(()))
+            }
+            Ok(false) => Poll::Pending,
+            Err(failure) => Poll::Ready(Err(failure)),
+        }
+    }
+
+    /// Whether all was written; what was not is kept by the engine.
+    fn settle(&mut self, result: Result<(), Fault>) -> Result<bool, Failure> {
+        match result {
+            Ok(()) => {
+                self.blocked = false;
+                Ok(true)
+            }
+            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Ok(false)
+            }
+            Err(Fault::ConnectionClosed) => Ok(true),
+            Err(fault) => Err(failure(fault)),
+        }
+    }
+
+    /// Ends the transport, as far as that goes at once.
+    pub(super) fn shut_down(&mut self) {
+        let bridge = self.socket.get_mut();
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = Pin::new(&mut *bridge.io).poll_shutdown(&mut cx);
+    }
+}
+
+fn failure(fault: Fault) -> Failure {
+    let broken = |message: String| {
+        let error = Error::new(ErrorKind::Transport, message);
+        error.with_close(Some(CloseCode::ABNORMAL.into()))
+    };
+    let (error, tell) = match fault {
+        Fault::Io(error) => (broken(format!("the socket broke: {error}")).with_source(error), None),
+        Fault::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            (broken("the server hung up without closing the socket".into()), None)
+        }
+        Fault::Protocol(fault) => {
+            let message = format!("the server broke the WebSocket protocol: {fault}");
+            (Error::new(ErrorKind::Protocol, message), Some(CloseCode::PROTOCOL))
+        }
+        Fault::Utf8(_) => {
+            let message = "the server sent a text that is not UTF-8";
+            (Error::new(ErrorKind::Protocol, message), Some(CloseCode::INVALID_DATA))
+        }
+        Fault::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            let message = format!(
+                "the server sent a message of {size} bytes or more; the limit is {max_size} \
+                 (`max_message_size` and `max_frame_size`)"
+            );
+            (Error::new(ErrorKind::TooLarge, message), Some(CloseCode::TOO_LARGE))
+        }
+        fault => (broken(format!("the socket broke: {fault}")), None),
+    };
+    Failure { error, hung_up: tell.is_none(), tell }
+}
+
+/// A transport for an engine that reads and writes at once or not at all.
+struct Bridge {
+    io: Box<dyn Transport>,
+    waker: Waker,
+    heard: bool,
+}
+
+impl Bridge {
+    fn now_or_never<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut dyn Transport>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        let mut cx = Context::from_waker(&self.waker);
+        match poll(Pin::new(&mut *self.io), &mut cx) {
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            // An error, whatever it is called: nobody is going to be woken.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::Error::other(error))
+            }
+            Poll::Ready(result) => result,
+        }
+    }
+}
+
+impl Read for Bridge {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut buf = ReadBuf::new(buf);
+        self.now_or_never(|io, cx| io.poll_read(cx, &mut buf))?;
+        let read = buf.filled().len();
+        self.heard |= read > 0;
+        Ok(read)
+    }
+}
+
+impl Write for Bridge {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.now_or_never(|io, cx| io.poll_write(cx, buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.now_or_never(|io, cx| io.poll_flush(cx))
+    }
+}
