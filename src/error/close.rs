@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Error, ErrorKind, said};
+use super::{Error, ErrorKind, Stage, said};
 use crate::ws::{CloseCode, CloseFrame};
 
 impl Error {
@@ -27,6 +27,14 @@ impl Error {
             }
             None => error,
         }
+    }
+
+    /// A message is larger than may go out. Nothing of it was sent.
+    pub(crate) fn too_large_to_send(len: usize, limit: usize) -> Self {
+        let message = format!(
+            "the message has {len} bytes; {limit} may be sent at once (`max_outgoing_size`)"
+        );
+        Self::new(ErrorKind::TooLarge, message).with_stage(Stage::NotSent)
     }
 
     /// Says what the socket was closed with. The reason is made one line without credentials.

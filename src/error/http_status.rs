@@ -67,6 +67,19 @@ pub(crate) fn not_a_stream(status: StatusCode, headers: &HeaderMap, body: Bytes)
     error.under_head(status, headers)
 }
 
+/// The error of a success where a connection was to be switched.
+#[cfg(feature = "ws")]
+pub(crate) fn not_switched(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Error {
+    let message = format!(
+        "the server answered {} and did not switch to WebSocket: check the URL and what stands \
+         between",
+        status.as_u16(),
+    );
+    let mut error = Error::new(ErrorKind::Protocol, message).with_stage(Stage::Sent);
+    error.0.body = body;
+    error.under_head(status, headers)
+}
+
 /// `x-request-id`, else `x-oai-request-id`.
 pub(crate) fn request_id_header(headers: &HeaderMap) -> Option<&str> {
     plain(headers, "x-request-id").or_else(|| plain(headers, "x-oai-request-id"))

@@ -48,9 +48,16 @@ impl BaseUrl {
             return Err("it is not absolute; write it as `https://host/path`");
         };
         let scheme = match scheme {
-            scheme if scheme.eq_ignore_ascii_case("https") => Scheme::HTTPS,
-            scheme if scheme.eq_ignore_ascii_case("http") => Scheme::HTTP,
-            _ => return Err("its scheme is neither `http` nor `https`"),
+            // Sockets are opened by HTTP, so that is what their schemes mean.
+            scheme
+                if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss") =>
+            {
+                Scheme::HTTPS
+            }
+            scheme if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => {
+                Scheme::HTTP
+            }
+            _ => return Err("its scheme is none of `https`, `http`, `wss` and `ws`"),
         };
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
         let tail = rest.strip_prefix(authority).unwrap_or_default();

@@ -107,17 +107,30 @@ impl Collecting {
 }
 
 /// An answer that is an error, while its body is read.
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     headers: HeaderMap,
     extensions: Extensions,
     audience: Audience,
     collecting: Collecting,
+    /// The error of a success that is not the one that was wanted.
+    unwanted: fn(StatusCode, &HeaderMap, Bytes) -> Error,
 }
 
 impl Refusal {
     pub(super) fn new(parts: response::Parts) -> Self {
+        Self::over(parts, error::not_a_stream)
+    }
+
+    /// The same for an answer to a handshake.
+    #[cfg(feature = "ws")]
+    pub(crate) fn of_upgrade(parts: response::Parts) -> Self {
+        Self::over(parts, error::not_switched)
+    }
+
+    fn over(parts: response::Parts, unwanted: fn(StatusCode, &HeaderMap, Bytes) -> Error) -> Self {
         Self {
+            unwanted,
             status: parts.status,
             headers: parts.headers,
             audience: Audience::open(&parts.extensions),
@@ -128,7 +141,7 @@ impl Refusal {
 
     /// Reads the body as far as it is wanted, and tells the observers of the error. What goes wrong
     /// meanwhile does not hide the status.
-    pub(super) fn poll_read<RB>(&mut self, body: Pin<&mut RB>, cx: &mut Context<'_>) -> Poll<Error>
+    pub(crate) fn poll_read<RB>(&mut self, body: Pin<&mut RB>, cx: &mut Context<'_>) -> Poll<Error>
     where
         RB: Body<Data = Bytes>,
         RB::Error: Into<BoxError>,
@@ -140,7 +153,7 @@ impl Refusal {
         };
         let body = self.collecting.take();
         let error = if self.status.is_success() {
-            error::not_a_stream(self.status, &self.headers, body)
+            (self.unwanted)(self.status, &self.headers, body)
         } else {
             Error::from_response(self.status, &self.headers, body)
         };

@@ -69,6 +69,8 @@ use tower::Service;
 
 use crate::BoxError;
 
+#[cfg(feature = "ws")]
+pub(crate) use self::collect::Refusal;
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
 pub use self::conversations::{
     Conversations, CreateConversation, CreateConversationLayer, CreateConversationRequest,

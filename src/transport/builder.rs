@@ -17,7 +17,7 @@ use self::network::Network;
 use super::HyperTransport;
 use super::connect::LimitConnect;
 use super::dial::Dial;
-use super::hyper::Connector;
+use super::hyper::{Connector, Way};
 use super::io::Io;
 use super::proxy::Proxies;
 use super::proxy::connect::Route;
@@ -200,22 +200,32 @@ impl HyperTransportBuilder {
     pub fn build(self) -> Result<HyperTransport, Error> {
         self.check()?;
         let variables = self.network.variables(&ProcessEnv)?;
-        let proxies = Arc::new(Proxies::new(self.network.proxies(&variables)?, self.is_http2()));
+        let list = self.network.proxies(&variables)?;
+        // What asks to switch protocols is not handed to a proxy, which may not know how, but sent
+        // through a tunnel.
+        let tunnels = Arc::new(Proxies::new(list.clone(), true));
+        let proxies = Arc::new(Proxies::new(list, self.is_http2()));
+        let upgrading = Self { versions: Versions::Http1, ..self.clone() };
         #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
         {
             let configs = self.tls.configs(&variables)?;
             let no_https = if configs.trusts { None } else { Some(NO_ROOTS) };
-            let connector = self.secured(configs, &proxies);
-            Ok(self.over(connector, proxies, no_https))
+            let upgrades = upgrading.way(upgrading.secured(configs.clone(), &tunnels), tunnels);
+            let plain = self.way(self.secured(configs, &proxies), proxies);
+            Ok(HyperTransport::over(plain, upgrades, no_https, self.read_buffer))
         }
         #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
         {
             if let Some(proxy) = proxies.list().iter().find(|proxy| proxy.is_secure()) {
                 return Err(Error::build(format!("{proxy} is reached by TLS: {NO_PROVIDER}")));
             }
-            let route = Route::new(self.dial(), Arc::clone(&proxies));
-            let connector = MapResponse::new(route, Io::from as fn(_) -> _);
-            Ok(self.over(connector, proxies, Some(NO_PROVIDER)))
+            let connector = |proxies: &Arc<Proxies>| {
+                let route = Route::new(self.dial(), Arc::clone(proxies));
+                MapResponse::new(route, Io::from as fn(_) -> _)
+            };
+            let upgrades = upgrading.way(connector(&tunnels), tunnels);
+            let plain = self.way(connector(&proxies), proxies);
+            Ok(HyperTransport::over(plain, upgrades, Some(NO_PROVIDER), self.read_buffer))
         }
     }
 
@@ -297,12 +307,7 @@ impl HyperTransportBuilder {
     }
 
     /// The pooled client over a connector.
-    fn over(
-        &self,
-        connector: Connector,
-        proxies: Arc<Proxies>,
-        no_https: Option<&'static str>,
-    ) -> HyperTransport {
+    fn way(&self, connector: Connector, proxies: Arc<Proxies>) -> Way {
         let mut client = legacy::Client::builder(TokioExecutor::new());
         client
             .pool_timer(TokioTimer::new())
@@ -325,7 +330,7 @@ impl HyperTransportBuilder {
             }
         }
         let connector = LimitConnect::new(connector, self.connect_timeout, Arc::clone(&proxies));
-        HyperTransport::from_client(client.build(connector), proxies, no_https, self.read_buffer)
+        Way { client: client.build(connector), proxies }
     }
 }
 

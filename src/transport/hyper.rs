@@ -44,6 +44,10 @@ type Client = legacy::Client<LimitConnect<Connector>, RequestBody>;
 /// lost before taking it up goes out again on another, unseen by the layers above; nothing else
 /// is sent twice.
 ///
+/// A request with the header `upgrade`, such as the handshake of a WebSocket, goes by HTTP/1.1
+/// whatever else is spoken, on connections that are kept apart, and through a tunnel if a proxy is
+/// in the way.
+///
 /// # Errors
 ///
 /// [`TransportError`]; its [`kind`](TransportError::kind) tells a refused connection from failed
@@ -55,11 +59,19 @@ pub struct HyperTransport {
 }
 
 struct Inner {
-    client: Client,
-    proxies: Arc<Proxies>,
+    /// For requests that are answered.
+    plain: Way,
+    /// For those that ask to switch protocols.
+    upgrades: Way,
     /// Why `https` cannot work, if it cannot.
     no_https: Option<&'static str>,
     read_buffer: usize,
+}
+
+/// A pool, and the proxies that its connections go by.
+pub(super) struct Way {
+    pub(super) client: Client,
+    pub(super) proxies: Arc<Proxies>,
 }
 
 impl HyperTransport {
@@ -83,17 +95,23 @@ impl HyperTransport {
         HyperTransportBuilder::default()
     }
 
-    pub(super) fn from_client(
-        client: Client,
-        proxies: Arc<Proxies>,
+    pub(super) fn over(
+        plain: Way,
+        upgrades: Way,
         no_https: Option<&'static str>,
         read_buffer: usize,
     ) -> Self {
-        Self { inner: Arc::new(Inner { client, proxies, no_https, read_buffer }) }
+        Self { inner: Arc::new(Inner { plain, upgrades, no_https, read_buffer }) }
     }
 }
 
 impl Inner {
+    fn way(&self, upgrades: bool) -> &Way {
+        if upgrades { &self.upgrades } else { &self.plain }
+    }
+}
+
+impl Way {
     /// A request to `http://` is answered by the proxy itself if that wants other credentials.
     fn refused_by_proxy<B>(
         &self,
@@ -111,7 +129,7 @@ impl Inner {
 impl fmt::Debug for HyperTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HyperTransport")
-            .field("proxies", &self.inner.proxies.list())
+            .field("proxies", &self.inner.plain.proxies.list())
             .finish_non_exhaustive()
     }
 }
@@ -131,12 +149,17 @@ impl Service<http::Request<RequestBody>> for HyperTransport {
         if let Some(refusal) = Refusal::of(&uri, request.body(), inner.no_https) {
             return HyperFuture(State::Refused(refusal, uri));
         }
-        if let Some(value) = inner.proxies.forwarding(&uri).and_then(|proxy| proxy.authorization())
-        {
+        let upgrades = request.headers().contains_key(header::UPGRADE);
+        #[cfg(feature = "ws")]
+        if upgrades {
+            crate::ws::renew(&mut request);
+        }
+        let Way { client, proxies } = inner.way(upgrades);
+        if let Some(value) = proxies.forwarding(&uri).and_then(|proxy| proxy.authorization()) {
             request.headers_mut().entry(header::PROXY_AUTHORIZATION).or_insert(value);
         }
-        let answer = inner.client.request(request);
-        HyperFuture(State::Sent { answer, uri, inner: Arc::clone(inner) })
+        let answer = client.request(request);
+        HyperFuture(State::Sent { answer, uri, upgrades, inner: Arc::clone(inner) })
     }
 }
 
@@ -184,7 +207,7 @@ impl Refusal {
 pub struct HyperFuture(State);
 
 enum State {
-    Sent { answer: legacy::ResponseFuture, uri: Uri, inner: Arc<Inner> },
+    Sent { answer: legacy::ResponseFuture, uri: Uri, upgrades: bool, inner: Arc<Inner> },
     Refused(Refusal, Uri),
 }
 
@@ -199,15 +222,16 @@ impl Future for HyperFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            State::Sent { answer, uri, inner } => {
+            State::Sent { answer, uri, upgrades, inner } => {
                 let answer = ready!(Pin::new(answer).poll(cx));
+                let way = inner.way(*upgrades);
                 Poll::Ready(match answer {
-                    Ok(response) => match inner.refused_by_proxy(&response, uri) {
+                    Ok(response) => match way.refused_by_proxy(&response, uri) {
                         Some(refusal) => Err(refusal),
                         None => Ok(response.map(|inner| HyperBody { inner })),
                     },
                     Err(err) => {
-                        let proxy = inner.proxies.forwarding(uri);
+                        let proxy = way.proxies.forwarding(uri);
                         Err(error::describe(err, uri, proxy, inner.read_buffer))
                     }
                 })

@@ -121,6 +121,7 @@ impl fmt::Debug for Identity {
 }
 
 /// What TLS is to be with the server, and with a proxy.
+#[derive(Clone)]
 pub(super) struct Configs {
     pub(super) server: ClientConfig,
     pub(super) proxy: ClientConfig,

@@ -13,4 +13,5 @@ mod roots;
 mod secrets;
 mod support;
 mod tls;
+mod upgrade;
 mod vanished;

@@ -1,0 +1,193 @@
+//! Row 61: how a socket ends, told apart.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, sleep};
+use tower_openai::ErrorKind;
+use tower_openai::ws::{CloseCode, CloseFrame, Message, WebSocketConfig};
+
+use super::support::{CLOSE, TEXT, assert_kind, close, driven, failure, frame, in_time, inline};
+
+#[tokio::test(start_paused = true)]
+async fn row_61_the_peer_closes_in_order() {
+    let (mut socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    peer.send(TEXT, b"last").await;
+    peer.send(CLOSE, &close(1000, "bye")).await;
+    assert_eq!(in_time(peer.receive()).await, Some((CLOSE, close(1000, "bye"))));
+    // What came before is still there.
+    assert_eq!(in_time(socket.next()).await.unwrap().unwrap(), Message::from("last"));
+    assert!(in_time(socket.next()).await.is_none());
+    assert!(!driving.is_finished(), "the server hangs up first");
+    drop(peer);
+    in_time(driving).await.unwrap().unwrap();
+    let error = in_time(socket.send("late")).await.unwrap_err();
+    assert_kind(&error, ErrorKind::Closed, Some(1000));
+    in_time(socket.close(CloseCode::NORMAL)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_61_the_peer_closes_because_it_failed() {
+    for is_driven in [true, false] {
+        let config = WebSocketConfig::default();
+        let (mut socket, driving, mut peer) = if is_driven {
+            let (socket, driving, peer) = driven(&config, 1024);
+            (socket, Some(driving), peer)
+        } else {
+            let (socket, peer) = inline(&config, 1024);
+            (socket, None, peer)
+        };
+        peer.send(CLOSE, &close(1011, "sk-planted-key-1 broke")).await;
+        let error = failure(&mut socket).await;
+        assert_kind(&error, ErrorKind::Closed, Some(1011));
+        assert_eq!(error.close_reason(), Some("[redacted] broke"));
+        assert!(error.is_retryable());
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("1011") && !shown.contains("planted"), "{shown}");
+        assert_eq!(in_time(peer.receive()).await.unwrap().0, CLOSE);
+        drop(peer);
+        if let Some(driving) = driving {
+            let end = in_time(driving).await.unwrap().unwrap_err();
+            assert_kind(&end, ErrorKind::Closed, Some(1011));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_61_the_peer_hangs_up() {
+    for cut in [Vec::new(), frame(TEXT, b"in the middle")[..5].to_vec()] {
+        let (mut socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+        peer.0.write_all(&cut).await.unwrap();
+        drop(peer);
+        let error = failure(&mut socket).await;
+        assert_kind(&error, ErrorKind::Transport, Some(1006));
+        assert!(error.is_retryable());
+        let end = in_time(driving).await.unwrap().unwrap_err();
+        assert_kind(&end, ErrorKind::Transport, Some(1006));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_sends_what_is_queued_and_waits_for_the_answer() {
+    for is_driven in [true, false] {
+        let config = WebSocketConfig::default();
+        let (socket, driving, mut peer) = if is_driven {
+            let (socket, driving, peer) = driven(&config, 64);
+            (socket, Some(driving), peer)
+        } else {
+            let (socket, peer) = inline(&config, 64);
+            (socket, None, peer)
+        };
+        let server = tokio::spawn(async move {
+            for _ in 0..3 {
+                assert_eq!(peer.receive().await.unwrap().1.len(), 1000);
+            }
+            assert_eq!(peer.receive().await, Some((CLOSE, close(4001, "enough"))));
+            peer.send(CLOSE, &close(4001, "")).await;
+        });
+        for _ in 0..3 {
+            in_time(socket.send("x".repeat(1000))).await.unwrap();
+        }
+        let frame = CloseFrame::new(CloseCode::new(4001), "enough");
+        in_time(socket.close(frame)).await.unwrap();
+        in_time(server).await.unwrap();
+        let error = in_time(socket.send("late")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        if let Some(driving) = driving {
+            in_time(driving).await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hanging_up_is_an_answer_to_a_close() {
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    let server = tokio::spawn(async move { peer.receive().await });
+    in_time(socket.close(CloseCode::NORMAL)).await.unwrap();
+    assert_eq!(in_time(server).await.unwrap(), Some((CLOSE, close(1000, ""))));
+    in_time(driving).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_answered_is_bounded() {
+    // With room to say it, and without.
+    for pipe in [1024, 16] {
+        let (socket, driving, _peer) = driven(&WebSocketConfig::default(), pipe);
+        in_time(socket.send("x".repeat(100))).await.unwrap();
+        let start = Instant::now();
+        let error = in_time(socket.close(CloseCode::NORMAL)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
+        in_time(driving).await.unwrap().unwrap_err();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_closes_the_socket() {
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 64);
+    let sender = socket.sender();
+    in_time(socket.send("x".repeat(200))).await.unwrap();
+    drop(socket);
+    in_time(sender.clone().send("still open")).await.unwrap();
+    drop(sender);
+    assert_eq!(in_time(peer.receive()).await.unwrap().1.len(), 200);
+    assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"still open".to_vec())));
+    assert_eq!(in_time(peer.receive()).await, Some((CLOSE, close(1000, ""))));
+    drop(peer);
+    in_time(driving).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_does_not_outlive_its_handles_for_a_peer_that_is_silent_or_noisy() {
+    for noisy in [false, true] {
+        let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+        let start = Instant::now();
+        drop(socket);
+        let noise = tokio::spawn(async move {
+            assert_eq!(peer.receive().await, Some((CLOSE, close(1000, ""))));
+            let message = frame(TEXT, b"noise");
+            while noisy {
+                if peer.0.write_all(&message).await.is_err() {
+                    return;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+            sleep(Duration::from_secs(60)).await;
+        });
+        assert_eq!(in_time(driving).await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+        assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+        noise.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_driver_dropping_the_socket_says_goodbye() {
+    let (socket, mut peer) = inline(&WebSocketConfig::default(), 1024);
+    in_time(socket.send("hello")).await.unwrap();
+    drop(socket);
+    assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"hello".to_vec())));
+    assert_eq!(in_time(peer.receive()).await, Some((CLOSE, close(1000, ""))));
+    assert_eq!(in_time(peer.receive()).await, None);
+}
+
+#[test]
+fn a_socket_can_be_dropped_outside_a_runtime() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    drop(tower_openai::ws::WebSocket::inline_over(ours, &WebSocketConfig::default()));
+    drop(theirs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_driver_ends_the_socket_for_everyone() {
+    let (mut socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    let sender = socket.sender();
+    let reading = tokio::spawn(async move { failure(&mut socket).await });
+    sleep(Duration::from_secs(1)).await;
+    driving.abort();
+    let error = in_time(reading).await.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    assert!(error.to_string().contains("Driver"), "{error}");
+    assert_eq!(in_time(sender.send("late")).await.unwrap_err().kind(), ErrorKind::Transport);
+    assert_eq!(in_time(peer.receive()).await, Some((CLOSE, close(1001, ""))));
+    assert_eq!(in_time(peer.receive()).await, None);
+}

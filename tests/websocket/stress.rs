@@ -1,0 +1,118 @@
+//! Many tasks on one socket: no wake-up is lost, and nobody starves.
+
+use std::collections::HashMap;
+
+use tokio::io::AsyncWriteExt;
+use tokio_test::task::spawn;
+use tokio_test::{assert_pending, assert_ready};
+use tower_openai::ws::{CloseCode, WebSocket, WebSocketConfig};
+
+use super::support::{Peer, TEXT, frame, in_time};
+
+const SENDERS: usize = 8;
+const MESSAGES: usize = 100;
+
+/// Each sender's messages come back, in its order.
+async fn echo_for_all(mut socket: WebSocket, longest: usize) {
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|number| {
+            let sender = socket.sender();
+            tokio::spawn(async move {
+                for message in 0..MESSAGES {
+                    let padding = "x".repeat((number * 997 + message * 131) % longest);
+                    sender.send(format!("{number} {message} {padding}")).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut next = HashMap::new();
+    for _ in 0..SENDERS * MESSAGES {
+        let message = socket.next().await.unwrap().unwrap();
+        let mut words = message.as_text().unwrap().split(' ');
+        let number: usize = words.next().unwrap().parse().unwrap();
+        let expected = next.entry(number).or_insert(0);
+        assert_eq!(words.next().unwrap().parse(), Ok(*expected));
+        *expected += 1;
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    socket.close(CloseCode::NORMAL).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wake_up_is_lost_with_a_driver() {
+    for pipe in [100, 3000, 100_000] {
+        let (ours, theirs) = tokio::io::duplex(pipe);
+        let echo = tokio::spawn(Peer(theirs).echo());
+        let (socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
+        let driving = tokio::spawn(driver);
+        in_time(echo_for_all(socket, 5000)).await;
+        in_time(echo).await.unwrap();
+        in_time(driving).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wake_up_is_lost_without_a_driver() {
+    for pipe in [100, 3000, 100_000] {
+        let (ours, theirs) = tokio::io::duplex(pipe);
+        let echo = tokio::spawn(Peer(theirs).echo());
+        let socket = WebSocket::inline_over(ours, &WebSocketConfig::default());
+        in_time(echo_for_all(socket, 5000)).await;
+        in_time(echo).await.unwrap();
+    }
+}
+
+/// On one thread and a clock that jumps as soon as everybody sleeps, a lost wake-up is a hang.
+#[tokio::test(start_paused = true)]
+async fn no_wake_up_is_lost_on_one_thread() {
+    for (pipe, longest) in [(1, 10), (100, 1000), (3000, 5000)] {
+        for is_driven in [true, false] {
+            let config = WebSocketConfig::default().ping_interval(None).unwrap();
+            let (ours, theirs) = tokio::io::duplex(pipe);
+            tokio::spawn(Peer(theirs).echo());
+            let socket = if is_driven {
+                let (socket, driver) = WebSocket::over(ours, &config);
+                tokio::spawn(driver);
+                socket
+            } else {
+                WebSocket::inline_over(ours, &config)
+            };
+            in_time(echo_for_all(socket, longest)).await;
+        }
+    }
+}
+
+/// A server that never stops talking does not keep others from running, nor does its reader.
+#[test]
+fn a_flood_leaves_time_for_others() {
+    const MANY: usize = 5000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    // Not in a task, so what stops is not tokio's budget.
+    let guard = runtime.enter();
+    let (ours, mut theirs) = tokio::io::duplex(1024 * 1024);
+    let (mut socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
+    let flood = frame(TEXT, b"x").repeat(MANY);
+    assert_ready!(spawn(theirs.write_all(&flood)).poll()).unwrap();
+    let mut driver = spawn(driver);
+    assert_pending!(driver.poll());
+    assert!(driver.is_woken(), "there is more to read");
+    let mut read = 0;
+    while spawn(socket.next()).poll().is_ready() {
+        read += 1;
+    }
+    assert!((1..1000).contains(&read), "{read} messages in one poll");
+    while driver.is_woken() {
+        assert_pending!(driver.poll());
+    }
+    drop(guard);
+    let mut in_one_poll = 0;
+    let reading = async {
+        while let Some(Ok(_)) = socket.next().await {
+            in_one_poll += 1;
+        }
+    };
+    runtime.block_on(async { assert_pending!(spawn(reading).poll()) });
+    assert!((1..MANY / 2).contains(&in_one_poll), "{in_one_poll} messages in one poll");
+}
