@@ -32,6 +32,7 @@
 //! Credentials are not the provider's: see [`AuthLayer`](crate::layers::AuthLayer).
 
 mod base_url;
+pub(crate) mod realtime;
 
 use std::fmt;
 
@@ -291,7 +292,7 @@ impl Provider {
     /// A backend that is not known.
     pub(crate) fn root(&self, root: ApiRoot) -> Result<Root<'_>, Error> {
         let base = match root {
-            ApiRoot::Api => &self.base,
+            ApiRoot::Api | ApiRoot::Realtime => &self.base,
             ApiRoot::Backend => self.backend.as_ref().ok_or_else(|| {
                 Error::build(format!(
                     "the request is for the backend of the provider `{}`, which has none: name one \
@@ -300,7 +301,7 @@ impl Provider {
                 ))
             })?,
         };
-        Ok(Root { base, query: &self.joined_query })
+        Ok(Root { base, query: &self.joined_query, realtime: root == ApiRoot::Realtime })
     }
 
     /// Adds the default headers that `headers` lacks by name.
@@ -322,6 +323,7 @@ impl Provider {
 pub(crate) struct Root<'a> {
     base: &'a BaseUrl,
     query: &'a str,
+    realtime: bool,
 }
 
 impl<'a> Root<'a> {
@@ -332,7 +334,12 @@ impl<'a> Root<'a> {
     /// The URL of a request in origin form.
     pub(crate) fn url_of(&self, request: Option<&PathAndQuery>) -> Result<Uri, Error> {
         let (path, query) = request.map_or(("", None), |it| (it.path(), it.query()));
-        self.base.join(path, self.query, query.unwrap_or_default())
+        let query = query.unwrap_or_default();
+        if self.realtime {
+            realtime::url(self.base, self.query, query)
+        } else {
+            self.base.join(path, self.query, query)
+        }
     }
 }
 
