@@ -12,9 +12,9 @@ pub(crate) fn url(base: &BaseUrl, provider: &str, request: &str) -> Result<Uri, 
     let (last, mut query): (Vec<&str>, Vec<&str>) =
         request.split('&').filter(|pair| !pair.is_empty()).partition(|pair| is(pair, "call_id"));
     let names_model = query.iter().any(|pair| is(pair, "model"));
-    query.extend(provider.split('&').filter(|pair| {
-        !pair.is_empty() && !is(pair, "intent") && !(names_model && is(pair, "model"))
-    }));
+    let is_dropped =
+        |pair: &&str| pair.is_empty() || is(pair, "intent") || (names_model && is(pair, "model"));
+    query.extend(provider.split('&').filter(|pair| !is_dropped(pair)));
     query.extend(last);
     base.with_path(path).join("", &query.join("&"), "")
 }

@@ -109,9 +109,8 @@ pub use self::public_files::{
 };
 #[cfg(feature = "ws")]
 pub use self::realtime::{
-    NextEvent, OpenRealtime, Realtime, RealtimeConnected, RealtimeEvents, RealtimeFuture,
-    RealtimeLayer, RealtimeReconnect, RealtimeRequest, RealtimeSending, RealtimeWriter,
-    Reconnecting,
+    OpenRealtime, Realtime, RealtimeConnected, RealtimeEvents, RealtimeFuture, RealtimeLayer,
+    RealtimeReconnect, RealtimeRequest, RealtimeSending, RealtimeWriter, Reconnecting,
 };
 pub use self::realtime_call::{
     RealtimeCall, RealtimeCallAnswer, RealtimeCallLayer, RealtimeCallRequest, SessionForm,

@@ -74,7 +74,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-pub use self::events::{NextEvent, RealtimeEvents};
+pub use self::events::RealtimeEvents;
 pub use self::reconnect::{RealtimeReconnect, Reconnecting};
 pub use self::request::RealtimeRequest;
 pub use self::writer::{RealtimeSending, RealtimeWriter};

@@ -49,17 +49,13 @@ use crate::model::macros::open_enum;
 
 open_enum! {
     /// Which shape of session Codex asks the provider for.
+    #[derive(Default)]
     pub enum RealtimeConversationVersion {
         /// The first, with voices of its own.
         V1 = "v1",
-        /// That of the public API.
+        /// That of the public API; the default.
+        #[default]
         V2 = "v2",
-    }
-}
-
-impl Default for RealtimeConversationVersion {
-    fn default() -> Self {
-        Self::V2
     }
 }
 

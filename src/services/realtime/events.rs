@@ -1,7 +1,7 @@
 //! [`RealtimeEvents`]: what the server says.
 
 use std::fmt;
-use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -41,8 +41,8 @@ impl RealtimeEvents {
     ///
     /// What ended the socket; `None` follows. Or one message that cannot be read, or is no text: the
     /// next event follows.
-    pub fn next(&mut self) -> NextEvent<'_> {
-        NextEvent(self)
+    pub async fn next(&mut self) -> Option<Result<ServerEvent, Error>> {
+        poll_fn(|cx| self.poll_event(cx)).await
     }
 
     /// Says what was queued to be said, closes the socket, and waits for its end. Events that come
@@ -106,18 +106,5 @@ impl Stream for RealtimeEvents {
 impl fmt::Debug for RealtimeEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RealtimeEvents").field("events", &self.events).finish_non_exhaustive()
-    }
-}
-
-/// The future of [`RealtimeEvents::next`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct NextEvent<'a>(&'a mut RealtimeEvents);
-
-impl Future for NextEvent<'_> {
-    type Output = Option<Result<ServerEvent, Error>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_event(cx)
     }
 }
