@@ -71,6 +71,17 @@ pub enum ApiRoot {
     /// The second base URL, that of the backend:
     /// [`Provider::backend_url`](crate::provider::Provider::backend_url).
     Backend,
+    /// The base URL's `realtime`, whatever the request's own path is:
+    ///
+    /// | path of the base URL | of the request |
+    /// |---|---|
+    /// | none | `/v1/realtime` |
+    /// | ends in `/v1` | with `/realtime` |
+    /// | any other | as it is |
+    ///
+    /// The query is the base URL's own, the request's, then the provider's without `intent`, and
+    /// without `model` if the request names one; a `call_id` of the request's stands last.
+    Realtime,
 }
 
 impl ApiRoot {

@@ -73,7 +73,7 @@ impl Target {
         values.into_iter().fold(self, |target, value| target.query(key, value))
     }
 
-    fn into_uri(self) -> Result<Uri, Error> {
+    pub(super) fn into_uri(self) -> Result<Uri, Error> {
         let uri = match self.0 {
             Cow::Borrowed(path) => return Ok(Uri::from_static(path)),
             Cow::Owned(path) => Uri::from_maybe_shared(Bytes::from(path)),
