@@ -15,7 +15,8 @@ const USAGE: &str = "usage: serve [--port N] [--script FILE] [--pace MS] [--key 
 
 const HELP: &str = "\
 Serves every HTTP endpoint of the OpenAI API on 127.0.0.1, under any prefix, without a model behind
-it: responses (stored and background ones, too), models, images, files, conversations and the rest.
+it: responses (stored and background ones, too), models, images, files, conversations and the rest;
+and the WebSockets of responses and of realtime sessions, at the paths responses and realtime.
 Prints its base URL, http://127.0.0.1:PORT/v1, and runs until killed.
 
   --port N       listen on this port (default: a free one)
@@ -37,7 +38,8 @@ Prints its base URL, http://127.0.0.1:PORT/v1, and runs until killed.
                  what the proxies ask for (default: nothing)
   --help         this text
 
-A request picks a script by the header `x-script: NAME`, whatever --script says:
+A request picks a script by the header `x-script: NAME`, whatever --script says. At a WebSocket's
+handshake the name stands for the handshake if it can answer one, and else for every turn:
 ";
 
 #[derive(Default)]
@@ -193,9 +195,10 @@ async fn main() -> ExitCode {
     match parse(std::env::args().skip(1)) {
         Ok(Command::Help) => {
             let mut help = format!("{USAGE}\n\n{HELP}\n");
-            for (name, about) in Script::names() {
-                help.push_str(&format!("  {name:<16} {about}\n"));
-            }
+            let mut list = |(name, about)| help.push_str(&format!("  {name:<16} {about}\n"));
+            Script::names().for_each(&mut list);
+            list(("", "and for WebSockets:"));
+            Script::socket_names().for_each(list);
             // A reader that has seen enough is no error.
             let _ = std::io::stdout().write_all(help.as_bytes());
             ExitCode::SUCCESS

@@ -29,8 +29,13 @@ impl From<serde_json::Error> for Unreadable {
 impl Error {
     /// Says under which head the answer came that this error is about.
     pub(crate) fn under_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
+        self.0.status = self.0.status.or(Some(status));
+        self.under_headers(headers)
+    }
+
+    /// The same where there is no status.
+    pub(crate) fn under_headers(mut self, headers: &HeaderMap) -> Self {
         let inner = &mut *self.0;
-        inner.status = inner.status.or(Some(status));
         if inner.request_id.is_none() {
             inner.request_id = request_id_header(headers).map(|id| said::one_line(id).into());
         }

@@ -1,6 +1,8 @@
 //! Error bodies in the API's words: one constructor per refusal, so that an answer and a named
 //! script cannot disagree.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 
 use super::json::{Json, object};
@@ -11,7 +13,7 @@ pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) message: String,
     kind: &'static str,
-    param: Option<&'static str>,
+    param: Option<Cow<'static, str>>,
     code: Option<&'static str>,
 }
 
@@ -20,12 +22,12 @@ impl ApiError {
         Self { status, message: message.into(), kind, param: None, code: None }
     }
 
-    fn param(mut self, param: &'static str) -> Self {
-        self.param = Some(param);
+    pub(super) fn param(mut self, param: impl Into<Cow<'static, str>>) -> Self {
+        self.param = Some(param.into());
         self
     }
 
-    fn code(mut self, code: &'static str) -> Self {
+    pub(super) fn code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
         self
     }
@@ -42,13 +44,27 @@ impl ApiError {
         )
     }
 
-    pub(super) fn missing(param: &'static str) -> Self {
+    pub(super) fn missing(param: impl Into<Cow<'static, str>>) -> Self {
+        let param = param.into();
         Self::invalid_request(format!("Missing required parameter: '{param}'."))
             .param(param)
             .code("missing_required_parameter")
     }
 
-    pub(super) fn invalid_type(param: &'static str, expected: &str, got: &str) -> Self {
+    /// A member that there is not.
+    pub(super) fn unknown_parameter(param: impl Into<Cow<'static, str>>) -> Self {
+        let param = param.into();
+        Self::invalid_request(format!("Unknown parameter: '{param}'."))
+            .param(param)
+            .code("unknown_parameter")
+    }
+
+    pub(super) fn invalid_type(
+        param: impl Into<Cow<'static, str>>,
+        expected: &str,
+        got: &str,
+    ) -> Self {
+        let param = param.into();
         Self::invalid_request(format!(
             "Invalid type for '{param}': expected {expected}, but got {got} instead."
         ))
@@ -74,7 +90,10 @@ impl ApiError {
         .code("integer_above_max_value")
     }
 
-    pub(super) fn invalid_value(param: &'static str, why: impl Into<String>) -> Self {
+    pub(super) fn invalid_value(
+        param: impl Into<Cow<'static, str>>,
+        why: impl Into<String>,
+    ) -> Self {
         Self::invalid_request(why).param(param).code("invalid_value")
     }
 
@@ -228,11 +247,17 @@ impl ApiError {
         }
     }
 
+    /// What a close frame says.
+    #[cfg(feature = "ws")]
+    pub(super) fn code_or_empty(&self) -> &'static str {
+        self.code.unwrap_or_default()
+    }
+
     pub(super) fn body(&self) -> Json {
         object! { "error": object! {
             "message": self.message.as_str(),
             "type": self.kind,
-            "param": self.param,
+            "param": self.param.as_deref(),
             "code": self.code,
         } }
     }

@@ -22,18 +22,18 @@ use crate::BoxError;
 /// The service of one connection.
 #[derive(Clone)]
 pub(super) struct Exchange {
-    shared: Arc<Shared>,
-    tasks: Tasks,
-    wire: Wire,
-    connection: u64,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tasks: Tasks,
+    pub(super) wire: Wire,
+    pub(super) connection: u64,
 }
 
 /// A request that was read.
-struct Arrival {
-    route: Result<Route, ApiError>,
-    upload: Upload,
-    delivery: Delivery,
-    multiplexed: bool,
+pub(super) struct Arrival {
+    pub(super) route: Result<Route, ApiError>,
+    pub(super) upload: Upload,
+    pub(super) delivery: Delivery,
+    pub(super) multiplexed: bool,
 }
 
 impl Exchange {
@@ -46,8 +46,12 @@ impl Exchange {
     /// Where the connection is to be closed without an answer.
     pub(super) async fn answer(
         self,
-        request: Request<Incoming>,
+        #[cfg_attr(not(feature = "ws"), expect(unused_mut))] mut request: Request<Incoming>,
     ) -> Result<Response<Playing>, BoxError> {
+        #[cfg(feature = "ws")]
+        if let Some(handshake) = super::ws::Handshake::of(&mut request) {
+            return self.open(request, handshake).await;
+        }
         let (parts, body) = request.into_parts();
         let multiplexed = parts.version == Version::HTTP_2;
         let route = route::find(&parts.method, parts.uri.path());
@@ -61,54 +65,44 @@ impl Exchange {
         let Intake { body, len, upload } = intake;
         let delivery = self.shared.log.push(self.connection, head, body, len);
         let plan = match read {
-            Ok(()) => match self.script(&delivery) {
-                Ok(script) => {
-                    let arrival = Arrival { route, upload, delivery, multiplexed };
-                    return self.play(script, arrival).await;
+            Ok(()) => {
+                match self.script(&delivery).and_then(|script| self.or_natural(script, &delivery)) {
+                    Ok(script) => {
+                        let arrival = Arrival { route, upload, delivery, multiplexed };
+                        return self.play(script, arrival).await;
+                    }
+                    Err(refusal) => Plan::refusal(&refusal, &self.shared.ids),
                 }
-                Err(refusal) => Plan::refusal(&refusal, &self.shared.ids),
-            },
+            }
             Err(Unread::TooLarge) => Plan::refusal(&ApiError::too_large(), &self.shared.ids),
             Err(Unread::Broken(error)) => return Err(error.into()),
         };
         Ok(self.respond(plan, delivery, multiplexed))
     }
 
-    /// The script for this request: by header, from the queue, from the handler, or the natural
-    /// one.
-    fn script(&self, delivery: &Delivery) -> Result<Script, ApiError> {
+    /// The script for this request: by header, from the queue, or from the handler.
+    fn script(&self, delivery: &Delivery) -> Result<Option<Script>, ApiError> {
+        let queued = |path: &str| self.shared.next_script(path, Script::answers_requests);
+        self.shared.script(&delivery.request, queued)
+    }
+
+    /// What is to be done without one.
+    fn or_natural(&self, script: Option<Script>, delivery: &Delivery) -> Result<Script, ApiError> {
         let request = &delivery.request;
-        if let Some(name) = request.headers().get("x-script") {
-            let name = String::from_utf8_lossy(name.as_bytes());
-            return Script::named(&name)
-                .map_err(|error| ApiError::invalid_request(format!("x-script: {error}")));
+        if script.is_none() && self.shared.settings.scripted_only {
+            let missing = format!("no script for {} {}", request.method(), request.target());
+            return Err(self.shared.failure(missing));
         }
-        let settings = &self.shared.settings;
-        let script = match (self.shared.next_script(request.path()), &settings.handler) {
-            (Some(script), _) => script,
-            (None, Some(handler)) => handler(request),
-            (None, None) if settings.scripted_only => {
-                let missing = format!("no script for {} {}", request.method(), request.target());
-                return Err(self.failure(missing));
-            }
-            (None, None) => Script::natural(),
-        };
-        match script.problem {
-            Some(problem) => Err(self.failure(format!("an impossible script: {problem}"))),
-            None => Ok(script),
-        }
+        Ok(script.unwrap_or_default())
     }
 
-    /// Fails the test, and tells the client why.
-    fn failure(&self, failure: String) -> ApiError {
-        let mut error = ApiError::of_status(http::StatusCode::INTERNAL_SERVER_ERROR);
-        error.message = format!("loopback server: {failure}");
-        self.shared.failures.add(failure);
-        error
-    }
-
-    async fn play(self, script: Script, arrival: Arrival) -> Result<Response<Playing>, BoxError> {
+    pub(super) async fn play(
+        self,
+        mut script: Script,
+        arrival: Arrival,
+    ) -> Result<Response<Playing>, BoxError> {
         let Arrival { route, upload, mut delivery, multiplexed } = arrival;
+        script.ending = script.ending.over_http();
         if !script.head_delay.is_zero() {
             tokio::time::sleep(script.head_delay).await;
         }
@@ -119,7 +113,7 @@ impl Exchange {
                     Ending::Stall => std::future::pending().await,
                     Ending::Reset if multiplexed => {}
                     Ending::Reset => self.wire.reset_on_close(),
-                    Ending::Complete | Ending::Truncate => self.wire.kill(),
+                    _ => self.wire.kill(),
                 }
                 delivery.will_end(Outcome::BrokenOff);
                 Err("the script gives no answer".into())
@@ -135,6 +129,12 @@ impl Exchange {
                 let manner = Manner { text, finish, first_delay, pace };
                 let answer = self.natural(route, upload, &delivery.request, manner);
                 let plan = Plan::natural(script, answer, &self.shared.ids, pace);
+                Ok(self.respond(plan, delivery, multiplexed))
+            }
+            #[cfg(feature = "ws")]
+            Content::Frames(_) => {
+                let why = "This script is for WebSockets: ask for an upgrade.";
+                let plan = Plan::refusal(&ApiError::invalid_request(why), &self.shared.ids);
                 Ok(self.respond(plan, delivery, multiplexed))
             }
             Content::Error | Content::Events(_) | Content::Pieces(_) => {
@@ -163,7 +163,12 @@ impl Exchange {
         self.shared.api.answer(&Call { route, request, upload, tasks, manner })
     }
 
-    fn respond(&self, plan: Plan, delivery: Delivery, multiplexed: bool) -> Response<Playing> {
+    pub(super) fn respond(
+        &self,
+        plan: Plan,
+        delivery: Delivery,
+        multiplexed: bool,
+    ) -> Response<Playing> {
         let Plan { status, headers, pieces, len, ending } = plan;
         let wire = self.wire.clone();
         let body = Playing::new(pieces, len, ending, multiplexed, wire, delivery);

@@ -107,6 +107,37 @@
 //!   for it.
 //! - A `previous_response_id` or a `conversation` has to be known, but changes nothing.
 //!
+//! # WebSockets
+//!
+//! With the feature `ws`, `GET responses` with an upgrade opens the Responses WebSocket, over
+//! HTTP/1.1, with TLS or without. The handshake is checked as RFC 6455 says, and the key as for a
+//! request. Then it is the API's:
+//!
+//! - `response.create` has the members of the HTTP body but `stream` and `background`; `generate` and
+//!   `stream_id` are added, which over HTTP are refused. The answer is the events of the stream, one to
+//!   a message.
+//! - A lane (`stream_id`) is a queue, lanes are concurrent: 16 responses are in flight, more wait; 32
+//!   lanes have a name. The latest response of each is remembered as long as the socket is open, also
+//!   with `"store": false`; one that is continued in vain is forgotten.
+//! - `response.steer` to a response in flight is accepted: another one takes its place, or if it calls
+//!   functions, waits for their outputs.
+//! - What is refused is told by an `error` event with a `status`, and the socket stays open. A message
+//!   of 16 MiB closes it with 1009, a binary one with 1003, a broken frame with 1002 or 1007. After
+//!   `Builder::socket_age` it refuses responses and closes.
+//!
+//! `GET realtime` with an upgrade opens a Realtime session: `session.created` comes first, each
+//! `session.update` is checked member by member, items are kept in a conversation, and a response is
+//! made when it is asked for or when a turn was spoken: 20 ms with a loud sample begin one, and the
+//! silence of `turn_detection` ends it. What is answered follows the rules of turns above, as text or as
+//! 40 ms of a tone to each word. With `call_id` it is the session of a call that was made here; with
+//! `intent=quicksilver` it takes and says what Codex's first version does; the header of the beta is
+//! refused with close code 4000.
+//!
+//! A handshake counts as a request, and takes a script as one if the script can answer it; the others
+//! are left to the turns on the socket, see `Script::frames`. Events of a script become messages, its
+//! chunks fragments, its comments pings, its statuses error events. `RecordedRequest::frames` has what
+//! came over the socket.
+//!
 //! # HTTPS and proxies
 //!
 //! With the feature `testing-tls`, `Builder::tls` makes it an HTTPS server, whose `Tls` has the
@@ -145,6 +176,8 @@ mod tasks;
 mod tls;
 mod turn;
 mod wire;
+#[cfg(feature = "ws")]
+mod ws;
 
 pub use self::api::StoredFile;
 pub use self::proxy::{Proxy, ProxyBuilder};
@@ -153,3 +186,5 @@ pub use self::script::{Ending, Event, Newline, Script};
 pub use self::server::{Builder, Server};
 #[cfg(feature = "testing-tls")]
 pub use self::tls::Tls;
+#[cfg(feature = "ws")]
+pub use self::ws::{Frame, RecordedFrame};

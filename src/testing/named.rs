@@ -9,7 +9,7 @@ use super::turn::unix_seconds;
 use crate::Error;
 
 /// A named script: its name, what it does, and how it is built.
-type Row = (&'static str, &'static str, fn() -> Script);
+pub(super) type Row = (&'static str, &'static str, fn() -> Script);
 
 const TABLE: &[Row] = &[
     ("ok", "what the API would answer", Script::natural),
@@ -119,9 +119,9 @@ impl Script {
     ///
     /// A build error that lists the known names.
     pub fn named(name: &str) -> Result<Self, Error> {
-        let row = TABLE.iter().find(|(known, ..)| *known == name);
+        let row = rows().find(|(known, ..)| *known == name);
         row.map(|(.., build)| build()).ok_or_else(|| {
-            let known: Vec<_> = TABLE.iter().map(|(known, ..)| *known).collect();
+            let known: Vec<_> = rows().map(|(known, ..)| *known).collect();
             Error::build(format!("no script is called {name:?}; known: {}", known.join(", ")))
         })
     }
@@ -130,6 +130,22 @@ impl Script {
     pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
         TABLE.iter().map(|(name, about, _)| (*name, *about))
     }
+
+    /// The named scripts that are for WebSockets alone; feature `ws`. The others can be asked for at a
+    /// handshake, too: what begins as [`natural`](Self::natural) is then said at every turn.
+    #[cfg(feature = "ws")]
+    pub fn socket_names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        super::ws::NAMED.iter().map(|(name, about, _)| (*name, *about))
+    }
+}
+
+/// All of them.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    #[cfg(feature = "ws")]
+    let sockets = super::ws::NAMED.iter();
+    #[cfg(not(feature = "ws"))]
+    let sockets = std::iter::empty();
+    TABLE.iter().chain(sockets)
 }
 
 #[cfg(test)]
@@ -138,7 +154,7 @@ mod tests {
 
     #[test]
     fn every_named_script_is_sound_and_the_unknown_is_told() {
-        for (name, _) in Script::names() {
+        for (name, ..) in rows() {
             assert_eq!(Script::named(name).unwrap().problem, None, "{name}");
         }
         let error = Script::named("nope").unwrap_err().to_string();

@@ -80,9 +80,7 @@ impl Plan {
                 Self::body(shape(&script, first_waits(script.first_delay, pieces)), None)
             }
             Content::Pieces(pieces) => Self::bytes(&script, pieces.clone()),
-            Content::Natural { .. } | Content::NoHead | Content::RawTcp(_) => {
-                Self::body(Box::new(std::iter::empty()), None)
-            }
+            _ => Self::body(Box::new(std::iter::empty()), None),
         };
         plan.finish(script, ids)
     }
@@ -270,7 +268,7 @@ impl Iterator for Reslice {
 }
 
 /// The headers of every answer of the API.
-fn api_headers(ids: &Ids) -> HeaderMap {
+pub(super) fn api_headers(ids: &Ids) -> HeaderMap {
     const FIXED: [(&str, &str); 8] = [
         ("openai-version", "2020-10-01"),
         ("openai-processing-ms", "12"),

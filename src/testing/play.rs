@@ -60,7 +60,7 @@ impl Playing {
         this
     }
 
-    /// An empty body, which the socket never writes.
+    /// An empty body; somebody else keeps the record, and says what follows the head.
     pub(super) fn replaced(wire: Wire) -> Self {
         Self {
             pieces: Box::new(std::iter::empty()),
@@ -144,7 +144,7 @@ impl Body for Playing {
             Ending::Complete => return Poll::Ready(None),
             // Nothing wakes this body again: the connection drops it when the client leaves.
             Ending::Stall => return Poll::Pending,
-            Ending::Truncate | Ending::Reset => ready!(this.poll_flushed(cx)),
+            _ => ready!(this.poll_flushed(cx)),
         }
         match this.ending {
             Ending::Reset if this.multiplexed => {}

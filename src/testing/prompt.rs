@@ -1,6 +1,6 @@
 //! Reading a Responses request: is it one the API would take, and what does it ask for?
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::api_error::ApiError;
 use super::params::{self, optional, present};
@@ -9,6 +9,17 @@ use super::sample::sample;
 /// Refuses what the API refuses.
 pub(super) fn validate(body: &[u8]) -> Result<Value, ApiError> {
     let object = params::object(body)?;
+    // What only the WebSocket has.
+    for param in ["type", "generate", "stream_id"] {
+        if object.contains_key(param) {
+            return Err(ApiError::unknown_parameter(param));
+        }
+    }
+    check(object)
+}
+
+/// As [`validate`], for the members of a request that came in whatever way.
+pub(super) fn check(object: Map<String, Value>) -> Result<Value, ApiError> {
     params::string(&object, "model")?;
     let is_input = |input: &Value| input.is_string() || input.is_array();
     let input = optional(&object, "input", "a string or an array", is_input)?;

@@ -16,7 +16,8 @@ use super::encoding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// All of it was handed to the connection. The client may still not have read it.
+    /// All of it was handed to the connection. The client may still not have read it. A WebSocket
+    /// was closed with a close frame, by either side.
     Complete,
     /// The script broke it off: truncated or reset.
     BrokenOff,
@@ -42,6 +43,8 @@ struct Entry {
     body_len: u64,
     written: AtomicU64,
     outcome: watch::Sender<Option<Outcome>>,
+    #[cfg(feature = "ws")]
+    frames: super::ws::FrameLog,
     log: Arc<Signals>,
 }
 
@@ -142,6 +145,32 @@ impl RecordedRequest {
     }
 }
 
+/// What came over the WebSocket that the request opened; feature `ws`.
+#[cfg(feature = "ws")]
+impl RecordedRequest {
+    /// What the client sent, in its order: messages whole, and control frames. Empty for a request
+    /// that opened no WebSocket.
+    ///
+    /// The last 10,000 are kept, and fewer if they come to more than 64 MiB.
+    pub fn frames(&self) -> Vec<super::RecordedFrame> {
+        self.0.frames.all()
+    }
+
+    /// The text messages as JSON, in their order; a text that is no JSON is left out.
+    pub fn messages(&self) -> Vec<Value> {
+        self.frames().iter().filter_map(super::RecordedFrame::json).collect()
+    }
+
+    /// Waits until `count` frames have come, forgotten ones included, and returns those that are
+    /// kept.
+    ///
+    /// There is no limit on the wait; cancel by dropping.
+    pub async fn wait_for_frames(&self, count: u64) -> Vec<super::RecordedFrame> {
+        let found = || (self.0.frames.received() >= count).then(|| self.frames());
+        self.0.log.wait_for(found).await
+    }
+}
+
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordedRequest")
@@ -238,6 +267,8 @@ impl Log {
             body_len,
             written: AtomicU64::new(0),
             outcome: watch::Sender::new(None),
+            #[cfg(feature = "ws")]
+            frames: super::ws::FrameLog::default(),
             log: Arc::clone(&self.signals),
         }));
         inner.received += 1;
@@ -264,16 +295,7 @@ impl Log {
 
     /// Waits until `found` yields something, looking again after every arrival and every end.
     pub(super) async fn wait_for<T>(&self, mut found: impl FnMut(&Self) -> Option<T>) -> T {
-        let mut changes = self.signals.changes.subscribe();
-        loop {
-            if let Some(found) = found(self) {
-                return found;
-            }
-            if changes.changed().await.is_err() {
-                // The sender lives in `self`; should it ever go, nothing can be found any more.
-                std::future::pending::<()>().await;
-            }
-        }
+        self.signals.wait_for(|| found(self)).await
     }
 
     /// From here on, an answer that is dropped was stopped by the server.
@@ -286,6 +308,20 @@ impl Signals {
     fn changed(&self) {
         self.changes.send_modify(|changes| *changes += 1);
     }
+
+    /// Waits until `found` yields something, looking again after every change.
+    async fn wait_for<T>(&self, mut found: impl FnMut() -> Option<T>) -> T {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            if changes.changed().await.is_err() {
+                // The sender lives in `self`; should it ever go, nothing can be found any more.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }
 
 /// The server's side of one answer. Dropping it ends the answer.
@@ -297,6 +333,13 @@ pub(super) struct Delivery {
 impl Delivery {
     pub(super) fn wrote(&self, bytes: usize) {
         self.request.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Keeps what came over the WebSocket.
+    #[cfg(feature = "ws")]
+    pub(super) fn came(&self, frame: super::RecordedFrame) {
+        self.request.0.frames.push(frame);
+        self.request.0.log.changed();
     }
 
     /// Says how the answer will have ended when this is dropped.

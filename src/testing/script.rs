@@ -50,6 +50,12 @@ pub struct Script {
     pub(super) comments: bool,
     pub(super) newline: Newline,
     pub(super) ending: Ending,
+    /// No handshake takes it.
+    #[cfg(feature = "ws")]
+    pub(super) after_handshake: bool,
+    /// What the ending says to a WebSocket, if it says anything.
+    #[cfg(feature = "ws")]
+    pub(super) reason: Arc<str>,
     pub(super) problem: Option<String>,
 }
 
@@ -66,6 +72,9 @@ pub(super) enum Content {
     Pieces(Vec<Bytes>),
     NoHead,
     RawTcp(Bytes),
+    /// What a WebSocket says, frame by frame.
+    #[cfg(feature = "ws")]
+    Frames(Vec<super::Frame>),
 }
 
 /// What follows the last byte of an answer.
@@ -84,6 +93,26 @@ pub enum Ending {
     Truncate,
     /// The connection is reset (TCP RST); on HTTP/2 the stream is (`RST_STREAM`).
     Reset,
+    /// A WebSocket is closed with this code. Any other answer is truncated.
+    #[cfg(feature = "ws")]
+    Close(u16),
+    /// A WebSocket goes dead: it stays open and answers nothing any more, pings included. Any other
+    /// answer stalls.
+    #[cfg(feature = "ws")]
+    Freeze,
+}
+
+impl Ending {
+    /// What it comes to where there is no WebSocket.
+    pub(super) fn over_http(self) -> Self {
+        match self {
+            #[cfg(feature = "ws")]
+            Self::Close(_) => Self::Truncate,
+            #[cfg(feature = "ws")]
+            Self::Freeze => Self::Stall,
+            other => other,
+        }
+    }
 }
 
 /// The line ending of the events the server writes itself.
@@ -194,7 +223,7 @@ impl Default for Script {
 }
 
 impl Script {
-    fn new(content: Content) -> Self {
+    pub(super) fn new(content: Content) -> Self {
         Self {
             content,
             path: None,
@@ -210,6 +239,10 @@ impl Script {
             comments: false,
             newline: Newline::Lf,
             ending: Ending::Complete,
+            #[cfg(feature = "ws")]
+            after_handshake: false,
+            #[cfg(feature = "ws")]
+            reason: Arc::default(),
             problem: None,
         }
     }
@@ -415,6 +448,15 @@ impl Script {
     pub fn ending(mut self, ending: Ending) -> Self {
         self.ending = ending;
         self
+    }
+
+    /// Whether it says how an ordinary request is answered.
+    pub(super) fn answers_requests(&self) -> bool {
+        match self.content {
+            #[cfg(feature = "ws")]
+            Content::Frames(_) => false,
+            _ => true,
+        }
     }
 
     fn finish(mut self, finish: Finish) -> Self {

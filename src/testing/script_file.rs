@@ -16,7 +16,7 @@ enum Entry {
     Fields(Map<String, Value>),
 }
 
-/// The members of an object entry. At most one of `script`, `events`, `pieces`, `raw_tcp`.
+/// The members of an object entry. At most one of `script`, `events`, `frames`, `pieces`, `raw_tcp`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -43,6 +43,16 @@ struct Fields {
     comments: bool,
     newline: Option<String>,
     ending: Option<String>,
+    #[cfg(feature = "ws")]
+    frames: Option<Vec<Value>>,
+    #[cfg(feature = "ws")]
+    close: Option<u16>,
+    #[cfg(feature = "ws")]
+    #[serde(default)]
+    reason: String,
+    #[cfg(feature = "ws")]
+    #[serde(default)]
+    after_handshake: bool,
     times: Option<usize>,
 }
 
@@ -59,7 +69,9 @@ impl Script {
     /// `headers` (an object; a value is a string or an array of strings), `json`, `body`, `text`,
     /// `head_delay_ms`, `first_delay_ms`, `delay_ms`, `pace_ms`, `chunk_sizes`, `cut_after`,
     /// `malformed`, `comments`, `newline` (`lf`, `crlf`, `cr`), `ending` (`complete`, `stall`,
-    /// `truncate`, `reset`). `for` is the path of [`Server::enqueue_for`](super::Server::enqueue_for),
+    /// `truncate`, `reset`, and with the feature `ws` `freeze`). With that feature there are also
+    /// `frames` (JSON objects, or strings that are said as they are), `after_handshake`, and `close`
+    /// (a code) with `reason` for an ending. `for` is the path of [`Server::enqueue_for`](super::Server::enqueue_for),
     /// `times` repeats the entry.
     ///
     /// ```
@@ -156,13 +168,35 @@ fn from_fields(fields: Map<String, Value>) -> Result<(Script, usize), Error> {
             "stall" => Ending::Stall,
             "truncate" => Ending::Truncate,
             "reset" => Ending::Reset,
+            #[cfg(feature = "ws")]
+            "freeze" => Ending::Freeze,
             _ => return Err(Error::build("ending is complete, stall, truncate or reset")),
         });
+    }
+    #[cfg(feature = "ws")]
+    {
+        if let Some(code) = fields.close {
+            script = script.then_close(code, fields.reason);
+        }
+        if fields.after_handshake {
+            script = script.after_handshake();
+        }
     }
     Ok((script, fields.times.unwrap_or(1)))
 }
 
 fn content(fields: &Fields) -> Result<Script, Error> {
+    #[cfg(feature = "ws")]
+    if let Some(frames) = &fields.frames {
+        let others = [fields.script.is_some(), fields.events.is_some(), fields.pieces.is_some()];
+        if others.contains(&true) || fields.raw_tcp.is_some() {
+            return Err(Error::build("only one of script, events, frames, pieces and raw_tcp"));
+        }
+        return Ok(Script::frames(frames.iter().map(|frame| match frame {
+            Value::String(text) => super::Frame::text(text.clone()),
+            json => super::Frame::from(json.clone()),
+        })));
+    }
     Ok(match (&fields.script, &fields.events, &fields.pieces, &fields.raw_tcp) {
         (Some(name), None, None, None) => Script::named(name)?,
         (None, Some(events), None, None) => {
@@ -210,6 +244,18 @@ mod tests {
         assert!(error(r#"[{"headers":{"a":1}}]"#).contains("neither"));
         assert!(error(r#"[{"script":"ok","pieces":[]}]"#).contains("only one"));
         assert!(error(r#"[{"times":1000000}]"#).contains("100000"));
+    }
+
+    #[cfg(feature = "ws")]
+    #[test]
+    fn sockets_have_members_of_their_own() {
+        let json = r#"[{"frames":[{"type":"x"},"text"],"close":4000,"reason":"why"},
+            {"status":429,"after_handshake":true,"ending":"freeze"}]"#;
+        let scripts = Script::from_json(json).unwrap();
+        assert_eq!((scripts[0].ending, &*scripts[0].reason), (Ending::Close(4000), "why"));
+        assert!(scripts[0].answers_handshakes() && !scripts[0].answers_requests());
+        assert_eq!((scripts[1].ending, scripts[1].answers_handshakes()), (Ending::Freeze, false));
+        assert!(error(r#"[{"frames":[],"pieces":[]}]"#).contains("only one"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::api::{Api, StoredFile};
+use super::api_error::ApiError;
 use super::exchange::Exchange;
 use super::ids::Ids;
 use super::record::{Log, Outcome, RecordedRequest};
@@ -47,6 +49,9 @@ pub(super) struct Settings {
     pub(super) key: Option<String>,
     pub(super) handler: Option<Handler>,
     pub(super) scripted_only: bool,
+    /// Of a WebSocket, if not the API's.
+    #[cfg(feature = "ws")]
+    pub(super) socket_age: Option<Duration>,
 }
 
 /// Where uploads go, and how.
@@ -109,6 +114,14 @@ impl Builder {
     /// another origin differently. Default: `127.0.0.1`, as in the base URL.
     pub fn upload_host(mut self, host: impl Into<String>) -> Self {
         self.uploads.host = host.into();
+        self
+    }
+
+    /// How old a WebSocket may become. After that a response is refused as the API does it, and the
+    /// socket is closed as soon as none is in flight. Default: 60 minutes.
+    #[cfg(feature = "ws")]
+    pub fn socket_age(mut self, age: Duration) -> Self {
+        self.settings.socket_age = Some(age);
         self
     }
 
@@ -195,17 +208,52 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first script for `path`, or else the first one for any.
-    pub(super) fn next_script(&self, path: &str) -> Option<Script> {
+    /// The first script for `path` that fits, or else the first one for any.
+    pub(super) fn next_script(&self, path: &str, fits: impl Fn(&Script) -> bool) -> Option<Script> {
         let mut queue = self.queue();
         let meant = |script: &Script| {
             script.path.as_ref().is_some_and(|pattern| route::ids(pattern, path).is_some())
         };
         let index = queue
             .iter()
-            .position(meant)
-            .or_else(|| queue.iter().position(|script| script.path.is_none()))?;
+            .position(|script| meant(script) && fits(script))
+            .or_else(|| queue.iter().position(|script| script.path.is_none() && fits(script)))?;
         queue.remove(index)
+    }
+
+    /// The script that the header `x-script` of `request` names, or the one that was `queued` for its
+    /// path, or that of the handler.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told about a script that is unknown, or impossible: that fails the test.
+    pub(super) fn script(
+        &self,
+        request: &RecordedRequest,
+        queued: impl FnOnce(&str) -> Option<Script>,
+    ) -> Result<Option<Script>, ApiError> {
+        if let Some(name) = request.headers().get("x-script") {
+            let name = String::from_utf8_lossy(name.as_bytes());
+            return Script::named(&name)
+                .map(Some)
+                .map_err(|error| ApiError::invalid_request(format!("x-script: {error}")));
+        }
+        let handler = self.settings.handler.as_ref();
+        let script = queued(request.path()).or_else(|| handler.map(|handler| handler(request)));
+        match script {
+            Some(Script { problem: Some(problem), .. }) => {
+                Err(self.failure(format!("an impossible script: {problem}")))
+            }
+            script => Ok(script),
+        }
+    }
+
+    /// Fails the test, and tells the client why.
+    pub(super) fn failure(&self, failure: String) -> ApiError {
+        let mut error = ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR);
+        error.message = format!("loopback server: {failure}");
+        self.failures.add(failure);
+        error
     }
 }
 
@@ -431,6 +479,6 @@ fn serve(
         // Neither protocol gets a timer: a client may be as slow as its test wants.
         server.http1().header_read_timeout(None);
         // A client that goes away, or a script that breaks the connection, is an error to hyper.
-        let _ = server.serve_connection(TokioIo::new(socket), service).await;
+        let _ = server.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
     }
 }

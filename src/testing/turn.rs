@@ -84,6 +84,9 @@ impl Turn {
         };
         let mut items: Vec<Item> = Item::reasoning(&request, ids).into_iter().collect();
         items.extend(answer);
+        if request.get("generate") == Some(&Value::Bool(false)) {
+            items.clear();
+        }
         if let Finish::Incomplete { .. } = finish {
             items.iter_mut().for_each(Item::halve);
         }

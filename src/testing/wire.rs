@@ -155,11 +155,11 @@ impl AsyncWrite for Socket {
                 ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
                 takeover.delivery.will_end(Outcome::Complete);
             }
-            Ending::Truncate => takeover.delivery.will_end(Outcome::BrokenOff),
             Ending::Reset => {
                 takeover.delivery.will_end(Outcome::BrokenOff);
                 state.reset = true;
             }
+            _ => takeover.delivery.will_end(Outcome::BrokenOff),
         }
         state.killed = true;
         Poll::Ready(Err(closed()))

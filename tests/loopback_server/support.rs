@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -13,11 +14,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
 use tower_openai::testing::Server;
 
 pub(crate) const STREAM: &str = r#"{"model":"gpt-5.2","input":"hello","stream":true}"#;
@@ -200,3 +205,82 @@ pub(crate) async fn exchange(
 
 pub(crate) const GET_MODELS: &str =
     "GET /v1/models HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+/// A WebSocket of a client that is not this crate's.
+pub(crate) type Socket = WebSocketStream<TcpStream>;
+
+/// A handshake to `path` below the base URL, as that client makes it.
+pub(crate) fn handshake(server: &Server, path: &str) -> Request<()> {
+    let url = format!("ws://{}/v1/{path}", server.address());
+    let mut request = url.into_client_request().expect("a request");
+    request.headers_mut().insert("authorization", "Bearer sk-test".parse().expect("a value"));
+    request
+}
+
+/// Sends a handshake; the socket and the head of its 101, or the answer that is none.
+pub(crate) async fn knock(
+    server: &Server,
+    request: Request<()>,
+) -> Result<(Socket, Response<Option<Vec<u8>>>), Response<Option<Vec<u8>>>> {
+    let stream = TcpStream::connect(server.address()).await.expect("a connection");
+    match soon(client_async(request, stream)).await {
+        Ok(opened) => Ok(opened),
+        Err(WsError::Http(response)) => Err(*response),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// An open socket to `path`.
+pub(crate) async fn open(server: &Server, path: &str) -> Socket {
+    match knock(server, handshake(server, path)).await {
+        Ok((socket, _)) => socket,
+        Err(response) => panic!("{response:?}"),
+    }
+}
+
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
+    soon(socket.send(Message::text(message.to_string()))).await.expect("it is open");
+}
+
+/// The next event; pings are passed over.
+pub(crate) async fn hear(socket: &mut Socket) -> Value {
+    loop {
+        match soon(socket.next()).await.expect("an event").expect("a message") {
+            Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+            Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The events up to and with the first one that has one of these types.
+pub(crate) async fn hear_until(socket: &mut Socket, types: &[&str]) -> Vec<Value> {
+    let mut events = Vec::new();
+    loop {
+        let event = hear(socket).await;
+        let last = types.contains(&event["type"].as_str().expect("a type"));
+        events.push(event);
+        if last {
+            return events;
+        }
+    }
+}
+
+/// The code and the reason that the server closes with; events are passed over.
+pub(crate) async fn hear_close(socket: &mut Socket) -> Option<(u16, String)> {
+    loop {
+        match soon(socket.next()).await {
+            Some(Ok(Message::Close(close))) => {
+                return close.map(|frame| (frame.code.into(), frame.reason.to_string()));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return None,
+        }
+    }
+}
+
+pub(crate) fn types(events: &[Value]) -> Vec<&str> {
+    let mut types: Vec<_> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    types.dedup();
+    types
+}

@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use http::StatusCode;
+#[cfg(feature = "ws")]
+use serde_json::Map;
 use serde_json::Value;
 
+#[cfg(feature = "ws")]
+use super::Manner;
 use super::items::items;
 use super::job::Job;
 use super::page::Page;
@@ -60,7 +64,7 @@ impl Api {
     pub(super) fn create_response(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let body = call.body()?;
         let request = prompt::validate(&body)?;
-        self.check_references(&request)?;
+        self.check_references(&request, false)?;
         let manner = &call.manner;
         let text = manner.text.cloned();
         let turn = Arc::new(Turn::new(request, text, manner.finish.clone(), &self.ids));
@@ -70,11 +74,8 @@ impl Api {
             job
         });
         let stored = Arc::new(Stored { turn: Arc::clone(&turn), input: OnceLock::new(), job });
-        if turn.request().get("store") != Some(&Value::Bool(false)) {
-            let weight = body.len() + manner.text.map_or(0, |text| text.len());
-            self.converse(&turn, weight);
-            lock(&self.responses.0).insert(turn.id().to_owned(), weight, Arc::clone(&stored));
-        }
+        let weight = body.len() + manner.text.map_or(0, |text| text.len());
+        self.store(&stored, weight);
         Ok(match (turn.asks_for("stream"), &stored.job) {
             (true, None) => Answer::Events(Box::new(frames(turn))),
             (true, Some(_)) => Answer::Events(stored.events(None)),
@@ -83,8 +84,36 @@ impl Api {
         })
     }
 
-    /// Refuses what refers to something that is not there.
-    fn check_references(&self, request: &Value) -> Result<(), ApiError> {
+    /// A turn on a WebSocket; the response before it may be `remembered` there.
+    #[cfg(feature = "ws")]
+    pub(in crate::testing) fn socket_turn(
+        &self,
+        request: Map<String, Value>,
+        remembered: bool,
+        weight: usize,
+        manner: &Manner<'_>,
+    ) -> Result<Arc<Turn>, ApiError> {
+        let request = prompt::check(request)?;
+        self.check_references(&request, remembered)?;
+        let (text, finish) = (manner.text.cloned(), manner.finish.clone());
+        let weight = weight + manner.text.map_or(0, |text| text.len());
+        let turn = Arc::new(Turn::new(request, text, finish, &self.ids));
+        let stored = Stored { turn: Arc::clone(&turn), input: OnceLock::new(), job: None };
+        self.store(&Arc::new(stored), weight);
+        Ok(turn)
+    }
+
+    /// Keeps a response, unless its request says otherwise.
+    fn store(&self, stored: &Arc<Stored>, weight: usize) {
+        let turn = &stored.turn;
+        if turn.request().get("store") != Some(&Value::Bool(false)) {
+            self.converse(turn, weight);
+            lock(&self.responses.0).insert(turn.id().to_owned(), weight, Arc::clone(stored));
+        }
+    }
+
+    /// Refuses what refers to something that is not there; the previous response may be known to be.
+    fn check_references(&self, request: &Value, remembered: bool) -> Result<(), ApiError> {
         if request.get("background") == Some(&Value::Bool(true))
             && request.get("store") == Some(&Value::Bool(false))
         {
@@ -97,6 +126,7 @@ impl Api {
                 "previous_response_id",
                 "'previous_response_id' and 'conversation' exclude each other.",
             )),
+            (Some(_), None) if remembered => Ok(()),
             (Some(id), None) => self.check_previous(id),
             (None, Some(id)) => self.check_conversation(id),
             (None, None) => Ok(()),
