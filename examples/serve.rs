@@ -16,7 +16,7 @@ const USAGE: &str = "usage: serve [--port N] [--script FILE] [--pace MS] [--key 
 const HELP: &str = "\
 Serves every HTTP endpoint of the OpenAI API on 127.0.0.1, under any prefix, without a model behind
 it: responses (stored and background ones, too), models, images, files, conversations and the rest;
-and the WebSocket of responses, at ws://127.0.0.1:PORT/v1/responses.
+and the WebSockets of responses and of realtime sessions, at the paths responses and realtime.
 Prints its base URL, http://127.0.0.1:PORT/v1, and runs until killed.
 
   --port N       listen on this port (default: a free one)

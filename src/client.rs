@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::env::ProcessEnv;
-use crate::layers::{RateLimitsHandle, Resume};
+use crate::layers::{RateLimitsHandle, Resume, ResumePolicy};
 use crate::model::ItemIds;
 use crate::services::{
     CancelResponse, Compact, Conversations, CountInputTokens, CreateFile, CreateResponse,
@@ -75,6 +75,7 @@ pub struct Client {
     stacks: Arc<Stacks>,
     stream: StreamSettings,
     policy: Arc<Policy>,
+    resume: ResumePolicy,
     item_ids: ItemIds,
     session_form: SessionForm,
 }
@@ -109,11 +110,12 @@ impl Client {
     }
 
     /// The Responses endpoint with streams that are taken up again where they broke off, if the
-    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume).
+    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume). How often
+    /// and how long that is tried, [`Policy::resume`] says.
     pub fn resuming_responses(
         &self,
     ) -> Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>> {
-        Resume::new(self.responses(), self.retrieve_stream())
+        Resume::new(self.responses(), self.retrieve_stream()).policy(self.resume.clone())
     }
 
     /// The endpoint that streams a stored response:

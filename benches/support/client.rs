@@ -287,7 +287,7 @@ struct Event<'a> {
 #[derive(Deserialize)]
 struct Delta<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn parse(tally: &mut Tally, data: &str) {
+pub fn parse(tally: &mut Tally, data: &str) {
     let event: Event<'_> = serde_json::from_str(data).expect("JSON");
     tally.event(&event.kind, event.delta.as_ref().map(|delta| &*delta.0));
 }

@@ -52,7 +52,7 @@
 //! # }
 //! ```
 //!
-//! The preset has it assembled: `Client::resuming_responses`.
+//! The preset has it assembled: `Client::resuming_responses`, with the policy of the client's `Policy`.
 //!
 //! # Which streams
 //!
@@ -100,6 +100,7 @@
 
 mod policy;
 mod resumption;
+mod settings;
 mod source;
 
 use std::fmt;
@@ -117,6 +118,7 @@ use crate::services::{CallOnce, ResponsesRequest, RetrieveStreamRequest};
 use crate::sse::ResponseStream;
 
 pub use self::policy::ResumePolicy;
+pub use self::settings::ResumeSettings;
 pub use self::source::ResumeSource;
 
 #[cfg(doc)]

@@ -62,8 +62,8 @@
 //!
 //! An [`Error`] as of every endpoint, of the step that failed. Beside those:
 //!
-//! - A file that cannot be read, that has changed, or a request for a provider without a backend:
-//!   [`ErrorKind::Build`]. A file of more than 512 MiB, the most the API takes:
+//! - A file that cannot be read, that has changed, or that has another length than it said, or a
+//!   request for a provider without a backend: [`ErrorKind::Build`], and no further attempt. A file of more than 512 MiB, the most the API takes:
 //!   [`ErrorKind::TooLarge`], with nothing sent.
 //! - The server does not take the file: [`ErrorKind::InvalidRequest`], in its words.
 //! - The file is sent, and not ready after 30 s: [`ErrorKind::Timeout`], whose source is an

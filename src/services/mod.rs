@@ -44,7 +44,7 @@ mod collect;
 pub mod compact;
 pub mod conversations;
 mod encode;
-mod fault;
+mod endpoint;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod images;

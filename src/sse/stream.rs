@@ -147,7 +147,8 @@ impl<Src> ResponseStream<Src> {
         self.core.response_id.as_deref()
     }
 
-    /// The last sequence number that was read; at first the one behind which the stream was asked for.
+    /// The highest sequence number that was read; at first the one behind which the stream was asked
+    /// for.
     pub fn sequence_number(&self) -> Option<u64> {
         self.core.sequence_number
     }

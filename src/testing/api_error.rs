@@ -247,6 +247,12 @@ impl ApiError {
         }
     }
 
+    /// What a close frame says.
+    #[cfg(feature = "ws")]
+    pub(super) fn code_or_empty(&self) -> &'static str {
+        self.code.unwrap_or_default()
+    }
+
     pub(super) fn body(&self) -> Json {
         object! { "error": object! {
             "message": self.message.as_str(),

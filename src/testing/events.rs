@@ -185,7 +185,7 @@ impl Place {
 }
 
 /// A text cut into the pieces of its deltas.
-struct Pieces {
+pub(super) struct Pieces {
     text: Arc<str>,
     at: usize,
     end: usize,
@@ -194,12 +194,12 @@ struct Pieces {
 
 impl Pieces {
     /// Words, each with the white space before it.
-    fn words(text: &Arc<str>, half: bool) -> Self {
+    pub(super) fn words(text: &Arc<str>, half: bool) -> Self {
         Self::new(text, None, half)
     }
 
     /// Pieces of `size` characters.
-    fn of_size(text: &Arc<str>, size: usize, half: bool) -> Self {
+    pub(super) fn of_size(text: &Arc<str>, size: usize, half: bool) -> Self {
         Self::new(text, Some(size), half)
     }
 

@@ -125,6 +125,14 @@
 //!   of 16 MiB closes it with 1009, a binary one with 1003, a broken frame with 1002 or 1007. After
 //!   `Builder::socket_age` it refuses responses and closes.
 //!
+//! `GET realtime` with an upgrade opens a Realtime session: `session.created` comes first, each
+//! `session.update` is checked member by member, items are kept in a conversation, and a response is
+//! made when it is asked for or when a turn was spoken: 20 ms with a loud sample begin one, and the
+//! silence of `turn_detection` ends it. What is answered follows the rules of turns above, as text or as
+//! 40 ms of a tone to each word. With `call_id` it is the session of a call that was made here; with
+//! `intent=quicksilver` it takes and says what Codex's first version does; the header of the beta is
+//! refused with close code 4000.
+//!
 //! A handshake counts as a request, and takes a script as one if the script can answer it; the others
 //! are left to the turns on the socket, see `Script::frames`. Events of a script become messages, its
 //! chunks fragments, its comments pings, its statuses error events. `RecordedRequest::frames` has what

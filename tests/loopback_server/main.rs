@@ -6,6 +6,7 @@ mod files;
 mod nonsense;
 mod own_client;
 mod proxies;
+mod realtime;
 mod scripts;
 mod socket_lanes;
 mod socket_scripts;

@@ -146,11 +146,10 @@ async fn a_driver_does_not_outlive_its_handles_for_a_peer_that_is_silent_or_nois
         let noise = tokio::spawn(async move {
             assert_eq!(peer.receive().await, Some((CLOSE, close(1000, ""))));
             let message = frame(TEXT, b"noise");
-            while noisy {
-                if peer.0.write_all(&message).await.is_err() {
-                    return;
+            if noisy {
+                while peer.0.write_all(&message).await.is_ok() {
+                    sleep(Duration::from_millis(100)).await;
                 }
-                sleep(Duration::from_millis(100)).await;
             }
             sleep(Duration::from_secs(60)).await;
         });
@@ -158,6 +157,23 @@ async fn a_driver_does_not_outlive_its_handles_for_a_peer_that_is_silent_or_nois
         assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
         noise.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_a_close_and_stays_is_left_in_the_same_time() {
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    let start = Instant::now();
+    let server = tokio::spawn(async move {
+        let told = peer.receive().await;
+        sleep(Duration::from_secs(3)).await;
+        peer.send(CLOSE, &close(1000, "")).await;
+        (told, peer)
+    });
+    in_time(socket.close(CloseCode::NORMAL)).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(3), "nobody waits for more than the answer");
+    in_time(driving).await.unwrap().unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    drop(in_time(server).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,6 +114,9 @@ pub(super) struct Api {
     conversations: Conversations,
     files: Files,
     models: Models,
+    /// The sessions of realtime calls.
+    #[cfg(feature = "ws")]
+    calls: Mutex<super::shelf::Shelf<Value>>,
 }
 
 impl Api {
@@ -125,6 +128,8 @@ impl Api {
             conversations: Conversations::default(),
             files: Files::new(origin, retries),
             models: Models::default(),
+            #[cfg(feature = "ws")]
+            calls: Mutex::default(),
         }
     }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
+#[cfg(feature = "ws")]
+use super::lock;
 use super::{Answer, Api, Call, Whole};
 use crate::testing::api_error::ApiError;
 use crate::testing::intake::form_type;
@@ -21,38 +23,58 @@ impl Api {
         let headers = call.request.headers();
         let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.map_or("", |kind| kind.split(';').next().unwrap_or_default().trim());
-        if let Some(form) = form_type(headers) {
-            from_form(form, &body)?;
+        let session = if let Some(form) = form_type(headers) {
+            from_form(form, &body)?
         } else if kind == "application/sdp" {
             check(std::str::from_utf8(&body).unwrap_or_default())?;
+            Value::Null
         } else if kind == "application/json" {
             let object = params::object(&body)?;
-            optional(&object, "session", "an object", Value::is_object)?;
+            let session = optional(&object, "session", "an object", Value::is_object)?;
             check(params::string(&object, "sdp")?)?;
+            session.cloned().unwrap_or_default()
         } else {
             return Err(ApiError::unsupported_type(kind));
-        }
+        };
+        let id = self.ids.item("rtc");
+        self.remember_call(&id, body.len(), session);
         let path = call.request.path().trim_end_matches('/');
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/sdp"));
-        if let Ok(location) = HeaderValue::try_from(format!("{path}/{}", self.ids.item("rtc"))) {
+        if let Ok(location) = HeaderValue::try_from(format!("{path}/{id}")) {
             headers.insert(header::LOCATION, location);
         }
         let (status, body) = (StatusCode::CREATED, Bytes::from_static(SDP.as_bytes()));
         Ok(Answer::Whole(Whole { status, headers, body, cut: false }))
     }
+
+    #[cfg(feature = "ws")]
+    fn remember_call(&self, id: &str, weight: usize, session: Value) {
+        lock(&self.calls).insert(id.to_owned(), weight, session);
+    }
+
+    /// Without WebSockets nobody asks.
+    #[cfg(not(feature = "ws"))]
+    fn remember_call(&self, _: &str, _: usize, _: Value) {}
+
+    /// The session that a call was made with, null if it came without one.
+    #[cfg(feature = "ws")]
+    pub(in crate::testing) fn call(&self, id: &str) -> Option<Value> {
+        lock(&self.calls).get(id).cloned()
+    }
 }
 
-fn from_form(kind: &str, body: &[u8]) -> Result<(), ApiError> {
+/// The session in a form.
+fn from_form(kind: &str, body: &[u8]) -> Result<Value, ApiError> {
     let mut form = Multipart::new(kind, body.len())?;
     form.push(body)?;
     let parts = form.finish()?;
     let part = |name| parts.iter().find(|part| part.name == name);
     let sdp = part("sdp").and_then(|part| part.text());
     check(sdp.ok_or_else(|| ApiError::missing("sdp"))?)?;
-    let Some(session) = part("session") else { return Ok(()) };
+    let Some(session) = part("session") else { return Ok(Value::Null) };
     match serde_json::from_str(session.text().unwrap_or_default()) {
-        Ok(Value::Object(_)) => Ok(()),
+        Ok(Value::Object(session)) => Ok(Value::Object(session)),
         _ => Err(ApiError::invalid_type("session", "an object", "a string")),
     }
 }

@@ -12,6 +12,7 @@ use sha1::{Digest, Sha1};
 use super::Session;
 use super::opening::Opening;
 use super::play::Play;
+use super::realtime::{Opened, Realtime};
 use super::responses::Responses;
 use super::shape;
 use super::socket::Socket;
@@ -20,6 +21,7 @@ use crate::BoxError;
 use crate::testing::api_error::ApiError;
 use crate::testing::exchange::{Arrival, Exchange};
 use crate::testing::intake::Upload;
+use crate::testing::params::Query;
 use crate::testing::plan::{Plan, api_headers};
 use crate::testing::play::Playing;
 use crate::testing::record::{Delivery, Head};
@@ -30,10 +32,11 @@ use crate::testing::script::{Content, Script};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Responses,
+    Realtime,
 }
 
 /// A path ends so, with any prefix before it.
-const PATHS: [(&str, Kind); 1] = [("responses", Kind::Responses)];
+const PATHS: [(&str, Kind); 2] = [("responses", Kind::Responses), ("realtime", Kind::Realtime)];
 
 /// A request for a WebSocket.
 pub(in crate::testing) struct Handshake {
@@ -181,8 +184,16 @@ impl Exchange {
             tokio::time::sleep(script.head_delay).await;
         }
         let turns = Turns::new(self.shared.clone(), request.path().to_owned(), usual);
-        let session = match handshake.kind {
+        let session: Box<dyn Session> = match handshake.kind {
             Kind::Responses => Box::new(Responses::new(turns)),
+            Kind::Realtime => {
+                let query = request.target().split_once('?').map_or("", |(_, query)| query);
+                let call = |id: &str| self.shared.api.call(id);
+                match Opened::new(&Query::new(query), headers, call) {
+                    Ok(opened) => Box::new(Realtime::new(turns, opened)),
+                    Err(error) => return Ok(self.refuse(&error.into(), delivery)),
+                }
+            }
         };
         let session = opened(&script, session);
         let mut response = Response::new(Playing::replaced(self.wire.clone()));
@@ -192,6 +203,10 @@ impl Exchange {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accepted)?);
+        // Browsers offer it, and take no other answer.
+        if names(request.headers(), header::SEC_WEBSOCKET_PROTOCOL, "realtime") {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("realtime"));
+        }
         headers.extend(script.headers);
         self.tasks.spawn(Socket::run(handshake.upgrade, self.wire, session, delivery));
         Ok(response)
@@ -201,7 +216,7 @@ impl Exchange {
 /// The session, after what `script` says first.
 fn opened(script: &Script, session: Box<dyn Session>) -> Box<dyn Session> {
     let Content::Frames(frames) = &script.content else { return session };
-    let play = Play::new(shape::frames(script, frames));
+    let play = Play::new(shape::frames(script, frames.clone()));
     Box::new(Opening::new(play, script.ending, script.reason.clone(), session))
 }
 

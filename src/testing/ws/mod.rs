@@ -10,6 +10,7 @@ mod handshake;
 mod named;
 mod opening;
 mod play;
+mod realtime;
 mod responses;
 mod script;
 mod shape;

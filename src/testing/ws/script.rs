@@ -10,8 +10,8 @@ use crate::testing::script::{Content, Ending, Script};
 /// A handshake takes a script from the queue like any request, but passes over those that begin as
 /// [`natural`](Self::natural) or [`events`](Self::events): they are for the turns that follow. So
 /// `Script::status(401)` refuses the handshake, and `Script::natural().cut_after(3).then_close(1011,
-/// "")` waits for a turn. On an open socket each `response.create` takes the next script; a status
-/// becomes an error frame there.
+/// "")` waits for a turn. On an open socket each response takes the next script: a `response.create`,
+/// or a turn that was spoken. A status becomes an error event there.
 impl Script {
     /// These frames on a WebSocket: JSON values or [`Frame`]s.
     ///

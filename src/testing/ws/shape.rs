@@ -12,28 +12,50 @@ use super::{Frame, Out, frame::Step};
 use crate::testing::api_error::ApiError;
 use crate::testing::events::Frames;
 use crate::testing::json::{Json, object};
-use crate::testing::script::{Event, Script, Text};
+use crate::testing::script::{Content, Event, Script, Text};
 
 /// The name of a lane, `None` for the one without a name.
 pub(super) type LaneName = Option<Arc<str>>;
 
 /// The API's events, whose deltas come at `pace`.
 pub(super) fn natural(script: &Script, events: Frames, pace: Duration, lane: LaneName) -> Beats {
-    let mut first = Some(script.first_delay);
-    let beats = events.map(move |event| {
-        let delay = match event.is_delta {
-            true => pace + first.take().unwrap_or_default(),
-            false => Duration::ZERO,
-        };
+    let said = events.map(move |event| {
         let out = Out::Text(in_lane(event.data, &lane).compact());
-        Beat { delay, gate: event.gate, ..Beat::from(out) }
+        (event.is_delta, Beat { gate: event.gate, ..Beat::from(out) })
+    });
+    paced(script, pace, said)
+}
+
+/// Beats of which some are deltas: those come at `pace`.
+pub(super) fn paced(
+    script: &Script,
+    pace: Duration,
+    said: impl Iterator<Item = (bool, Beat)> + Send + 'static,
+) -> Beats {
+    let mut first = Some(script.first_delay);
+    let beats = said.map(move |(is_delta, beat)| match is_delta {
+        true => Beat { delay: pace + first.take().unwrap_or_default(), ..beat },
+        false => beat,
     });
     shape(script, script.head_delay, beats)
 }
 
+/// What a script says by itself in answer to a turn; `None` if it is up to the API.
+pub(super) fn scripted(script: &Script, lane: LaneName) -> Option<Beats> {
+    Some(match &script.content {
+        Content::Natural { .. } => return None,
+        Content::Events(list) => events(script, list.clone(), lane),
+        Content::Frames(list) => frames(script, list.clone()),
+        Content::Pieces(list) => pieces(script, list, lane),
+        Content::Error => error(script, lane),
+        Content::NoHead => frames(script, Vec::new()),
+        Content::RawTcp(bytes) => frames(script, vec![Frame::raw(bytes.clone())]),
+    })
+}
+
 /// Events that a script names.
-pub(super) fn events(script: &Script, events: &[Event], lane: LaneName) -> Beats {
-    let beats = events.to_vec().into_iter().filter_map(move |event| {
+fn events(script: &Script, events: Vec<Event>, lane: LaneName) -> Beats {
+    let beats = events.into_iter().map(move |event| {
         let out = match event.text {
             Text::Json(value) | Text::DataOnly(value) => Out::Text(match value {
                 Value::Object(fields) => with_lane(fields, &lane).to_string(),
@@ -42,14 +64,14 @@ pub(super) fn events(script: &Script, events: &[Event], lane: LaneName) -> Beats
             Text::Raw(bytes) => text_or_binary(bytes),
             Text::Comment(text) => Out::Ping(shorten(text)),
         };
-        Some(Beat { delay: event.delay, ..Beat::from(out) })
+        Beat { delay: event.delay, ..Beat::from(out) }
     });
     shape(script, script.head_delay + script.first_delay, beats)
 }
 
 /// Frames, which are said as they are.
-pub(super) fn frames(script: &Script, frames: &[Frame]) -> Beats {
-    let beats = frames.to_vec().into_iter().map(|Frame { step, delay }| match step {
+pub(super) fn frames(script: &Script, frames: Vec<Frame>) -> Beats {
+    let beats = frames.into_iter().map(|Frame { step, delay }| match step {
         Step::Send(out) => Beat { delay, ..Beat::from(out) },
         Step::WaitFor(messages) => Beat { delay, gate: None, messages, out: None },
     });
@@ -57,7 +79,7 @@ pub(super) fn frames(script: &Script, frames: &[Frame]) -> Beats {
 }
 
 /// The pieces of a body: the error of a status that is one, and else a message each.
-pub(super) fn pieces(script: &Script, pieces: &[Bytes], lane: LaneName) -> Beats {
+fn pieces(script: &Script, pieces: &[Bytes], lane: LaneName) -> Beats {
     let status = script.status.unwrap_or(StatusCode::OK);
     let outs = if status.is_client_error() || status.is_server_error() {
         vec![Out::Text(wrapped(status, &pieces.concat(), &script.headers, &lane))]
@@ -68,7 +90,7 @@ pub(super) fn pieces(script: &Script, pieces: &[Bytes], lane: LaneName) -> Beats
 }
 
 /// The error that the API has for the status of `script`.
-pub(super) fn error(script: &Script, lane: LaneName) -> Beats {
+fn error(script: &Script, lane: LaneName) -> Beats {
     let status = script.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = ApiError::of_status(status).body().compact();
     let out = Out::Text(wrapped(status, body.as_bytes(), &script.headers, &lane));
@@ -182,7 +204,7 @@ mod tests {
     fn what_shapes_an_http_body_shapes_messages() {
         let script = Script::events([json!({"type": "a"}), json!({"type": "b"}), json!({})]);
         let shaped = |script: Script| {
-            said(events(&script, &[json!({"type": "aé"}).into(), json!({"t": 1}).into()], None))
+            said(events(&script, vec![json!({"type": "aé"}).into(), json!({"t": 1}).into()], None))
         };
         let text = |text: &str| Out::Text(text.into());
         assert_eq!(shaped(script.clone()), [text(r#"{"type":"aé"}"#), text(r#"{"t":1}"#)]);

@@ -47,7 +47,7 @@ impl Turns {
         &self.shared.api
     }
 
-    pub(super) fn ids(&self) -> &Ids {
+    pub(super) fn ids(&self) -> &Arc<Ids> {
         &self.shared.ids
     }
 

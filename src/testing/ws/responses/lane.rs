@@ -80,28 +80,24 @@ impl Lane {
         let script = turns.next()?;
         let lane = || self.name.clone();
         let (mut id, mut turn) = (None, None);
-        let beats = match &script.content {
-            Content::Natural { finish, .. } => {
+        let beats = match shape::scripted(&script, lane()) {
+            Some(beats) => {
+                if let Content::Events(events) = &script.content {
+                    id = events.iter().find_map(response_id);
+                }
+                beats
+            }
+            None => {
                 check(&request)?;
                 add_steer(&mut request, &mut self.steered);
                 let pace = turns.pace(&script);
                 let manner = manner(&script, pace);
                 let new = turns.api().socket_turn(request, remembered, weight, &manner)?;
-                let in_vain = matches!(finish, Finish::Failed { .. } | Finish::ErrorEvent { .. });
+                let in_vain =
+                    matches!(manner.finish, Finish::Failed { .. } | Finish::ErrorEvent { .. });
                 id = (!in_vain).then(|| new.id().to_owned());
                 turn = Some(Arc::clone(&new));
                 shape::natural(&script, Box::new(frames(new)), pace, lane())
-            }
-            Content::Events(events) => {
-                id = events.iter().find_map(response_id);
-                shape::events(&script, events, lane())
-            }
-            Content::Frames(frames) => shape::frames(&script, frames),
-            Content::Pieces(pieces) => shape::pieces(&script, pieces, lane()),
-            Content::Error => shape::error(&script, lane()),
-            Content::NoHead => shape::frames(&script, &[]),
-            Content::RawTcp(bytes) => {
-                shape::frames(&script, &[super::super::Frame::raw(bytes.clone())])
             }
         };
         let Script { ending, reason, .. } = script;
