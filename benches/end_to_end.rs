@@ -1,5 +1,5 @@
 //! From the socket to typed events, beside hyper's client that throws the same bytes away and beside
-//! the crates that others put on it.
+//! the crates that others put on it; and the same events over a WebSocket, one to a frame.
 //!
 //! `cargo bench --bench end_to_end`, or one part of it: `-- event`, `-- 16`, `-- 64`, `-- image`,
 //! `-- paced`. For a profiler, `-- profile event tower-openai 1000` runs one client on one stream, a
@@ -19,6 +19,7 @@ use support::client::{
 use support::measure::{self, Contender, Figure, Reading, Rounds};
 use support::process::{self, ServerProcess};
 use support::server::{self, Answer, IMAGES, PACED_STREAMS};
+use support::socket::{OursDriven, OursInline, WithTungstenite};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -122,6 +123,12 @@ impl Bench {
         // Quadratic in the length of a line: 30 ms and more for an image.
         if answer != Answer::Images {
             contenders.push(self.contender::<WithEventsource>(answer, reader));
+        }
+        // On a socket an event is a message.
+        if answer == Answer::EventChunks {
+            contenders.push(self.contender::<OursInline>(answer, reader));
+            contenders.push(self.contender::<OursDriven>(answer, reader));
+            contenders.push(self.contender::<WithTungstenite>(answer, reader));
         }
         contenders
     }

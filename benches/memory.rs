@@ -24,24 +24,45 @@ struct Situation {
     title: &'static str,
     answer: Answer,
     streams: usize,
+    /// How many may be on their way to their first events at a time. What a call needs until its
+    /// head is there leaves holes among what stays: with all at once, the allocator has grown to
+    /// all of it, and resident memory tells of the opening too.
+    opening: usize,
     /// Whether a consumer stops after its first event, else it reads on.
     stalls: bool,
 }
 
-const SITUATIONS: [Situation; 3] = [
-    Situation { title: "idle after 6 events", answer: Answer::Idle, streams: 2000, stalls: false },
-    Situation {
-        title: "idle after 1,000 events at once",
-        answer: Answer::Burst,
-        streams: 500,
-        stalls: false,
-    },
-    Situation {
-        title: "consumer stalled, 5 MB to come",
-        answer: Answer::Flood,
-        streams: 500,
-        stalls: true,
-    },
+const IDLE: Situation = Situation {
+    title: "idle after 6 events",
+    answer: Answer::Idle,
+    streams: 2000,
+    opening: 20,
+    stalls: false,
+};
+
+const BURST: Situation = Situation {
+    title: "idle after 1,000 events at once",
+    answer: Answer::Burst,
+    streams: 500,
+    opening: 20,
+    stalls: false,
+};
+
+const STALLED: Situation = Situation {
+    title: "consumer stalled, 5 MB to come",
+    answer: Answer::Flood,
+    streams: 500,
+    opening: 20,
+    stalls: true,
+};
+
+const SITUATIONS: [Situation; 6] = [
+    IDLE,
+    BURST,
+    STALLED,
+    Situation { opening: IDLE.streams, ..IDLE },
+    Situation { opening: BURST.streams, ..BURST },
+    Situation { opening: STALLED.streams, ..STALLED },
 ];
 
 /// Measures one client, given the server's origin.
@@ -67,8 +88,8 @@ fn main() {
     }
     let server = ServerProcess::start();
     println!("KB (1,000 bytes) per stream: median (range) of {} rounds.\n", measure::rounds());
-    println!("| streams | client | RSS per stream |\n| --- | --- | --- |");
-    for (number, Situation { title, streams, .. }) in SITUATIONS.into_iter().enumerate() {
+    println!("| streams | opened at a time | client | RSS per stream |\n| --- | --- | --- | --- |");
+    for (number, Situation { title, streams, opening, .. }) in SITUATIONS.into_iter().enumerate() {
         let mut figures = vec![Vec::new(); CLIENTS.len()];
         for _ in 0..measure::rounds() {
             for (client, figures) in figures.iter_mut().enumerate() {
@@ -77,7 +98,9 @@ fn main() {
         }
         for ((name, _), figures) in CLIENTS.into_iter().zip(figures) {
             let Figure { median, min, max, .. } = measure::figure(name, figures);
-            println!("| {streams}, {title} | {name} | {median:.1} ({min:.1}..{max:.1}) |");
+            println!(
+                "| {streams}, {title} | {opening} | {name} | {median:.1} ({min:.1}..{max:.1}) |"
+            );
         }
     }
 }
@@ -108,11 +131,13 @@ fn measure_one<C: Client>(origin: &str, situation: Situation) {
 
 /// Brings all streams to where they stay.
 async fn open_all<C: Client>(origin: &str, situation: Situation) {
-    let Situation { answer, streams, stalls, .. } = situation;
+    let Situation { answer, streams, opening, stalls, .. } = situation;
     let client = C::new(origin, answer);
     let amount = if stalls { 1 } else { Expected::of(answer).amount::<C>() };
+    let opening = Arc::new(Semaphore::new(opening));
     let settled = Arc::new(Semaphore::new(0));
     for _ in 0..streams {
+        let turn = Arc::clone(&opening).acquire_owned().await.expect("it is never closed");
         let (client, settled) = (client.clone(), Arc::clone(&settled));
         tokio::spawn(async move {
             let mut stream = client.open().await;
@@ -120,7 +145,7 @@ async fn open_all<C: Client>(origin: &str, situation: Situation) {
             C::read(&mut stream, amount).await;
             // No point to wait at: who reads on does so at once.
             settled.add_permits(1);
-            drop(settled);
+            drop((settled, turn));
             if !stalls {
                 C::read(&mut stream, usize::MAX).await;
             }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::{HeaderName, header};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{BoxError, Error};
@@ -190,6 +191,22 @@ impl Body for RequestBody {
             },
         }
     }
+}
+
+/// Refuses a header of the caller's that tells where a body ends: one that does not fit the body cuts
+/// it off, or lets the server wait for the rest. `subject` is what cannot be with it.
+///
+/// # Errors
+///
+/// Such a header.
+pub(crate) fn refuse_framing(subject: &str, name: &HeaderName) -> Result<(), Error> {
+    if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING {
+        return Err(Error::build(format!(
+            "{subject}: the header `{name}` tells how long the body is, which the transport sees for \
+             itself; leave it out"
+        )));
+    }
+    Ok(())
 }
 
 /// A request asked for compression, and nothing did it.

@@ -42,16 +42,22 @@ mod stack;
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "ws")]
+use std::time::Duration;
 
 use crate::Error;
 use crate::env::ProcessEnv;
-use crate::layers::{RateLimitsHandle, Resume};
+use crate::layers::{RateLimitsHandle, Resume, ResumePolicy};
 use crate::model::ItemIds;
 use crate::services::{
     CancelResponse, Compact, Conversations, CountInputTokens, CreateFile, CreateResponse,
     DeleteFile, DeleteResponse, FileContent, Files, Images, ImagesStream, ListFiles,
     ListInputItems, ListModels, Memories, Models, PresetSettings, RealtimeCall, Responses,
     RetrieveFile, RetrieveModel, RetrieveResponse, RetrieveStream, Search, SessionForm,
+};
+#[cfg(feature = "ws")]
+use crate::services::{
+    Inline, Prefer, Reconnecting, ResponsesSocket, ResponsesSocketRequest, ResponsesSocketSettings,
 };
 use crate::sse::StreamSettings;
 
@@ -69,6 +75,7 @@ pub struct Client {
     stacks: Arc<Stacks>,
     stream: StreamSettings,
     policy: Arc<Policy>,
+    resume: ResumePolicy,
     item_ids: ItemIds,
     session_form: SessionForm,
 }
@@ -103,11 +110,12 @@ impl Client {
     }
 
     /// The Responses endpoint with streams that are taken up again where they broke off, if the
-    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume).
+    /// request lets the server keep the response: [`layers::resume`](crate::layers::resume). How often
+    /// and how long that is tried, [`Policy::resume`] says.
     pub fn resuming_responses(
         &self,
     ) -> Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>> {
-        Resume::new(self.responses(), self.retrieve_stream())
+        Resume::new(self.responses(), self.retrieve_stream()).policy(self.resume.clone())
     }
 
     /// Conversations by voice and text over a WebSocket: [`services::realtime`](crate::services::realtime).
@@ -122,6 +130,30 @@ impl Client {
     /// policy of [`responses`](Self::responses).
     pub fn retrieve_stream(&self) -> RetrieveStream<BoxHttpService> {
         RetrieveStream::new(self.stacks.responses.clone()).settings(self.stream)
+    }
+
+    /// The endpoint that opens connections for responses: [`services::responses_socket`](crate::services::responses_socket).
+    #[cfg(feature = "ws")]
+    pub fn responses_socket(&self) -> ResponsesSocket<BoxHttpService> {
+        let timeouts = self.policy.responses_socket().timeouts;
+        // The head of a stack's answer is that of the handshake. A stream's is its first message.
+        let timeouts = timeouts.head(Duration::ZERO);
+        let settings = ResponsesSocketSettings::new()
+            .stream(StreamSettings { timeouts, ..self.stream })
+            .item_ids(self.item_ids);
+        ResponsesSocket::new(self.stacks.responses_socket.clone()).settings(settings)
+    }
+
+    /// The Responses endpoint on a socket if there is one, else over HTTP:
+    /// [`services::prefer`](crate::services::prefer). The socket is opened when it is first needed and
+    /// goes on while it is used; `handshake` says what its handshake says beside.
+    #[cfg(feature = "ws")]
+    pub fn prefer_socket(
+        &self,
+        handshake: ResponsesSocketRequest,
+    ) -> Prefer<Reconnecting<ResponsesSocket<BoxHttpService, Inline>>, Responses<BoxHttpService>>
+    {
+        Prefer::new(self.responses_socket().reconnecting(handshake), self.responses())
     }
 
     /// The stack itself, for an endpoint or for a request of one's own; it goes by the default of the

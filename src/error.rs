@@ -33,6 +33,7 @@ mod chain;
 #[cfg(feature = "ws")]
 mod close;
 mod cut;
+mod display;
 mod http_status;
 mod kind;
 pub(crate) mod retry_hint;
@@ -57,7 +58,7 @@ pub(crate) use self::causes::kind_and_stage;
 pub use self::chain::Chain;
 #[cfg(feature = "ws")]
 pub(crate) use self::http_status::not_switched;
-pub(crate) use self::http_status::{not_a_stream, request_id_header};
+pub(crate) use self::http_status::{not_a_stream, request_id_header, undecoded};
 pub use self::kind::{ErrorKind, Stage};
 pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
 #[cfg(feature = "telemetry")]
@@ -203,6 +204,13 @@ impl Error {
         self
     }
 
+    /// Says whether the same request may be sent again, whatever the kind says of it.
+    #[cfg(feature = "ws")]
+    pub(crate) fn retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = Some(retryable);
+        self
+    }
+
     /// Notes the attempts of the call, if there was more than one. What one of them sent is sent,
     /// whatever became of the last.
     pub(crate) fn with_attempts(mut self, attempts: Option<&Attempts>) -> Self {
@@ -211,6 +219,14 @@ impl Error {
             self.0.attempts = Some(attempts.clone());
         }
         self
+    }
+
+    /// The error that says why this one came about, as far as it had come.
+    #[cfg_attr(not(feature = "files"), allow(dead_code))]
+    pub(crate) fn explained_by(self, kind: ErrorKind, message: Box<str>) -> Self {
+        let mut why = Self::new(kind, message).with_stage(self.0.stage);
+        why.0.attempts.clone_from(&self.0.attempts);
+        why.with_source(self)
     }
 
     /// Keeps nothing of the answer's body.
@@ -364,7 +380,7 @@ impl Error {
         self.0.response_id.as_deref()
     }
 
-    /// The last sequence number that was read: where a stored stream can be taken up again.
+    /// The highest sequence number that was read: where a stored stream can be taken up again.
     pub fn sequence_number(&self) -> Option<u64> {
         self.0.sequence_number
     }
@@ -394,7 +410,8 @@ impl Error {
             ErrorKind::RateLimited
             | ErrorKind::Server
             | ErrorKind::Conflict
-            | ErrorKind::Connect => true,
+            | ErrorKind::Connect
+            | ErrorKind::ConnectionExpired => true,
             ErrorKind::Timeout
             | ErrorKind::HeadTimeout
             | ErrorKind::FirstEventTimeout
@@ -420,70 +437,6 @@ impl Error {
     }
 }
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn optional<T: fmt::Debug>(
-            out: &mut fmt::DebugStruct<'_, '_>,
-            name: &str,
-            value: &Option<T>,
-        ) {
-            if let Some(value) = value {
-                out.field(name, value);
-            }
-        }
-        let inner = &*self.0;
-        let mut out = f.debug_struct("Error");
-        out.field("kind", &inner.kind).field("stage", &inner.stage);
-        out.field("message", &inner.message);
-        optional(&mut out, "status", &inner.status);
-        optional(&mut out, "code", &inner.facts.code);
-        optional(&mut out, "type", &inner.facts.error_type);
-        optional(&mut out, "param", &inner.facts.param);
-        optional(&mut out, "request_id", &inner.request_id);
-        optional(&mut out, "cf_ray", &inner.cf_ray);
-        optional(&mut out, "retry_after", &inner.retry_after);
-        optional(&mut out, "response_id", &inner.response_id);
-        optional(&mut out, "sequence_number", &inner.sequence_number);
-        #[cfg(feature = "ws")]
-        optional(&mut out, "close_code", &self.close_code().map(u16::from));
-        // Not by its own `Debug`: a type from elsewhere may show what is secret.
-        let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
-        if !causes.is_empty() {
-            out.field("source", &redaction::scrub(&causes.join(": ")));
-        }
-        out.finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        f.write_str(&inner.message)?;
-        let mut separator = " (";
-        let mut fact = |name: &str, value: &dyn fmt::Display| {
-            let result = write!(f, "{separator}{name} {value}");
-            separator = ", ";
-            result
-        };
-        if let Some(status) = &inner.status {
-            fact("status", &status.as_u16())?;
-        }
-        if let Some(code) = &inner.facts.code {
-            fact("code", code)?;
-        }
-        if let Some(wait) = &inner.retry_after {
-            fact("retry after", &format_args!("{wait:?}"))?;
-        }
-        if let Some(id) = &inner.request_id {
-            fact("request", id)?;
-        }
-        if let Some(ray) = &inner.cf_ray {
-            fact("cf-ray", ray)?;
-        }
-        if separator == ", " { f.write_str(")") } else { Ok(()) }
-    }
-}
-
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0.source {
@@ -502,36 +455,6 @@ mod tests {
         fn travels<T: Send + Sync + 'static>() {}
         travels::<Error>();
         assert!(size_of::<Error>() <= 16);
-    }
-
-    #[test]
-    fn display_is_one_line_without_the_cause() {
-        let mut error = Error::new(ErrorKind::RateLimited, "slow down").with_source("the cause");
-        error.0.status = Some(StatusCode::TOO_MANY_REQUESTS);
-        error.0.retry_after = Some(Duration::from_millis(1500));
-        assert_eq!(error.to_string(), "slow down (status 429, retry after 1.5s)");
-        let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
-        assert_eq!(chain.len(), 2);
-        assert_eq!(chain[1], "the cause");
-    }
-
-    #[test]
-    fn debug_does_not_show_what_a_foreign_cause_lets_out() {
-        #[derive(Debug)]
-        struct Telling(#[expect(dead_code, reason = "its `Debug` shows it")] &'static str);
-
-        impl fmt::Display for Telling {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("refused sk-planted-key-1")
-            }
-        }
-
-        impl std::error::Error for Telling {}
-
-        let error = Error::new(ErrorKind::Transport, "reset").with_source(Telling("hidden-2"));
-        let text = format!("{error:?} {error:#?}");
-        assert!(text.contains("refused [redacted]"), "{text}");
-        assert!(!text.contains("planted") && !text.contains("hidden"), "{text}");
     }
 
     #[test]

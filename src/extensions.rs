@@ -16,6 +16,8 @@
 //! | `Deadline` | request | `TotalTimeoutLayer`, `ResumeLayer` for what resumes a call, or the caller | `RetryLayer` and `ResumeLayer`, which never wait past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
+//! | what is wrong with the body (private) | request | the endpoint, for a body that is read while it is sent | `RetryLayer`, which does not try such a one again | nothing is known |
+//! | the keys of a handshake (private) | request | `ws::Handshake` | `HyperTransport` or `ws::fresh_key`, to renew the key of each attempt | no WebSocket is opened |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
@@ -32,6 +34,8 @@
 //! [`ProviderLayer`]: crate::layers::ProviderLayer
 //! [`AuthLayer`]: crate::layers::AuthLayer
 
+mod body_fault;
+mod origin;
 mod retry;
 mod timeouts;
 
@@ -41,14 +45,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "retry")]
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{Extensions, HeaderValue, StatusCode, Uri};
+use http::{Extensions, HeaderValue, StatusCode};
 
 use crate::ErrorKind;
 use crate::model::RateLimits;
 use crate::services::Compression;
 use crate::sse::StreamObserver;
 
+pub(crate) use self::body_fault::BodyFault;
+pub use self::origin::Origin;
 #[cfg(feature = "retry")]
 pub use self::retry::RetryOverride;
 pub use self::retry::{AttemptSummary, Attempts};
@@ -92,91 +97,6 @@ impl ApiRoot {
 /// Absent, the origin decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WithoutCredentials;
-
-/// Scheme, host and port of the provider: where credentials may go.
-///
-/// Hosts compare without case and a scheme's default port equals no port. `ws` counts as `http`
-/// and `wss` as `https`, because a WebSocket handshake is a request to the same server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
-    secure: bool,
-    /// As in a URL: lower case, without a default port.
-    authority: Arc<str>,
-    host_len: usize,
-    port: u16,
-}
-
-impl Origin {
-    /// The origin of an absolute `http`, `https`, `ws` or `wss` URI; `None` for any other.
-    pub fn of(uri: &Uri) -> Option<Self> {
-        let (secure, host, port) = parts(uri)?;
-        Some(Self::new(secure, host.to_ascii_lowercase(), port))
-    }
-
-    /// The origin of `https://{host}`, given in lower case.
-    pub(crate) fn https(host: &str) -> Self {
-        Self::new(true, host.to_owned(), default_port(true))
-    }
-
-    /// `host` in lower case.
-    fn new(secure: bool, host: String, port: u16) -> Self {
-        let host_len = host.len();
-        let authority = if port == default_port(secure) { host } else { format!("{host}:{port}") };
-        Self { secure, authority: authority.into(), host_len, port }
-    }
-
-    /// True if `uri` is absolute and has this origin.
-    pub fn matches(&self, uri: &Uri) -> bool {
-        // Written the same, as is the rule, it need not be taken apart. These are the schemes that
-        // `http::Uri` knows, so the comparison is one of constants.
-        let scheme = if self.secure { &Scheme::HTTPS } else { &Scheme::HTTP };
-        let authority = uri.authority().map(Authority::as_str);
-        if authority == Some(&*self.authority) && uri.scheme() == Some(scheme) {
-            return true;
-        }
-        parts(uri).is_some_and(|(secure, host, port)| {
-            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(self.host())
-        })
-    }
-
-    /// `https` or `http`.
-    pub fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
-    }
-
-    /// The host in lower case; an IPv6 address is in brackets.
-    pub fn host(&self) -> &str {
-        self.authority.get(..self.host_len).unwrap_or_default()
-    }
-
-    /// The port, the scheme's default included.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-}
-
-impl fmt::Display for Origin {
-    /// As in a URL: a default port is left out.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.authority)
-    }
-}
-
-fn default_port(secure: bool) -> u16 {
-    if secure { 443 } else { 80 }
-}
-
-fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
-    let secure = match uri.scheme_str()? {
-        scheme if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss") => {
-            true
-        }
-        scheme if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("ws") => false,
-        _ => return None,
-    };
-    let host = uri.host().filter(|host| !host.is_empty())?;
-    Some((secure, host, uri.port_u16().unwrap_or_else(|| default_port(secure))))
-}
 
 /// What an endpoint says of the call that a request belongs to, and what it must not say again.
 ///
@@ -465,45 +385,6 @@ impl fmt::Debug for StreamObservers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn uri(text: &str) -> Uri {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn origins_compare_scheme_host_and_port() {
-        let origin = Origin::of(&uri("https://API.example.com/v1")).unwrap();
-        for same in [
-            "https://api.example.com",
-            "HTTPS://api.EXAMPLE.com:443/x?y",
-            "wss://api.example.com/socket",
-        ] {
-            assert!(origin.matches(&uri(same)), "{same}");
-        }
-        for other in [
-            "http://api.example.com/v1",
-            "https://api.example.com:8443/v1",
-            "https://api.example.com.evil.test/v1",
-            "https://example.com/v1",
-            "ws://api.example.com/socket",
-            "ftp://api.example.com/",
-            "/v1",
-        ] {
-            assert!(!origin.matches(&uri(other)), "{other}");
-        }
-    }
-
-    #[test]
-    fn origins_print_as_in_a_url() {
-        let shown = |text| Origin::of(&uri(text)).map(|origin| origin.to_string());
-        assert_eq!(shown("https://X.test:443/").as_deref(), Some("https://x.test"));
-        assert_eq!(shown("http://[::1]:8080/a").as_deref(), Some("http://[::1]:8080"));
-        let host = |text| Origin::of(&uri(text)).map(|origin| origin.host().to_owned());
-        assert_eq!(host("http://[::1]:8080/a").as_deref(), Some("[::1]"));
-        assert_eq!(host("https://X.test:443/").as_deref(), Some("x.test"));
-        assert_eq!(shown("/relative"), None);
-        assert_eq!(shown("ftp://x.test/"), None);
-    }
 
     #[test]
     fn a_call_keeps_each_secret_once_and_shows_none() {

@@ -4,12 +4,17 @@
 mod layer;
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_openai::RequestBody;
 use tower_openai::layers::{CookieLayer, WithCookies};
+use tower_openai::provider::Provider;
+use tower_openai::services::{ModelsRequest, ResponsesRequest};
+use tower_openai::{Client, RequestBody};
 
 type Sent = Request<RequestBody>;
 
@@ -27,7 +32,11 @@ impl Edge {
 
     fn service(
         &self,
-    ) -> impl Service<Sent, Response = Response<()>, Error = Infallible, Future: Send> + Clone {
+    ) -> impl Service<Sent, Response = Response<()>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + use<> {
         let edge = self.clone();
         service_fn(move |request: Sent| {
             let cookie = request.headers().get("cookie");
@@ -117,4 +126,40 @@ async fn it_keeps_to_the_contract() {
     layer::runs_calls_side_by_side(CookieLayer::new()).await;
     layer::cancels_by_dropping(CookieLayer::new()).await;
     layer::composes!(CookieLayer::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_preset_keeps_them_for_all_endpoints_if_asked() {
+    let edge = Edge::new(&["__cf_bm=a; path=/", "session=never"]);
+    let status = Arc::new(AtomicU16::new(503));
+    let http = |edge: &Edge| {
+        let (edge, status) = (edge.service(), Arc::clone(&status));
+        edge.map_response(move |answer: Response<()>| {
+            let (mut parts, ()) = answer.into_parts();
+            // The first attempt is turned away.
+            parts.status = StatusCode::from_u16(status.swap(404, Ordering::SeqCst)).unwrap();
+            Response::from_parts(parts, Full::<Bytes>::default())
+        })
+    };
+    let cookies = CookieLayer::new();
+    let builder = || Client::builder().provider(Provider::chatgpt()).transport(http(&edge));
+    let client = builder().cookies(cookies.clone()).build().unwrap();
+    assert!(client.explain().to_string().contains("CookieLayer"));
+    let request = || ResponsesRequest::new("m", "hi");
+    client.responses().stream_request(request()).await.map(drop).unwrap_err();
+    client.models().send(ModelsRequest::new("1.2.3")).await.map(drop).unwrap_err();
+    // Another client with the same jar.
+    let other = builder().cookies(cookies).build().unwrap();
+    other.responses().stream_request(request()).await.map(drop).unwrap_err();
+    let known = Some("__cf_bm=a".to_owned());
+    assert_eq!(edge.seen(), [None, known.clone(), known.clone(), known]);
+
+    let edge = Edge::new(&["__cf_bm=a; path=/"]);
+    let client =
+        Client::builder().provider(Provider::chatgpt()).transport(http(&edge)).build().unwrap();
+    assert!(!client.explain().to_string().contains("CookieLayer"));
+    for _ in 0..2 {
+        client.responses().stream_request(request()).await.map(drop).unwrap_err();
+    }
+    assert_eq!(edge.seen(), [None, None]);
 }

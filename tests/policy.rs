@@ -68,6 +68,7 @@ impl Calls {
 }
 
 const TWO: &str = r#"{
+    "resume": {"max_in_a_row": 3, "total_ms": 60000, "base_ms": 1000, "jitter": [1.0, 1.0]},
     "default": {"retry": {"max_retries": 0}, "timeouts": {"idle_ms": 0, "progress_ms": 90000}},
     "responses": {"retry": {"max_retries": 3}, "timeouts": {"idle_ms": 5000}, "max_in_flight": 1}
 }"#;
@@ -204,6 +205,7 @@ fn a_policy_is_a_file() {
         r#"{"default": {"max_in_flight": 0}}"#,
         r#"{"default": {"compression": "brotli"}}"#,
         r#"{"default": {"timeouts": {"head": 1}}}"#,
+        r#"{"resume": {"max_retries": 1}}"#,
     ] {
         assert!(serde_json::from_str::<Policy>(bad).is_err(), "{bad}");
     }
@@ -211,9 +213,38 @@ fn a_policy_is_a_file() {
 
 #[test]
 fn a_policy_that_cannot_be_is_an_error_of_build() {
-    let policy = policy(r#"{"responses": {"retry": {"base_ms": 0}}}"#);
-    let error = Client::builder().policy(policy).build().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Build);
+    for json in [r#"{"responses": {"retry": {"base_ms": 0}}}"#, r#"{"resume": {"factor": 0.5}}"#] {
+        let error = Client::builder().policy(policy(json)).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build, "{json}");
+    }
+}
+
+/// The stream of a response that is stored, and breaks off whenever it is asked for.
+#[tokio::test(start_paused = true)]
+async fn a_policy_says_how_streams_are_resumed() {
+    const CREATED: &str = concat!(
+        r#"data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1"}}"#,
+        "\n\n"
+    );
+    for (json, tries, seconds) in [
+        (r#"{"resume": {"max_in_a_row": 0}}"#, 0, 0),
+        (TWO, 3, 1 + 2 + 4),
+        (r#"{"resume": {"total_ms": 4000, "base_ms": 1000, "jitter": [1, 1]}}"#, 2, 1 + 2),
+    ] {
+        let calls = Calls::default();
+        let counted = calls.clone();
+        let transport = service_fn(move |_: Request<RequestBody>| {
+            counted.0.fetch_add(1, Ordering::SeqCst);
+            let body = http_body_util::Full::new(Bytes::from_static(CREATED.as_bytes()));
+            async { Ok::<_, Infallible>(Response::new(body)) }
+        });
+        let client = Client::builder().transport(transport).policy(policy(json)).build().unwrap();
+        let start = Instant::now();
+        let stream = client.resuming_responses().stream_request(request()).await.unwrap();
+        let error = stream.text().collect().await.unwrap_err();
+        assert_eq!((error.kind(), calls.take()), (ErrorKind::Truncated, 1 + tries), "{json}");
+        assert_eq!(start.elapsed().as_secs(), seconds, "{json}");
+    }
 }
 
 #[test]

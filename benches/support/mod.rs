@@ -6,6 +6,7 @@ pub mod client;
 pub mod measure;
 pub mod process;
 pub mod server;
+pub mod socket;
 pub mod stacks;
 pub mod unary;
 pub mod workload;

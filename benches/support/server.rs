@@ -7,9 +7,13 @@ use std::io::Read;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{process, unary, workload};
 
@@ -94,6 +98,13 @@ impl Answer {
         events
     }
 
+    /// The events as messages of a WebSocket, each in a frame; in writes as the others.
+    fn frames(self) -> Vec<u8> {
+        let events = self.events();
+        let json = events.iter().filter_map(|event| event.split_once("data: "));
+        json.flat_map(|(_, json)| frame(json.trim_end().as_bytes())).collect()
+    }
+
     fn ends(self) -> bool {
         !matches!(self, Self::Idle | Self::Burst)
     }
@@ -123,6 +134,24 @@ impl Answer {
 
 fn http_chunk(data: &[u8]) -> Bytes {
     [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat().into()
+}
+
+/// A text frame as a server writes it.
+fn frame(text: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match text.len() {
+        length @ 0..126 => frame.push(length as u8),
+        length @ 126..65536 => {
+            frame.push(126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(text);
+    frame
 }
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -178,7 +207,10 @@ async fn answer_all(
 ) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut buffer = BytesMut::new();
-    while let Some(path) = read_request(&mut socket, &mut buffer).await? {
+    while let Some((path, key)) = read_request(&mut socket, &mut buffer).await? {
+        if let Some(key) = key {
+            return answer_messages(socket, &key).await;
+        }
         if path == "/connections" {
             // This one does not count.
             let body = connection.to_string();
@@ -219,20 +251,47 @@ async fn answer_all(
     Ok(())
 }
 
-/// The path of the next request, whose body is read too; `None` at the end.
+/// Opens a WebSocket, and answers each message with one event to a frame.
+async fn answer_messages(mut socket: TcpStream, key: &str) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: {}\r\n\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    socket.write_all(head.as_bytes()).await?;
+    let frames = Answer::EventChunks.frames();
+    let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_text() {
+            for write in frames.chunks(64 << 10) {
+                socket.get_mut().write_all(write).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The path of the next request, whose body is read too, and its key if it opens a WebSocket;
+/// `None` at the end.
 async fn read_request(
     socket: &mut TcpStream,
     buffer: &mut BytesMut,
-) -> std::io::Result<Option<String>> {
+) -> std::io::Result<Option<(String, Option<String>)>> {
     loop {
         if let Some(head) = memchr::memmem::find(buffer, b"\r\n\r\n") {
-            let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+            let head_text = String::from_utf8_lossy(&buffer[..head]).into_owned();
+            let key = head_text.lines().filter_map(|line| line.split_once(": ")).find_map(
+                |(name, key)| {
+                    name.eq_ignore_ascii_case("sec-websocket-key").then(|| key.to_owned())
+                },
+            );
+            let text = head_text.to_ascii_lowercase();
             let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
             let length: usize = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
             if buffer.len() >= head + 4 + length {
                 let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
                 drop(buffer.split_to(head + 4 + length));
-                return Ok(Some(path));
+                return Ok(Some((path, key)));
             }
         }
         if socket.read_buf(buffer).await? == 0 {

@@ -5,10 +5,12 @@
 //! cargo run --example endpoints -- compact --body request.json
 //! ```
 //!
-//! `--help` tells all. What it has in common with the command `responses` stands there: where requests
-//! go, how failures are told, and how JSON goes in and out.
+//! `--help` tells all. What it has in common with the command `responses` stands there: how it begins and
+//! ends, where requests go, how failures are told, and how JSON goes in and out.
 
 mod arguments;
+#[path = "../responses/command.rs"]
+mod command;
 mod commands;
 #[path = "../responses/connection.rs"]
 mod connection;
@@ -27,25 +29,14 @@ use std::process::ExitCode;
 use tower_openai::Client;
 
 use self::arguments::Arguments;
+use self::command::command;
 use self::commands::Call;
 use self::failure::{ErrorLine, Failure};
 use self::lines::print_json;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::parse() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("endpoints: {problem}");
-            eprintln!("try `endpoints --help`");
-            return ExitCode::from(2);
-        }
-    };
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report("endpoints"),
-    }
+    command("endpoints", Arguments::parse(), run).await
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

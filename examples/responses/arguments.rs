@@ -18,12 +18,17 @@ use crate::lines::read_body;
 
 const MODEL: &str = "gpt-5.2";
 
-const HELP: &str = "\
-Sends one request to the Responses API and prints its answer as it comes.
+/// What differs between the commands that take these arguments.
+pub(crate) struct Usage {
+    pub(crate) name: &'static str,
+    /// The first line of the help text.
+    pub(crate) about: &'static str,
+    /// Flags of its own, without values, each with its lines of help.
+    pub(crate) switches: &'static [(&'static str, &'static str)],
+}
 
-usage: responses [OPTIONS] [PROMPT...]
-
-  --base-url URL            the API, version path included   [env: OPENAI_BASE_URL]
+const HELP: &str =
+    "  --base-url URL            the API, version path included   [env: OPENAI_BASE_URL]
   --api-key KEY             the key                          [env: OPENAI_API_KEY]
   --model M                 the model                        [default: gpt-5.2]
   --body FILE|-             the request's JSON, sent as it is with \"stream\": true;
@@ -67,11 +72,27 @@ pub(crate) struct Arguments {
     retry: RetrySettings,
     policy: Option<OsString>,
     prompt: Vec<String>,
+    pub(crate) switches: Vec<&'static str>,
+}
+
+impl Usage {
+    fn help(&self) -> String {
+        let Self { name, about, switches } = self;
+        let mut text = format!("{about}\n\nusage: {name} [OPTIONS] [PROMPT...]\n\n");
+        for (switch, about) in *switches {
+            text.push_str(&format!("  --{switch:<23} {about}\n"));
+        }
+        text + HELP
+    }
+
+    fn switch(&self, flag: &str) -> Option<&'static str> {
+        self.switches.iter().map(|(switch, _)| *switch).find(|switch| *switch == flag)
+    }
 }
 
 impl Arguments {
     /// The arguments of this process; `None` if all that was asked for has been said.
-    pub(crate) fn parse() -> Result<Option<Self>, BoxError> {
+    pub(crate) fn parse(usage: &Usage) -> Result<Option<Self>, BoxError> {
         let mut arguments = Self::default();
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
@@ -119,11 +140,15 @@ impl Arguments {
                 Long("events") => arguments.events = true,
                 Long("help") | Short('h') => {
                     // A reader that has seen enough is no error.
-                    let _ = writeln!(io::stdout(), "{HELP}");
+                    let _ = writeln!(io::stdout(), "{}", usage.help());
                     return Ok(None);
                 }
+                Long(flag) => match usage.switch(flag) {
+                    Some(switch) => arguments.switches.push(switch),
+                    None => return Err(Long(flag).unexpected().into()),
+                },
                 Value(word) => arguments.prompt.push(word.string()?),
-                other => return Err(other.unexpected().into()),
+                other @ Short(_) => return Err(other.unexpected().into()),
             }
         }
         arguments.connection.look_around()?;
@@ -153,9 +178,10 @@ impl Arguments {
             }
             None => Policy::default(),
         };
-        let own = &mut policy.responses;
-        own.retry = self.retry.or(own.retry);
-        own.timeouts = self.timeouts.or(own.timeouts);
+        for own in [&mut policy.responses, &mut policy.responses_socket] {
+            own.retry = self.retry.or(own.retry);
+            own.timeouts = self.timeouts.or(own.timeouts);
+        }
         Ok(policy)
     }
 
@@ -191,9 +217,11 @@ fn read_policy(path: &OsString) -> Result<Policy, BoxError> {
     // First as an object: serde would take an array for the fields in their order.
     serde_json::from_str::<Map<String, Json>>(&text)?;
     let policy: Policy = serde_json::from_str(&text)?;
-    for (endpoint, retry) in
-        [("default", policy.default.retry), ("responses", policy.responses().retry)]
-    {
+    for (endpoint, retry) in [
+        ("default", policy.default.retry),
+        ("responses", policy.responses().retry),
+        ("responses_socket", policy.responses_socket().retry),
+    ] {
         if let Err(problem) = retry.policy() {
             return Err(format!("`retry` of `{endpoint}`: {problem}").into());
         }

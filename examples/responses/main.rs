@@ -8,97 +8,36 @@
 //! `--help` tells all. Without key and base URL it asks an embedded server, so that it can be tried
 //! without an account.
 
+mod answer;
 mod arguments;
 mod attempts;
+mod command;
 mod connection;
 mod events;
 mod failure;
 mod json_text;
 mod lines;
+mod text;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use tower_openai::Client;
-use tower_openai::client::BoxHttpService;
-use tower_openai::services::Responses;
-use tower_openai::sse::StreamSettings;
+use self::answer::Call;
+use self::arguments::{Arguments, Usage};
+use self::command::command;
+use self::failure::Failure;
 
-use self::arguments::Arguments;
-use self::attempts::PrintAttempts;
-use self::events::print_events;
-use self::failure::{ErrorLine, Failure};
-use self::lines::print_json;
+const USAGE: Usage = Usage {
+    name: "responses",
+    about: "Sends one request to the Responses API and prints its answer as it comes.",
+    switches: &[],
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let arguments = match Arguments::parse() {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("responses: {problem}");
-            eprintln!("try `responses --help`");
-            return ExitCode::from(2);
-        }
-    };
-    match run(arguments).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report("responses"),
-    }
+    command(USAGE.name, Arguments::parse(&USAGE), run).await
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let policy = arguments.policy().map_err(Failure::Usage)?;
-    let request = arguments.request().map_err(Failure::Usage)?;
-    let mut settings = StreamSettings::default();
-    settings.lenient = arguments.lenient;
-    let mut builder = Client::builder().stream_settings(settings).policy(policy);
-    if arguments.events {
-        builder = builder.observe(PrintAttempts::default());
-    }
-    // Held to the end: dropping the embedded server stops it.
-    let (client, embedded) = arguments.connection.open(builder).await.map_err(Failure::Usage)?;
-    let responses = client.responses();
-    let result = if arguments.events {
-        // [`PrintAttempts`] adds what came before the events.
-        match responses.stream_request(request).await {
-            Ok(stream) => print_events(stream).await,
-            Err(error) => Err(error.into()),
-        }
-    } else {
-        print_text(&responses, request).await
-    };
-    drop(embedded);
-    if let (true, Err(Failure::Call(error))) = (arguments.events, &result) {
-        print_json(&ErrorLine::new(error))?;
-    }
-    result
-}
-
-type Request = tower_openai::services::ResponsesRequest;
-
-/// The text of the answer, as it comes.
-async fn print_text(
-    responses: &Responses<BoxHttpService>,
-    request: Request,
-) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let mut text = responses.stream_request(request).await?.text();
-    let mut last = '\n';
-    let result = loop {
-        match text.try_next().await {
-            Ok(Some(piece)) => {
-                last = piece.chars().last().unwrap_or(last);
-                out.write_all(piece.as_bytes())?;
-                out.flush()?;
-            }
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    if last != '\n' {
-        writeln!(out)?;
-        out.flush()?;
-    }
-    Ok(result?)
+    let call = Call::new(&arguments, |builder| builder).await?;
+    call.print(async |client, request| client.responses().stream_request(request).await).await
 }

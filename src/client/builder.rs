@@ -14,6 +14,8 @@ use super::policy::Policy;
 use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
+#[cfg(feature = "cookies")]
+use crate::layers::CookieLayer;
 use crate::layers::retry::{RetryBudget, TokenBucket};
 use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
@@ -47,6 +49,8 @@ pub struct ClientBuilder {
     budget: Option<Arc<dyn RetryBudget>>,
     layers: Vec<Wrap>,
     attempt_layers: Vec<Wrap>,
+    #[cfg(feature = "cookies")]
+    cookies: Option<CookieLayer>,
 }
 
 /// A setting that may have been refused, which `build` tells.
@@ -58,6 +62,8 @@ macro_rules! stacks {
         pub(super) struct Stacks {
             pub(super) http: BoxHttpService,
             pub(super) responses: BoxHttpService,
+            #[cfg(feature = "ws")]
+            pub(super) responses_socket: BoxHttpService,
             $(pub(super) $name: BoxHttpService,)*
             pub(super) rate_limits: RateLimitsHandle,
             pub(super) explanation: Explanation,
@@ -81,6 +87,12 @@ macro_rules! stacks {
             Ok(Stacks {
                 responses: stack("responses", Waits::QUICK, &policy.responses())?,
                 $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
+                #[cfg(feature = "ws")]
+                responses_socket: stack(
+                    "responses_socket",
+                    Waits::SOCKET,
+                    &policy.responses_socket(),
+                )?,
                 http: stack("any other call", Waits::QUICK, &policy.default)?,
                 rate_limits: preset.rate_limits.handle(),
                 explanation,
@@ -333,6 +345,26 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps Cloudflare's cookies for the ChatGPT hosts, and no others, in the jar of this layer: for all
+    /// endpoints, next to the transport, so that each attempt has the cookies of the last one. Clones of
+    /// the layer share a jar between clients. Default: none are kept.
+    ///
+    /// ```
+    /// use tower_openai::Client;
+    /// use tower_openai::layers::CookieLayer;
+    /// use tower_openai::provider::Provider;
+    ///
+    /// # fn build(token: tower_openai::layers::Bearer) -> Result<Client, tower_openai::Error> {
+    /// let client = Client::builder().provider(Provider::chatgpt()).bearer(token);
+    /// client.cookies(CookieLayer::new()).build()
+    /// # }
+    /// ```
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, cookies: CookieLayer) -> Self {
+        self.cookies = Some(cookies);
+        self
+    }
+
     /// What each endpoint does about failure, time, load and size. Default: the one of
     /// [`Policy::default`], two retries and no limit on load.
     pub fn policy(mut self, policy: Policy) -> Self {
@@ -363,6 +395,7 @@ impl ClientBuilder {
             authorisation => authorisation,
         };
         let mut policy = self.policy;
+        let resume = policy.resume.policy()?;
         let retry = &mut policy.default.retry;
         if retry.preset.is_none() {
             retry.max_retries = retry.max_retries.or(self.max_retries);
@@ -381,6 +414,8 @@ impl ClientBuilder {
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
             layers: self.layers,
             attempt_layers: self.attempt_layers,
+            #[cfg(feature = "cookies")]
+            cookies: self.cookies,
         };
         let stacks = match (self.transport, self.hyper_only) {
             (None, _) => assemble(&preset, &policy, self.hyper.build()?)?,
@@ -396,7 +431,7 @@ impl ClientBuilder {
         let stream = StreamSettings { timeouts: policy.responses().timeouts, ..self.stream };
         let policy = Arc::new(policy);
         let session_form = SessionForm::of(preset.provider.base_url());
-        Ok(Client { stacks: Arc::new(stacks), stream, policy, item_ids, session_form })
+        Ok(Client { stacks: Arc::new(stacks), stream, policy, resume, item_ids, session_form })
     }
 }
 

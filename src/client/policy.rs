@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoints::endpoints;
 use crate::extensions::StreamTimeouts;
+use crate::layers::resume::ResumeSettings;
 use crate::layers::retry::RetrySettings;
 use crate::services::Compression;
 
@@ -23,7 +24,8 @@ macro_rules! policy {
         /// let policy: Policy = serde_json::from_str(
         ///     r#"{
         ///         "default": {"retry": {"max_retries": 4}, "timeouts": {"head_ms": 20000}},
-        ///         "responses": {"timeouts": {"idle_ms": 120000}, "max_in_flight": 8}
+        ///         "responses": {"timeouts": {"idle_ms": 120000}, "max_in_flight": 8},
+        ///         "resume": {"max_in_a_row": 10}
         ///     }"#,
         /// )?;
         /// assert_eq!(policy.responses().retry.max_retries, Some(4));
@@ -42,6 +44,13 @@ macro_rules! policy {
             /// For [`Client::responses`](super::Client::responses) and
             /// [`Client::retrieve_stream`](super::Client::retrieve_stream).
             pub responses: EndpointPolicy,
+            /// For [`Client::responses_socket`](super::Client::responses_socket): the handshake, and of
+            /// the timeouts those of streams.
+            #[cfg(feature = "ws")]
+            pub responses_socket: EndpointPolicy,
+            /// How streams are taken up again that break off: for
+            /// [`Client::resuming_responses`](super::Client::resuming_responses).
+            pub resume: ResumeSettings,
             $(
                 #[doc = concat!("For [`Client::", stringify!($name), "`](super::Client::", stringify!($name), ").")]
                 pub $name: EndpointPolicy,
@@ -53,6 +62,13 @@ macro_rules! policy {
             #[must_use]
             pub fn responses(&self) -> EndpointPolicy {
                 self.responses.or(&self.default)
+            }
+
+            /// What holds for [`Client::responses_socket`](super::Client::responses_socket).
+            #[cfg(feature = "ws")]
+            #[must_use]
+            pub fn responses_socket(&self) -> EndpointPolicy {
+                self.responses_socket.or(&self.default)
             }
 
             $(

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+#[cfg(feature = "cookies")]
+use tower::util::option_layer;
 use tower::{Layer, ServiceBuilder};
 
 use super::boxed::{BoxHttpService, erase};
@@ -12,6 +14,8 @@ use super::policy::EndpointPolicy;
 use crate::extensions::StreamTimeouts;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 use crate::layers::CompressionLayer;
+#[cfg(feature = "cookies")]
+use crate::layers::CookieLayer;
 use crate::layers::retry::RetryBudget;
 use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{
@@ -34,6 +38,9 @@ pub(super) struct Waits {
 impl Waits {
     /// The head comes before the work, as with streams, or there is little work.
     pub(super) const QUICK: Self = Self { head: Some(Duration::from_secs(60)), total: None };
+    /// The head is the answer to a handshake.
+    #[cfg(feature = "ws")]
+    pub(super) const SOCKET: Self = Self { head: Some(Duration::from_secs(15)), total: None };
     /// The head comes when the model is done: four times the idle limit, as in the Codex client.
     pub(super) const GENERATION: Self =
         Self { head: None, total: Some(Duration::from_secs(20 * 60)) };
@@ -82,6 +89,8 @@ pub(super) struct Preset {
     pub(super) layers: Vec<Wrap>,
     /// Around each attempt, outermost first.
     pub(super) attempt_layers: Vec<Wrap>,
+    #[cfg(feature = "cookies")]
+    pub(super) cookies: Option<CookieLayer>,
 }
 
 impl Preset {
@@ -124,7 +133,13 @@ impl Preset {
         let idle = timeouts.idle_or(Some(IDLE_TIMEOUT));
         explanation.limit("HeadTimeoutLayer", head);
         explanation.limit("IdleTimeoutLayer", idle);
+        #[cfg(feature = "cookies")]
+        if self.cookies.is_some() {
+            explanation.layer("CookieLayer", "Cloudflare's, for ChatGPT");
+        }
         explanation.layer("transport", std::any::type_name::<S>());
+        #[cfg(feature = "cookies")]
+        let transport = option_layer(self.cookies.clone()).layer(transport);
         let attempt = attempt
             .layer(HeadTimeoutLayer::new(head.unwrap_or_default()))
             .layer(IdleTimeoutLayer::new(idle.unwrap_or_default()))

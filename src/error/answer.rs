@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::IgnoredAny;
 
-use super::http_status::{request_id_header, text};
+use super::http_status::{request_id_header, text, undecoded};
 use super::{Error, ErrorKind, Stage, said};
 use crate::model::ErrorBody;
 
@@ -29,8 +29,13 @@ impl From<serde_json::Error> for Unreadable {
 impl Error {
     /// Says under which head the answer came that this error is about.
     pub(crate) fn under_head(mut self, status: StatusCode, headers: &HeaderMap) -> Self {
+        self.0.status = self.0.status.or(Some(status));
+        self.under_headers(headers)
+    }
+
+    /// The same where there is no status.
+    pub(crate) fn under_headers(mut self, headers: &HeaderMap) -> Self {
         let inner = &mut *self.0;
-        inner.status = inner.status.or(Some(status));
         if inner.request_id.is_none() {
             inner.request_id = request_id_header(headers).map(|id| said::one_line(id).into());
         }
@@ -119,11 +124,14 @@ fn not_the_type(
         ),
         Err(_) => (
             ErrorKind::Protocol,
-            format!(
-                "the answer of `{endpoint}` is not JSON (content type: {content_type}, {} bytes): \
-                 check the base URL and what stands between",
-                body.len()
-            ),
+            match undecoded(headers) {
+                Some(problem) => format!("the answer of `{endpoint}` is not JSON: {problem}"),
+                None => format!(
+                    "the answer of `{endpoint}` is not JSON (content type: {content_type}, {} bytes): \
+                     check the base URL and what stands between",
+                    body.len()
+                ),
+            },
         ),
     };
     let error = Error::new(kind, message).with_stage(Stage::Streaming);

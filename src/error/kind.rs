@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Policy,
     /// The resource is in another state than the request supposes (409).
     Conflict,
+    /// The response that the request continues is not there any more: send the whole conversation.
+    ChainLost,
     /// The server, or a timeout layer, gave up waiting (408 and others of the kind).
     Timeout,
     /// No response head within the limit.
@@ -49,6 +51,9 @@ pub enum ErrorKind {
     Server,
     /// No connection could be made.
     Connect,
+    /// The connection takes no more requests, because of its age or of what it still brings: open
+    /// another.
+    ConnectionExpired,
     /// TLS could not be agreed on.
     Tls,
     /// The proxy refused or failed.
@@ -85,6 +90,7 @@ impl ErrorKind {
             Self::Overloaded => "overloaded",
             Self::Policy => "policy",
             Self::Conflict => "conflict",
+            Self::ChainLost => "chain_lost",
             Self::Timeout => "timeout",
             Self::HeadTimeout => "head_timeout",
             Self::FirstEventTimeout => "first_event_timeout",
@@ -93,6 +99,7 @@ impl ErrorKind {
             Self::TotalTimeout => "total_timeout",
             Self::Server => "server",
             Self::Connect => "connect",
+            Self::ConnectionExpired => "connection_expired",
             Self::Tls => "tls",
             Self::Proxy => "proxy",
             Self::Transport => "transport",

@@ -43,6 +43,8 @@ pub(super) fn kind_of(name: &str) -> Option<ErrorKind> {
         "invalid_request_error" => ErrorKind::InvalidRequest,
         "server_error" => ErrorKind::Server,
         "vector_store_timeout" => ErrorKind::Timeout,
+        "previous_response_not_found" => ErrorKind::ChainLost,
+        "websocket_connection_limit_reached" => ErrorKind::ConnectionExpired,
         _ => return None,
     })
 }
@@ -145,6 +147,10 @@ pub(super) fn sentence(kind: ErrorKind, message: Option<&str>) -> String {
             ErrorKind::InvalidRequest => "the request is invalid",
             ErrorKind::RateLimited => "too many requests or tokens",
             ErrorKind::Overloaded => "the server is overloaded",
+            ErrorKind::ChainLost => "the response that the request continues is not there",
+            ErrorKind::ConnectionExpired => {
+                "the connection is too old for another request: open another"
+            }
             _ => "the server gave no message",
         }
         .to_owned(),

@@ -17,7 +17,7 @@
 //!
 //! **Place:** anywhere inside `ProviderLayer`, best inside retry, so that each attempt has the cookies
 //! of the last one. All services made by one layer, or by clones of it, share a jar. With the preset:
-//! `Client::builder().attempt_layer(CookieLayer::new())`.
+//! `Client::builder().cookies(CookieLayer::new())`.
 //!
 //! ```
 //! use http::{Request, Response};

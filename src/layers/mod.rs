@@ -40,8 +40,9 @@
 //! One layer stands on the typed level, around the endpoint: `ResumeLayer` takes a stream up again
 //! where it broke off.
 //!
-//! Leave out what you do not need. The preset, `Client`, is this order with settings. Two layers are not
-//! part of it: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the transport.
+//! Leave out what you do not need. The preset, `Client`, is this order with settings. Two layers are there
+//! only if they are asked for: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the
+//! transport.
 //!
 //! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type; one that
 //! cannot keeps the error of the service inside. All pass `poll_ready` through and call the very

@@ -52,7 +52,7 @@
 //! # }
 //! ```
 //!
-//! The preset has it assembled: `Client::resuming_responses`.
+//! The preset has it assembled: `Client::resuming_responses`, with the policy of the client's `Policy`.
 //!
 //! # Which streams
 //!
@@ -89,7 +89,8 @@
 //! # Cancellation
 //!
 //! Dropping the stream drops what is under way. The response itself goes on, if it runs in the
-//! background: [`CancelResponse`](crate::services::CancelResponse) stops it.
+//! background: [`CancelResponse`](crate::services::CancelResponse) stops it. Its streams then end without
+//! a terminal event, and a reader elsewhere has the error of a row that was given up.
 //!
 //! # Panics
 //!
@@ -100,6 +101,7 @@
 
 mod policy;
 mod resumption;
+mod settings;
 mod source;
 
 use std::fmt;
@@ -117,6 +119,7 @@ use crate::services::{CallOnce, ResponsesRequest, RetrieveStreamRequest};
 use crate::sse::ResponseStream;
 
 pub use self::policy::ResumePolicy;
+pub use self::settings::ResumeSettings;
 pub use self::source::ResumeSource;
 
 #[cfg(doc)]

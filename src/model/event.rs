@@ -308,10 +308,14 @@ impl ResponseEvent {
     }
 
     /// Whether the stream ends here: `response.completed`, `response.failed`, `response.incomplete`
-    /// and `error`.
+    /// and `error`. A response that was steered is incomplete, and another one takes its place.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Completed(_) | Self::Failed(_) | Self::Incomplete(_) | Self::Error(_))
+        match self {
+            Self::Completed(_) | Self::Failed(_) | Self::Error(_) => true,
+            Self::Incomplete(event) => !event.response.was_steered(),
+            _ => false,
+        }
     }
 
     /// The response, in the events of its lifecycle.

@@ -8,17 +8,17 @@ wire_struct! {
         /// Its id.
         required id: String,
         /// How many bytes it has.
-        optional bytes: Option<u64>,
+        lenient bytes: Option<u64>,
         /// When it was made, in seconds since the Unix epoch.
-        optional created_at: Option<u64>,
+        lenient created_at: Option<u64>,
         /// When it will be gone, in seconds since the Unix epoch.
-        optional expires_at: Option<u64>,
+        lenient expires_at: Option<u64>,
         /// Its name.
-        optional filename: Option<String>,
+        lenient filename: Option<String>,
         /// What it is for, such as `user_data`.
-        optional purpose: Option<String>,
+        lenient purpose: Option<String>,
         /// What has become of it, such as `processed`.
-        optional status: Option<String>,
+        lenient status: Option<String>,
     }
 }
 
@@ -43,5 +43,23 @@ wire_struct! {
         required id: String,
         /// Whether it is gone.
         required deleted: bool,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list is not lost for what is said of one file.
+    #[test]
+    fn a_bad_word_about_a_file_is_kept_aside() {
+        let json = concat!(
+            r#"{"data":[{"id":"a","bytes":"5","created_at":1.5,"filename":null,"status":{}},"#,
+            r#"{"id":"b","bytes":5}],"has_more":false}"#
+        );
+        let files: FileList = serde_json::from_str(json).unwrap();
+        assert_eq!((files.data[0].bytes, files.data[1].bytes), (None, Some(5)));
+        assert_eq!(files.data[0].extra.get("bytes").map(|raw| raw.as_str()), Some("\"5\""));
+        assert!(serde_json::from_str::<FileList>(r#"{"data":[{"bytes":5}]}"#).is_err());
     }
 }

@@ -172,18 +172,18 @@ impl ImageReference {
 wire_struct! {
     /// What the images endpoints give.
     pub struct GeneratedImages {
-        /// When they were made, in seconds since the Unix epoch.
-        required created: u64,
+        /// When they were made, in seconds since the Unix epoch; 0 if the server does not say.
+        lenient created: u64,
         /// The images.
         required data: Vec<GeneratedImage>,
         /// The background that was used.
-        optional background: Option<String>,
+        lenient background: Option<String>,
         /// The format they are in.
-        optional output_format: Option<String>,
+        lenient output_format: Option<String>,
         /// The quality that was used.
-        optional quality: Option<String>,
+        lenient quality: Option<String>,
         /// Width and height.
-        optional size: Option<String>,
+        lenient size: Option<String>,
         /// What they cost.
         lenient usage: Option<TokenUsage>,
     }
@@ -196,9 +196,9 @@ wire_struct! {
         /// The image's bytes as base64.
         optional b64_json: Option<String>,
         /// Where it is; often signed, so `Debug` shows no signature.
-        optional url: Option<String>,
+        lenient url: Option<String>,
         /// The prompt that was used in place of the one that was sent.
-        optional revised_prompt: Option<String>,
+        lenient revised_prompt: Option<String>,
     }
 }
 
@@ -247,17 +247,17 @@ wire_struct! {
         /// The preview's bytes as base64.
         required b64_json: String,
         /// Which preview this is, from 0.
-        optional partial_image_index: Option<u64>,
+        lenient partial_image_index: Option<u64>,
         /// When it was made, in seconds since the Unix epoch.
-        optional created_at: Option<u64>,
+        lenient created_at: Option<u64>,
         /// Width and height.
-        optional size: Option<String>,
+        lenient size: Option<String>,
         /// The quality.
-        optional quality: Option<String>,
+        lenient quality: Option<String>,
         /// The background.
-        optional background: Option<String>,
+        lenient background: Option<String>,
         /// The format it is in.
-        optional output_format: Option<String>,
+        lenient output_format: Option<String>,
     }
 }
 
@@ -279,15 +279,15 @@ wire_struct! {
         /// The image's bytes as base64.
         required b64_json: String,
         /// When it was made, in seconds since the Unix epoch.
-        optional created_at: Option<u64>,
+        lenient created_at: Option<u64>,
         /// Width and height.
-        optional size: Option<String>,
+        lenient size: Option<String>,
         /// The quality.
-        optional quality: Option<String>,
+        lenient quality: Option<String>,
         /// The background.
-        optional background: Option<String>,
+        lenient background: Option<String>,
         /// The format it is in.
-        optional output_format: Option<String>,
+        lenient output_format: Option<String>,
         /// What it cost.
         lenient usage: Option<TokenUsage>,
     }
@@ -324,6 +324,22 @@ mod tests {
         let event = r#"{"type":"image_edit.partial_image","b64_json":"aGlkZGVu","new":null}"#;
         let event: ImageEvent = serde_json::from_str(event).unwrap();
         assert!(!format!("{event:?}").contains("aGlkZGVu"), "{event:?}");
+    }
+
+    /// An image is not lost for what is said beside it.
+    #[test]
+    fn a_bad_word_beside_an_image_is_kept_aside() {
+        let json = r#"{"created":1.5,"data":[{"b64_json":"aGk=","url":7}],"quality":[],"size":{}}"#;
+        let images: GeneratedImages = serde_json::from_str(json).unwrap();
+        assert_eq!((images.created, images.data[0].decode().unwrap().as_slice()), (0, &b"hi"[..]));
+        assert_eq!(images.extra.get("created").map(|raw| raw.as_str()), Some("1.5"));
+        let bare: GeneratedImages =
+            serde_json::from_str(r#"{"data":[{"url":"https://x.test/1.png"}]}"#).unwrap();
+        assert_eq!(bare.data.len(), 1);
+        let event = r#"{"type":"image_edit.completed","b64_json":"aGk=","created_at":"now"}"#;
+        let event: ImageEvent = serde_json::from_str(event).unwrap();
+        let ImageEvent::EditCompleted(image) = event else { panic!("{event:?}") };
+        assert_eq!((image.decode().unwrap().as_slice(), image.created_at), (&b"hi"[..], None));
     }
 
     #[test]

@@ -144,6 +144,8 @@ open_enum! {
         MaxOutputTokens = "max_output_tokens",
         /// A content filter stopped it.
         ContentFilter = "content_filter",
+        /// More was said to it (`response.steer`, over a WebSocket): another response takes its place.
+        Steered = "steered",
     }
 }
 
@@ -166,6 +168,11 @@ impl Response {
     #[must_use]
     pub fn incomplete_reason(&self) -> Option<&IncompleteReason> {
         self.incomplete_details.as_ref()?.reason.as_ref()
+    }
+
+    /// Whether another response takes its place, on the same stream.
+    pub(crate) fn was_steered(&self) -> bool {
+        self.incomplete_reason() == Some(&IncompleteReason::Steered)
     }
 }
 

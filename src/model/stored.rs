@@ -70,7 +70,7 @@ wire_struct! {
         /// `conversation.deleted`.
         optional object: Option<Box<str>>,
         /// Whether it is gone.
-        optional deleted: bool,
+        required deleted: bool,
     }
 }
 

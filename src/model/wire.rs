@@ -106,10 +106,24 @@ pub(crate) struct Omit {
     pub(crate) id: bool,
     /// Which ids the items of a request lose.
     pub(crate) item_ids: IdFilter,
+    /// What a request on a socket says elsewhere or not at all.
+    #[cfg(feature = "ws")]
+    pub(crate) socket: bool,
+    /// What a request may change and yet continue the one before it.
+    #[cfg(feature = "ws")]
+    pub(crate) continued: bool,
 }
 
 impl Omit {
     pub(crate) fn has(self, name: &str) -> bool {
+        #[cfg(feature = "ws")]
+        if self.socket && matches!(name, "type" | "stream" | "background" | "stream_id") {
+            return true;
+        }
+        #[cfg(feature = "ws")]
+        if self.continued && matches!(name, "input" | "client_metadata" | "generate") {
+            return true;
+        }
         (self.tag && name == "type") || (self.id && name == "id")
     }
 }

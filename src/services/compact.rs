@@ -41,11 +41,13 @@ use http::{HeaderMap, Method};
 use serde::Serialize;
 
 use super::encode::{Outgoing, Target};
+use super::endpoint::{item_ids_setting, unary_endpoint};
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{UnaryRequest, UnarySettings, item_ids_setting, json_answer, unary_endpoint};
+use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use super::{CallOnce, HttpService, UnaryCall};
 use crate::model::{
-    CompactedResponse, CompactionInput, CompactionRequest, Input, ItemIds, RawJson, ResponseItem,
+    CompactedResponse, CompactionInput, CompactionRequest, Input, ItemIds, RawJson, RawObject,
+    ResponseItem,
 };
 use crate::sse::AnswerFacts;
 use crate::{Error, RequestBody};
@@ -80,10 +82,11 @@ impl CompactRequest {
     ///
     /// # Errors
     ///
-    /// A body that does not serialise ([`ErrorKind::Build`](crate::ErrorKind::Build)).
+    /// A body that does not serialise to a JSON object ([`ErrorKind::Build`](crate::ErrorKind::Build)).
     pub fn from_body(body: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
-        let json = RawJson::from_value(body).map_err(|error| {
-            Error::build("the request body does not serialise").with_source(error)
+        let object = |json: RawJson| json.parse::<RawObject>().map(|_| json);
+        let json = RawJson::from_value(body).and_then(object).map_err(|error| {
+            Error::build("the request body does not serialise to a JSON object").with_source(error)
         })?;
         Ok(Self { payload: Payload::Json(json), options: ResponsesOptions::default() })
     }

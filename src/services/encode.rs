@@ -7,9 +7,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
 use serde::Serialize;
 
-use super::fault::Fault;
 use super::options::{Compression, ResponsesOptions};
-use crate::extensions::{Call, RequestCompression, StreamTimeouts};
+use crate::extensions::{BodyFault, Call, RequestCompression, StreamTimeouts};
 use crate::provider::encoded;
 use crate::{Error, RequestBody};
 
@@ -97,7 +96,9 @@ pub(super) struct Outgoing {
     /// Whether the body may be compressed: JSON is, what the caller hands over as bytes is not.
     compressible: bool,
     body: RequestBody,
-    fault: Option<Fault>,
+    /// Said where the transport may not see it.
+    length: Option<u64>,
+    fault: Option<BodyFault>,
 }
 
 #[allow(dead_code)] // Not every method has its endpoint in every build.
@@ -120,6 +121,7 @@ impl Outgoing {
             content_type: None,
             compressible: false,
             body: RequestBody::empty(),
+            length: None,
             fault: None,
         }
     }
@@ -147,18 +149,18 @@ impl Outgoing {
         Self { content_type: Some(content_type), body, ..self }
     }
 
-    /// With a body that has no type.
-    pub(super) fn octets(self, body: RequestBody) -> Self {
-        Self { body, ..self }
+    /// With a body that has no type, and `length` bytes whatever the transport knows of it.
+    pub(super) fn octets(self, body: RequestBody, length: u64) -> Self {
+        Self { body, length: Some(length), ..self }
     }
 
     /// With a body that leaves here what is wrong with it.
-    pub(super) fn faulting(self, fault: Fault) -> Self {
+    pub(super) fn faulting(self, fault: BodyFault) -> Self {
         Self { fault: Some(fault), ..self }
     }
 
     /// Where the body leaves what is wrong with it.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    pub(super) fn fault(&self) -> Option<BodyFault> {
         self.fault.clone()
     }
 
@@ -187,6 +189,9 @@ impl Outgoing {
             query_secrets(query).into_iter().for_each(|secret| call.keep_secret(secret));
         }
         extensions.insert(call);
+        if let Some(fault) = self.fault {
+            extensions.insert(fault);
+        }
         if timeouts != StreamTimeouts::new() {
             extensions.insert(timeouts);
         }
@@ -220,6 +225,9 @@ impl Outgoing {
         }
         if let Some(content_type) = self.content_type {
             headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        }
+        if let Some(length) = self.length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method;

@@ -82,9 +82,10 @@ use std::fmt;
 use http::Method;
 
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::multipart::{Form, FormFile};
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{UnaryRequest, UnarySettings, json_answer, unary_endpoint};
+use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use crate::Error;
 use crate::model::{GeneratedImages, ImageEdit, ImageGeneration, RawObject};
 use crate::sse::AnswerFacts;

@@ -37,8 +37,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{UnaryRequest, UnarySettings, json_answer, unary_endpoint};
+use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use super::{CallOnce, HttpService, UnaryCall};
 use crate::model::{MemorySummaries, MemorySummarizeInput, MemorySummarizeOutput};
 use crate::{Error, RequestBody};

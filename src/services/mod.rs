@@ -10,6 +10,8 @@
 //! |---|---|---|---|
 //! | [`Responses`] | [`ResponsesRequest`] | `POST responses` | a [`ResponseStream`] |
 //! | [`CreateResponse`] | [`ResponsesRequest`] | `POST responses` | an [`ApiResponse`] |
+//! | `ResponsesSocket` | `ResponsesSocketRequest` | a WebSocket handshake on `responses` (feature `ws`) | a `ResponsesConnection`: a service of [`ResponsesRequest`] |
+//! | `Prefer` | [`ResponsesRequest`] | on a socket if there is one, else `POST responses` (feature `ws`) | a [`ResponseStream`] |
 //! | [`RetrieveResponse`] | [`RetrieveResponseRequest`] | `GET responses/{id}` | an [`ApiResponse`] |
 //! | [`RetrieveStream`] | [`RetrieveStreamRequest`] | `GET responses/{id}?stream=true` | a [`ResponseStream`] |
 //! | [`CancelResponse`] | [`CancelResponseRequest`] | `POST responses/{id}/cancel` | an [`ApiResponse`] |
@@ -43,7 +45,7 @@ mod collect;
 pub mod compact;
 pub mod conversations;
 mod encode;
-mod fault;
+mod endpoint;
 #[cfg(feature = "files")]
 pub mod files;
 pub mod images;
@@ -54,6 +56,8 @@ mod multipart;
 mod once;
 mod options;
 mod pages;
+#[cfg(feature = "ws")]
+pub mod prefer;
 #[cfg(feature = "files")]
 pub mod public_files;
 #[cfg(feature = "ws")]
@@ -62,6 +66,8 @@ pub mod realtime_call;
 mod request;
 mod response;
 pub mod responses;
+#[cfg(feature = "ws")]
+pub mod responses_socket;
 pub mod search;
 mod stream;
 mod unary;
@@ -101,6 +107,10 @@ pub use self::options::{
     Compression, ResponsesOptions, SessionHeaders, SessionSource, SubAgentSource, TurnState,
 };
 pub use self::pages::ItemStream;
+#[cfg(feature = "ws")]
+pub use self::prefer::{
+    Prefer, PreferCall, PreferFuture, PreferHandle, PreferPolicy, PreferSource, Preference,
+};
 #[cfg(feature = "files")]
 pub use self::public_files::{
     CreateFile, CreateFileLayer, CreateFileRequest, DeleteFile, DeleteFileLayer, DeleteFileRequest,
@@ -133,6 +143,13 @@ pub use self::responses::retrieve_stream::{
     RetrieveStream, RetrieveStreamLayer, RetrieveStreamRequest,
 };
 pub use self::responses::{Responses, ResponsesLayer};
+#[cfg(feature = "ws")]
+pub use self::responses_socket::{
+    ConnectCall, ConnectFuture, Drive, Driven, Inline, LaneName, PendingSteer, Reconnecting,
+    ReconnectingFuture, ResponsesConnection, ResponsesSocket, ResponsesSocketLayer,
+    ResponsesSocketRequest, ResponsesSocketSettings, SocketCall, SocketSource, SteerAnswer,
+    SteerCall,
+};
 pub use self::search::{Search, SearchLayer, SearchRequest};
 pub use self::stream::{OpenStream, ResponsesFuture, StreamCall, StreamFuture, StreamRequest};
 #[cfg(feature = "client")]

@@ -67,8 +67,9 @@ pub use self::public::{
 };
 
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{Answer, UnaryRequest, UnarySettings, unary_endpoint};
+use super::unary::{Answer, UnaryRequest, UnarySettings};
 use super::{ApiResponse, CallOnce, HttpService, ResponseMeta, UnaryCall};
 use crate::error::{self, Unreadable};
 use crate::model::{ModelInfo, ModelsResponse};

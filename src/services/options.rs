@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::body::refuse_framing;
 use crate::error;
 use crate::extensions::StreamTimeouts;
 use crate::model::ItemIds;
@@ -33,6 +34,9 @@ pub struct ResponsesOptions {
     /// Where the call comes from; a sub-agent is told in `x-openai-subagent`.
     pub session_source: SessionSource,
     /// Headers of the caller's, for this call.
+    ///
+    /// Those that tell how long the body is (`content-length`, `transfer-encoding`) are not among them: a
+    /// gateway that hands headers on leaves them out, or the request is refused.
     pub extra_headers: HeaderMap,
     /// Whether the body is compressed. [`Compression::Zstd`] and [`Compression::Gzip`] need a
     /// `CompressionLayer` below the endpoint, as the preset has it; without one the request is an
@@ -96,13 +100,15 @@ impl ResponsesOptions {
     ///
     /// # Errors
     ///
-    /// A value that no header can hold, and what was found wrong before.
+    /// A value that no header can hold, a header that is not the caller's to say, and what was found
+    /// wrong before.
     pub(crate) fn headers(&self) -> Result<HeaderMap, Error> {
         if let Some(problem) = &self.wrong {
             return Err(Error::build(format!("the request cannot be sent: {problem}")));
         }
         let mut headers = self.extra_headers.clone();
         for (name, value) in &mut headers {
+            refuse_framing("the request cannot be sent", name)?;
             if redaction::is_sensitive_header(name) {
                 value.set_sensitive(true);
             }

@@ -216,7 +216,8 @@ impl Cursors {
             return Ok(None);
         }
         let last = page.data.last();
-        let cursor = match page.last_id.as_deref().or_else(|| last?.id()) {
+        let told = page.last_id.as_deref().filter(|id| !id.is_empty());
+        let cursor = match told.or_else(|| last?.id()) {
             Some(cursor) if last.is_some() => cursor,
             _ => return Err(astray("says that there are more items, but not where")),
         };

@@ -50,10 +50,11 @@ use http::Method;
 
 use super::ResponseMeta;
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::files::{Progress, UploadProgress, UploadSource, Watch, head_limit};
 use super::multipart::Form;
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{Answer, UnaryRequest, UnarySettings, json_answer, unary_endpoint};
+use super::unary::{Answer, UnaryRequest, UnarySettings, json_answer};
 use crate::Error;
 use crate::error::Unreadable;
 use crate::extensions::StreamTimeouts;
@@ -123,7 +124,7 @@ impl UnaryRequest for CreateFileRequest {
                 .field("expires_after[anchor]", "created_at")
                 .field("expires_after[seconds]", seconds.to_string());
         }
-        let watch = Watch::new(len, self.progress);
+        let watch = Watch::new(&name, len, self.progress);
         let body = watch.body(self.source.into_body());
         let (content_type, body) = form.into_streamed("file", &name, len, body)?;
         let post = Outgoing::new(Method::POST, Target::of("/files"))?;

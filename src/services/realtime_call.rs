@@ -48,9 +48,10 @@ use serde::Serialize;
 
 use super::ResponseMeta;
 use super::encode::{Outgoing, Target};
+use super::endpoint::unary_endpoint;
 use super::multipart::Form;
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{Answer, UnaryRequest, UnarySettings, unary_endpoint};
+use super::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::Error;
 use crate::error::Unreadable;
 use crate::model::RawObject;
@@ -214,8 +215,13 @@ impl Answer for RealtimeCallAnswer {
 /// The last part of the path in `location`, unless that is the path of the endpoint itself.
 fn call_id(headers: &HeaderMap) -> Option<&str> {
     let location = headers.get(header::LOCATION)?.to_str().ok()?;
-    let path = location.split(['?', '#']).next()?;
-    path.rsplit('/').find(|part| !part.is_empty()).filter(|part| *part != "calls")
+    let place = location.split(['?', '#']).next()?;
+    let path = match place.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => place,
+    };
+    let last = path.rsplit('/').find(|part| !part.is_empty())?;
+    (!matches!(last, "calls" | "." | "..")).then_some(last)
 }
 
 unary_endpoint! {

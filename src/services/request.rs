@@ -45,7 +45,7 @@ pub struct ResponsesRequest {
 }
 
 #[derive(Clone)]
-enum Payload {
+pub(super) enum Payload {
     Typed(Box<ResponsesApiRequest>),
     /// The caller's own JSON.
     Json(RawObject),
@@ -196,6 +196,9 @@ impl ResponsesRequest {
         /// The application's own data, kept with the response.
         metadata(impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>),
             pairs => Some(texts(pairs));
+        /// `false` warms a connection up and makes no answer: the response has an id and no output,
+        /// and another one can [continue](Self::previous_response_id) it. Of a WebSocket only.
+        generate(bool), generate => Some(generate);
         /// The client's own data (Codex).
         client_metadata(impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>),
             pairs => Some(texts(pairs));
@@ -203,6 +206,12 @@ impl ResponsesRequest {
         safety_identifier(impl Into<String>), id => Some(id.into());
         /// Older form of `safety_identifier` and `prompt_cache_key`.
         user(impl Into<String>), user => Some(user.into());
+    }
+
+    /// The lane of a WebSocket that the request goes on, in place of the one of the handle that it is
+    /// given to: see `ResponsesConnection::lane`.
+    pub fn stream_id(self, lane: impl AsRef<str>) -> Self {
+        self.set("stream_id", lane.as_ref())
     }
 
     /// The typed payload; `None` if the body is the caller's own.
@@ -265,6 +274,47 @@ impl ResponsesRequest {
             Ok(body) => Ok((body.into(), options)),
             Err(error) => Err(Error::build("the request does not serialise").with_source(error)),
         }
+    }
+
+    /// The payload and what is said beside it.
+    #[cfg(feature = "ws")]
+    pub(super) fn into_parts(self) -> (Payload, ResponsesOptions) {
+        (self.payload, self.options)
+    }
+
+    /// A member of the payload by its name on the wire, if it has no field here.
+    #[cfg(feature = "ws")]
+    pub(super) fn member(&self, name: &str) -> Option<&RawJson> {
+        match &self.payload {
+            Payload::Typed(request) => request.extra.get(name),
+            Payload::Json(object) => object.get(name),
+        }
+    }
+
+    /// The request without what only a socket takes.
+    ///
+    /// # Errors
+    ///
+    /// One that warms a socket up: over HTTP it would be answered.
+    #[cfg(feature = "ws")]
+    pub(super) fn over_http(mut self) -> Result<Self, Error> {
+        let generate = match &mut self.payload {
+            Payload::Typed(request) => {
+                request.extra.remove("stream_id");
+                request.generate.take()
+            }
+            Payload::Json(object) => {
+                object.remove("stream_id");
+                object.remove("generate").and_then(|raw| raw.parse().ok())
+            }
+        };
+        if generate == Some(false) {
+            return Err(Error::build(
+                "the request only warms a socket up (`generate: false`), and there is no socket: leave \
+                 it out",
+            ));
+        }
+        Ok(self)
     }
 
     /// Whether the server keeps the response, so that its stream can be taken up again. The public

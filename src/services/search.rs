@@ -39,8 +39,9 @@
 use http::{HeaderMap, Method};
 
 use super::encode::{Outgoing, Target};
+use super::endpoint::{item_ids_setting, unary_endpoint};
 use super::options::{ResponsesOptions, call_options};
-use super::unary::{UnaryRequest, UnarySettings, item_ids_setting, json_answer, unary_endpoint};
+use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use super::{ApiResponse, CallOnce, HttpService, UnaryCall};
 use crate::model::{ItemIds, SearchInput, SearchOutput};
 use crate::{Error, RequestBody};

@@ -6,27 +6,95 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{StatusCode, header, response};
+use http::{HeaderValue, StatusCode, header, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::CallOnce;
 use super::collect::Refusal;
-use super::options::{TURN_STATE, TurnState};
+use super::encode::Outgoing;
+use super::options::{ResponsesOptions, TURN_STATE, TurnState};
 use super::request::ResponsesRequest;
 use super::responses::Responses;
+use super::{CallOnce, HttpService};
 use crate::extensions::Call;
+use crate::model::ItemIds;
 use crate::sse::{EventStream, ResponseStream, SseSource, StreamSettings};
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, RequestBody};
+
+/// The request of an endpoint that streams.
+pub(super) trait StreamingRequest: Sized {
+    /// What the stream needs to know of the request beside the [`Opening`].
+    type Rule;
+
+    /// The request to send, and what it is.
+    ///
+    /// # Errors
+    ///
+    /// A request that cannot be written.
+    fn write(self, settings: &StreamingSettings) -> Result<Written<Self::Rule>, Error>;
+}
+
+/// How an endpoint that streams behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StreamingSettings {
+    pub(super) stream: StreamSettings,
+    /// Which items are sent with their ids, for endpoints that send items.
+    pub(super) item_ids: ItemIds,
+}
+
+/// What [`StreamingRequest::write`] makes of a request.
+pub(super) struct Written<R = ()> {
+    pub(super) outgoing: Outgoing,
+    pub(super) options: ResponsesOptions,
+    pub(super) call: Call,
+    /// Where the stream begins, if not with the response.
+    pub(super) place: Option<Place>,
+    pub(super) rule: R,
+}
+
+/// Sends one typed request over a service that is ready.
+pub(super) fn call<S, R, St>(
+    http: &mut S,
+    request: R,
+    settings: &StreamingSettings,
+) -> StreamFuture<S::Future, S::ResponseBody, St>
+where
+    S: HttpService<RequestBody>,
+    R: StreamingRequest,
+    St: sealed::Open<S::ResponseBody, Rule = R::Rule>,
+{
+    let state = match open(request, settings) {
+        Ok((request, opening, rule)) => {
+            State::Calling { future: http.call(request), opening: Some((opening, rule)) }
+        }
+        Err(error) => State::Refused { error: Some(error) },
+    };
+    StreamFuture { state }
+}
+
+/// The HTTP request of a typed one, and what its stream needs to know.
+fn open<R: StreamingRequest>(
+    request: R,
+    settings: &StreamingSettings,
+) -> Result<(http::Request<RequestBody>, Opening, R::Rule), Error> {
+    let Written { outgoing, mut options, call, place, rule } = request.write(settings)?;
+    let timeouts = options.timeouts_or(settings.stream.timeouts);
+    let request = outgoing
+        .accept(const { HeaderValue::from_static("text/event-stream") })
+        .into_request(&mut options, timeouts, call.clone())?;
+    let settings = StreamSettings { timeouts, ..settings.stream };
+    let turn_state = options.turn_state;
+    Ok((request, Opening { settings, turn_state, call, place }, rule))
+}
 
 /// What a stream needs to know of the call that opens it.
 #[derive(Debug)]
 pub struct Opening {
-    pub(super) settings: StreamSettings,
-    pub(super) turn_state: Option<TurnState>,
-    pub(super) call: Call,
+    settings: StreamSettings,
+    turn_state: Option<TurnState>,
+    call: Call,
     /// Where it begins, if not with the response.
-    pub(super) place: Option<Place>,
+    place: Option<Place>,
 }
 
 /// A place in the stream of a stored response.
@@ -111,22 +179,6 @@ pin_project! {
         Calling { #[pin] future: F, opening: Option<(Opening, R)> },
         Collecting { #[pin] body: RB, refusal: Refusal },
         Done,
-    }
-}
-
-impl<F, RB> ResponsesFuture<F, RB> {
-    pub(super) fn calling(future: F, opening: Opening) -> Self {
-        Self::calling_by(future, opening, ())
-    }
-}
-
-impl<F, RB, St: OpenStream<RB>> StreamFuture<F, RB, St> {
-    pub(super) fn calling_by(future: F, opening: Opening, rule: St::Rule) -> Self {
-        Self { state: State::Calling { future, opening: Some((opening, rule)) } }
-    }
-
-    pub(super) fn refused(error: Error) -> Self {
-        Self { state: State::Refused { error: Some(error) } }
     }
 }
 

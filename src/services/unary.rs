@@ -16,11 +16,10 @@ use pin_project_lite::pin_project;
 
 use super::collect::{Collecting, Refusal, Stop};
 use super::encode::Outgoing;
-use super::fault::Fault;
 use super::options::{ResponsesOptions, TURN_STATE, TurnState};
 use super::{ApiResponse, HttpService, ResponseMeta, SessionForm};
 use crate::error::{self, Unreadable};
-use crate::extensions::{Call, StreamTimeouts};
+use crate::extensions::{BodyFault, Call, StreamTimeouts};
 use crate::model::ItemIds;
 use crate::sse::{AnswerFacts, Audience, StreamEnd};
 use crate::{BoxError, Error, RequestBody, Stage};
@@ -104,7 +103,7 @@ struct Expected<T> {
     call: Call,
     limit: usize,
     turn_state: Option<TurnState>,
-    fault: Option<Fault>,
+    fault: Option<BodyFault>,
     is_expected: fn(StatusCode) -> bool,
     read: fn(&ResponseMeta, &Bytes) -> Result<T, Unreadable>,
     outcome: fn(T) -> Result<T, Error>,
@@ -328,182 +327,6 @@ impl Reading {
     }
 }
 
-/// Makes the service of an endpoint that does not stream, and its layer, of the request's
-/// [`UnaryRequest`].
-///
-/// The first struct is the layer, the second the service; both come with their own documentation.
-macro_rules! unary_endpoint {
-    (
-        $(#[$layer_meta:meta])*
-        pub struct $Layer:ident;
-        $(#[$meta:meta])*
-        pub struct $Service:ident: $Request:ident => $Answer:ty;
-    ) => {
-        $(#[$layer_meta])*
-        #[derive(Clone, Copy, Debug, Default)]
-        #[must_use]
-        pub struct $Layer {
-            settings: $crate::services::unary::UnarySettings,
-        }
-
-        impl $Layer {
-            /// How long calls may wait, in place of what the layers say. Limits that are unset stay as
-            /// they are. A request can have its own.
-            pub fn timeouts(mut self, timeouts: $crate::extensions::StreamTimeouts) -> Self {
-                self.settings.timeouts = timeouts.or(self.settings.timeouts);
-                self
-            }
-
-            /// The most bytes that an answer may have; a longer one is
-            /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
-            pub fn body_limit(mut self, bytes: usize) -> Self {
-                self.settings.body_limit = Some(bytes);
-                self
-            }
-        }
-
-        impl<S> tower::Layer<S> for $Layer {
-            type Service = $Service<S>;
-
-            fn layer(&self, inner: S) -> $Service<S> {
-                $Service { inner, settings: self.settings }
-            }
-        }
-
-        $(#[$meta])*
-        ///
-        /// `Clone` if the HTTP service is; a clone has to be made ready anew, like every service.
-        #[derive(Clone, Debug)]
-        pub struct $Service<S> {
-            inner: S,
-            settings: $crate::services::unary::UnarySettings,
-        }
-
-        impl $Service<()> {
-            /// The endpoint as a layer, for [`ServiceBuilder`](tower::ServiceBuilder).
-            pub fn layer() -> $Layer {
-                $Layer::default()
-            }
-        }
-
-        impl<S> $Service<S> {
-            /// The endpoint over `http`.
-            pub fn new(http: S) -> Self {
-                Self { inner: http, settings: Default::default() }
-            }
-
-            /// How long calls may wait, in place of what the layers say. Limits that are unset stay as
-            /// they are. A request can have its own.
-            #[must_use]
-            pub fn timeouts(mut self, timeouts: $crate::extensions::StreamTimeouts) -> Self {
-                self.settings.timeouts = timeouts.or(self.settings.timeouts);
-                self
-            }
-
-            /// The most bytes that an answer may have; a longer one is
-            /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge).
-            #[must_use]
-            pub fn body_limit(mut self, bytes: usize) -> Self {
-                self.settings.body_limit = Some(bytes);
-                self
-            }
-
-            /// As the preset has it.
-            #[cfg(feature = "client")]
-            #[allow(dead_code)] // Not every endpoint is one of its own there.
-            pub(crate) fn sending(mut self, preset: $crate::services::PresetSettings) -> Self {
-                self.settings.item_ids = preset.item_ids;
-                self.settings.session_form = preset.session_form;
-                self
-            }
-
-            /// As an endpoint has it that sends by several.
-            #[allow(dead_code)] // Not every endpoint is sent by.
-            pub(crate) fn sending_ids(mut self, item_ids: $crate::model::ItemIds) -> Self {
-                self.settings.item_ids = item_ids;
-                self
-            }
-
-            /// Sends one request, on a clone of the service that is made ready first.
-            ///
-            /// Dropping the future cancels the request.
-            ///
-            /// # Errors
-            ///
-            /// As [`Service::call`](tower::Service::call) has them: what could not be sent, what the
-            /// server refused, an answer that cannot be read.
-            pub fn send(
-                &self,
-                request: impl Into<$Request>,
-            ) -> $crate::services::UnaryCall<Self, $Request, S::Future, S::ResponseBody, $Answer>
-            where
-                S: $crate::services::HttpService<$crate::RequestBody> + Clone,
-            {
-                $crate::services::CallOnce::new(self.clone(), request.into())
-            }
-
-            /// The service inside.
-            pub fn get_ref(&self) -> &S {
-                &self.inner
-            }
-
-            /// The service inside.
-            pub fn get_mut(&mut self) -> &mut S {
-                &mut self.inner
-            }
-
-            /// The service inside, unwrapped.
-            pub fn into_inner(self) -> S {
-                self.inner
-            }
-        }
-
-        impl<S> tower::Service<$Request> for $Service<S>
-        where
-            S: $crate::services::HttpService<$crate::RequestBody>,
-        {
-            type Response = $crate::services::ApiResponse<$Answer>;
-            type Error = $crate::Error;
-            type Future = $crate::services::UnaryFuture<S::Future, S::ResponseBody, $Answer>;
-
-            fn poll_ready(
-                &mut self,
-                cx: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<Result<(), $crate::Error>> {
-                self.inner.poll_ready(cx).map_err(|error| $crate::Error::from(error.into()))
-            }
-
-            fn call(&mut self, request: $Request) -> Self::Future {
-                $crate::services::unary::call(&mut self.inner, request, &self.settings)
-            }
-        }
-    };
-}
-
-/// The setting that endpoints have which send items.
-macro_rules! item_ids_setting {
-    ($Layer:ident, $Service:ident) => {
-        impl $Layer {
-            /// Which items of the input are sent with their ids. Default:
-            /// [`ItemIds::Keep`](crate::model::ItemIds::Keep).
-            pub fn item_ids(mut self, rule: $crate::model::ItemIds) -> Self {
-                self.settings.item_ids = rule;
-                self
-            }
-        }
-
-        impl<S> $Service<S> {
-            /// Which items of the input are sent with their ids. Default:
-            /// [`ItemIds::Keep`](crate::model::ItemIds::Keep).
-            #[must_use]
-            pub fn item_ids(mut self, rule: $crate::model::ItemIds) -> Self {
-                self.settings.item_ids = rule;
-                self
-            }
-        }
-    };
-}
-
 /// An answer that is one JSON value of its own type.
 macro_rules! json_answer {
     ($Answer:ty $(, |$answer:ident| $facts:expr)?) => {
@@ -523,4 +346,4 @@ macro_rules! json_answer {
     };
 }
 
-pub(super) use {item_ids_setting, json_answer, unary_endpoint};
+pub(super) use json_answer;

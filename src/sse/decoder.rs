@@ -37,6 +37,12 @@ pub struct SseEvent<'a> {
 }
 
 impl<'a> SseEvent<'a> {
+    /// An event that is nothing but data.
+    #[cfg(feature = "ws")]
+    pub(crate) fn of_data(data: &'a [u8]) -> Self {
+        Self { name: b"", data, id: "", retry: None }
+    }
+
     /// The event's name: its `event:` field, or `message` without one.
     pub fn name(&self) -> Cow<'a, str> {
         if self.name.is_empty() {

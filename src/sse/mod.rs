@@ -49,10 +49,10 @@ pub use self::limits::{DecodeError, Limits};
 pub(crate) use self::observer::Audience;
 pub use self::observer::{AnswerFacts, StreamEnd, StreamObserver};
 pub use self::raw::{RawEvent, RawEvents};
-#[cfg(feature = "retry")]
+#[cfg(any(feature = "retry", feature = "ws"))]
 pub(crate) use self::rules::{Broken, Core};
 pub use self::settings::StreamSettings;
-#[cfg(feature = "retry")]
+#[cfg(any(feature = "retry", feature = "ws"))]
 pub(crate) use self::source::sealed::Source;
 pub use self::source::{EventSource, SseSource};
 pub use self::stream::ResponseStream;

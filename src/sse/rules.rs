@@ -113,7 +113,7 @@ impl Core {
         let ahead = source.as_mut().ahead()?;
         let repeated = self.decoder.repeat(ahead)?;
         source.skip(repeated.length);
-        self.sequence_number = repeated.sequence_number.or(self.sequence_number);
+        self.sequence_number = self.sequence_number.max(repeated.sequence_number);
         self.flow.repeated();
         Some(repeated)
     }
@@ -137,7 +137,7 @@ impl Core {
         let around = || source.around();
         if !keep_raw && self.behind.is_none() {
             if let Some(repeated) = self.decoder.repeat_data(data, around) {
-                self.sequence_number = repeated.sequence_number.or(self.sequence_number);
+                self.sequence_number = self.sequence_number.max(repeated.sequence_number);
                 return Message::Event(repeated.into_event());
             }
         }
@@ -153,7 +153,7 @@ impl Core {
             self.flow.events -= 1;
             return Message::Skipped;
         }
-        self.sequence_number = event.sequence_number().or(self.sequence_number);
+        self.sequence_number = self.sequence_number.max(event.sequence_number());
         if let Some(id) = event.response().map(|response| &response.id) {
             if !id.is_empty() {
                 self.response_id = Some(Arc::clone(id));
@@ -176,6 +176,10 @@ impl Core {
                     error::in_stream(event.response.error.as_ref(), "response.failed", None);
                 Message::Last(Err(error.with_response(event.response)))
             }
+            // Another response takes up what this one was steered to, on the same stream.
+            ResponseEvent::Incomplete(ref steered) if steered.response.was_steered() => {
+                Message::Event(event)
+            }
             ResponseEvent::Incomplete(event) => {
                 Message::Last(Err(error::incomplete(event.response)))
             }
@@ -193,8 +197,9 @@ impl Core {
         }
     }
 
-    /// Whether an event was read before this stream began or was resumed. Behind the first new one there are only
-    /// new ones, unless that is a snapshot, which servers put in front.
+    /// Whether an event was read before this stream began or was resumed. Behind the first new one there
+    /// are only new ones, unless that is a snapshot, which servers put in front. One that ends the
+    /// response is new whatever its number: after it nothing would have been resumed.
     fn has_been_read(&mut self, event: &ResponseEvent) -> bool {
         let (Some(last), Some(number)) = (self.behind, event.sequence_number()) else {
             return false;
@@ -202,7 +207,7 @@ impl Core {
         if number > last && event.response().is_none() {
             self.behind = None;
         }
-        number <= last
+        number <= last && !event.is_terminal() && error_in(event).is_none()
     }
 
     /// A message that is no event of the API.
@@ -231,6 +236,11 @@ impl Core {
 
     /// The connection has ended: its observers hear of it, and the stream may be resumed.
     pub(super) fn break_off(&mut self, error: Error) {
+        let nothing = self.flow.events == 0;
+        let error = match nothing.then(|| error::undecoded(self.meta.headers())).flatten() {
+            Some(problem) => error.adding(problem),
+            None => error,
+        };
         let error = self.told(error);
         self.audience.end(StreamEnd::Error(&error));
         self.broken = Some(Box::new(Broken {

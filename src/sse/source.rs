@@ -228,6 +228,8 @@ pub(crate) mod sealed {
         fn poll_drain(self: Pin<&mut Self>, cx: &mut Context<'_>, limit: usize) -> Poll<()>;
         /// Lets go of the connection.
         fn close(self: Pin<&mut Self>);
+        /// The stream has broken off with this error, before its terminal event.
+        fn broken(self: Pin<&mut Self>, _: &Error) {}
         /// The stream has broken off: opens it once more, if it can be, behind the last event that was
         /// read. Else says what to end with.
         fn poll_resume(

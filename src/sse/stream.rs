@@ -109,8 +109,15 @@ impl<Src> ResponseStream<Src> {
         self
     }
 
+    /// Does not hand out what the head says of rate limits, because others were told.
+    #[cfg(feature = "ws")]
+    pub(crate) fn without_rate_limits(mut self) -> Self {
+        self.core.ready.retain(|event| !matches!(event, ResponseEvent::RateLimits(_)));
+        self
+    }
+
     /// The same stream over another source.
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "retry", feature = "ws"))]
     pub(crate) fn map_source<T>(self, map: impl FnOnce(Src) -> T) -> ResponseStream<T> {
         ResponseStream { source: map(self.source), core: self.core }
     }
@@ -120,7 +127,7 @@ impl<Src> ResponseStream<Src> {
         (self.source, self.core)
     }
 
-    #[cfg(feature = "retry")]
+    #[cfg(any(feature = "retry", feature = "ws"))]
     pub(crate) fn source(&self) -> &Src {
         &self.source
     }
@@ -140,7 +147,8 @@ impl<Src> ResponseStream<Src> {
         self.core.response_id.as_deref()
     }
 
-    /// The last sequence number that was read; at first the one behind which the stream was asked for.
+    /// The highest sequence number that was read; at first the one behind which the stream was asked
+    /// for.
     pub fn sequence_number(&self) -> Option<u64> {
         self.core.sequence_number
     }
@@ -283,6 +291,7 @@ impl<Src: EventSource> ResponseStream<Src> {
                     }
                 }
                 Message::Broken(error) => {
+                    this.source.as_mut().broken(&error);
                     core.flow.end(this.source.as_mut(), cx, false);
                     core.ready.clear();
                     core.break_off(error);

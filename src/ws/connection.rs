@@ -47,10 +47,11 @@ enum Phase {
         sent: bool,
         until: Instant,
     },
-    /// All is said; what is left to write is written, and the peer may hang up first.
+    /// All is said; what is left to write is written, and then the peer is to hang up.
     Leaving {
         until: Instant,
-        hears: bool,
+        /// It does not follow the protocol, so it is shown that we have gone.
+        shuns: bool,
     },
 }
 
@@ -259,7 +260,7 @@ impl Connection {
             Poll::Ready(Ok(Incoming::Close(frame))) => {
                 let by = if open { Side::Peer } else { Side::Us };
                 self.finish(protocol, End::Closed { by, frame }, wakers);
-                self.leave_after(true)
+                self.leave_after(false)
             }
             Poll::Ready(Ok(Incoming::End)) => {
                 self.finish(protocol, End::Closed { by: Side::Us, frame: None }, wakers);
@@ -283,7 +284,7 @@ impl Connection {
         }
         self.finish(protocol, End::broken(error), wakers);
         match tell {
-            Some(code) if self.engine.close(&code.into()).is_ok() => self.leave_after(false),
+            Some(code) if self.engine.close(&code.into()).is_ok() => self.leave_after(true),
             _ => Turn::Over,
         }
     }
@@ -295,26 +296,30 @@ impl Connection {
         self.end = Some(end);
     }
 
-    fn leave_after(&mut self, hears: bool) -> Turn {
+    fn leave_after(&mut self, shuns: bool) -> Turn {
         let until = Instant::now() + self.config.close_timeout;
-        self.phase = Phase::Leaving { until, hears: hears && self.driven };
+        self.phase = Phase::Leaving { until, shuns };
         Turn::Moved
     }
 
-    /// Writes what is left; then the server should be the one that hangs up.
+    /// Writes what is left, and waits until the server hangs up: if we did, and there were bytes
+    /// left to read, it might never see our close frame.
     fn leave(&mut self) -> Turn {
         match self.engine.poll_flush() {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Turn::Over,
             Poll::Pending => return Turn::Stuck,
         }
-        match self.phase {
-            Phase::Leaving { hears: true, .. } => match self.engine.poll_read() {
-                Poll::Ready(Ok(Incoming::Control)) => Turn::Moved,
-                Poll::Ready(_) => Turn::Over,
-                Poll::Pending => Turn::Stuck,
-            },
-            _ => Turn::Over,
+        if !self.driven {
+            return Turn::Over;
+        }
+        if matches!(self.phase, Phase::Leaving { shuns: true, .. }) {
+            self.engine.shut_down();
+        }
+        match self.engine.poll_discard() {
+            Poll::Ready(true) => Turn::Moved,
+            Poll::Ready(false) => Turn::Over,
+            Poll::Pending => Turn::Stuck,
         }
     }
 

@@ -177,11 +177,18 @@ impl Engine {
         }
     }
 
-    /// Ends the transport, as far as that goes at once.
+    /// Reads bytes and forgets them. Whether there may be more.
+    pub(super) fn poll_discard(&mut self) -> Poll<bool> {
+        match self.socket.get_mut().read(&mut [0; 4096]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            read => Poll::Ready(read.is_ok_and(|read| read > 0)),
+        }
+    }
+
+    /// Says that nothing more is written. Where that takes time, such as in TLS, it goes on when this
+    /// is called again.
     pub(super) fn shut_down(&mut self) {
-        let bridge = self.socket.get_mut();
-        let mut cx = Context::from_waker(Waker::noop());
-        let _ = Pin::new(&mut *bridge.io).poll_shutdown(&mut cx);
+        let _ = self.socket.get_mut().now_or_never(|io, cx| io.poll_shutdown(cx));
     }
 }
 

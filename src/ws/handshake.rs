@@ -33,7 +33,7 @@
 //! # });
 //! let http = ServiceBuilder::new()
 //!     // … retry, auth …
-//!     .map_request(ws::fresh_key)
+//!     .map_request(ws::fresh_key::<RequestBody>)
 //!     .service(transport);
 //! # let _ = ws::Handshake::new(http);
 //! ```
@@ -83,8 +83,8 @@ pub use self::key::fresh_key;
 #[cfg(feature = "client")]
 pub(crate) use self::key::renew;
 use super::engine::Transport;
-use crate::extensions::Call;
-use crate::services::{CallOnce, HttpService};
+use crate::extensions::{Call, RequestCompression};
+use crate::services::{CallOnce, Compression, HttpService};
 use crate::{Error, RequestBody};
 
 /// Turns an HTTP service into a [`Handshake`].
@@ -129,10 +129,7 @@ impl<S> Handshake<S> {
     /// # Errors
     ///
     /// As the [module](self) has them.
-    pub fn send(
-        &self,
-        request: Request<()>,
-    ) -> CallOnce<Self, Request<()>, HandshakeFuture<S::Future, S::ResponseBody>, Upgraded>
+    pub fn send(&self, request: Request<()>) -> HandshakeCall<S, S::Future, S::ResponseBody>
     where
         S: HttpService<RequestBody> + Clone,
     {
@@ -154,6 +151,12 @@ impl<S> Handshake<S> {
         self.inner
     }
 }
+
+/// The future of [`Handshake::send`].
+///
+/// `F` is the future and `RB` the response body of the HTTP service below.
+pub type HandshakeCall<S, F, RB> =
+    CallOnce<Handshake<S>, Request<()>, HandshakeFuture<F, RB>, Upgraded>;
 
 impl<S: fmt::Debug> fmt::Debug for Handshake<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,6 +248,8 @@ impl Offer {
         let subprotocols =
             tokens(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
         let keys = Keys::new(request)?;
+        // There is no body.
+        request.extensions_mut().insert(RequestCompression::new(Compression::None));
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, const { HeaderValue::from_static("Upgrade") });
         headers.insert(header::UPGRADE, const { HeaderValue::from_static("websocket") });

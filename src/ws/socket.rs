@@ -1,7 +1,7 @@
 //! A WebSocket for whole messages, whatever they say.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -77,8 +77,8 @@ impl WebSocket {
     /// What ended the socket otherwise: it broke, went silent, was not the protocol, or the server
     /// closed it with a [code](Error::close_code) other than 1000 and 1001. After an error comes
     /// `None`.
-    pub fn next(&mut self) -> Next<'_> {
-        Next(self)
+    pub async fn next(&mut self) -> Option<Result<Message, Error>> {
+        poll_fn(|cx| self.poll_message(cx)).await
     }
 
     /// Sends a message: waits for room among those that are queued. As [`Sender::send`].
@@ -95,8 +95,10 @@ impl WebSocket {
     ///
     /// What ended the socket before. That the server does not answer in
     /// [time](WebSocketConfig::close_timeout) is one, too.
-    pub fn close(&self, frame: impl Into<CloseFrame>) -> Closing<'_> {
-        Closing { shared: &self.shared, frame: Some(frame.into()) }
+    pub async fn close(&self, frame: impl Into<CloseFrame>) -> Result<(), Error> {
+        let frame = frame.into();
+        self.shared.change(|plain, wakers| plain.close(frame, wakers));
+        poll_fn(|cx| self.shared.poll(cx, |plain, cx, wakers| plain.poll_closed(cx, wakers))).await
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, Error>>> {
@@ -152,19 +154,6 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The future of [`WebSocket::next`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Next<'a>(&'a mut WebSocket);
-
-impl Future for Next<'_> {
-    type Output = Option<Result<Message, Error>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_message(cx)
-    }
-}
-
 /// The future of [`WebSocket::send`] and [`Sender::send`].
 #[must_use = "futures do nothing unless polled"]
 pub struct Sending<'a> {
@@ -206,30 +195,5 @@ impl Future for Sending<'_> {
 impl fmt::Debug for Sending<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sending").finish_non_exhaustive()
-    }
-}
-
-/// The future of [`WebSocket::close`].
-#[must_use = "futures do nothing unless polled"]
-pub struct Closing<'a> {
-    shared: &'a Shared<Plain>,
-    /// `None` once it is asked for.
-    frame: Option<CloseFrame>,
-}
-
-impl Future for Closing<'_> {
-    type Output = Result<(), Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(frame) = self.frame.take() {
-            self.shared.change(|plain, wakers| plain.close(frame, wakers));
-        }
-        self.shared.poll(cx, |plain, cx, wakers| plain.poll_closed(cx, wakers))
-    }
-}
-
-impl fmt::Debug for Closing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closing").finish_non_exhaustive()
     }
 }

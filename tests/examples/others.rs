@@ -1,7 +1,11 @@
 //! The other examples.
 
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tower_openai::Client;
 use tower_openai::services::ResponsesRequest;
 use tower_openai::testing::{Script, Server};
@@ -183,6 +187,28 @@ async fn serve_says_where_it_is_and_answers() {
     child.kill().await.unwrap();
     let ran = run(example("serve", &["--nonsense"])).await;
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+}
+
+#[tokio::test]
+async fn serve_offers_sockets_and_their_scripts() {
+    let help = run(example("serve", &["--help"])).await.out;
+    assert!(help.contains("  close-1011 ") && help.contains("  malformed "), "{help}");
+    let mut child = example("serve", &["--pace", "0"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let url = format!("{}/responses", line.trim().replace("http:", "ws:"));
+    let mut request = url.as_str().into_client_request().unwrap();
+    request.headers_mut().insert("x-script", "close-1011".parse().unwrap());
+    let address = url.split('/').nth(2).unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    let create = json!({"type": "response.create", "model": "gpt-5.2", "input": "hi"});
+    socket.send(Message::text(create.to_string())).await.unwrap();
+    let messages: Vec<_> = socket.by_ref().take(7).collect().await;
+    assert!(messages[5].as_ref().unwrap().is_text(), "{messages:?}");
+    let Ok(Message::Close(Some(close))) = &messages[6] else { panic!("{messages:?}") };
+    assert_eq!(u16::from(close.code), 1011);
+    child.kill().await.unwrap();
 }
 
 #[tokio::test]

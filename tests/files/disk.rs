@@ -101,6 +101,15 @@ async fn a_file_that_changes_while_it_is_read_is_an_error() {
     }
 }
 
+/// Some files say that they are empty, and are not.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_file_that_does_not_tell_its_length_is_not_sent_as_an_empty_one() {
+    let error = UploadSource::open("/proc/version").await.unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Build, Stage::NotSent));
+    assert!(error.message().contains("`/proc/version` does not tell its length"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_attempt_after_the_first_sends_the_whole_file_again() {
     let file = TempFile::new("a.txt", pattern(2 * PIECE));

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 use tower_openai::layers::ProviderLayer;
 use tower_openai::provider::Provider;
-use tower_openai::services::{Files, UploadNotReady, UploadRequest, UploadSource};
-use tower_openai::{Error, ErrorKind, Stage};
+use tower_openai::services::{
+    CreateFile, CreateFileRequest, Files, UploadNotReady, UploadRequest, UploadSource,
+};
+use tower_openai::{Error, ErrorKind, RequestBody, Stage};
 
 use crate::support::{ANNOUNCED, Backend, NOT_YET, READY};
 
@@ -72,6 +76,7 @@ async fn an_announcement_that_cannot_be_read_is_an_error_without_its_url() {
         (r#"{"file_id":"f","upload_url":"/up?sig=hidden"}"#, "`upload_url`"),
         (r#"{"file_id":"f","upload_url":"ftp://blobs.test/?sig=hidden"}"#, "`upload_url`"),
         (r#"{"file_id":"f","upload_url":"https://a b/?sig=hidden"}"#, "`upload_url`"),
+        (r#"{"file_id":"f","upload_url":"https://user:hidden@blobs.test/"}"#, "`upload_url`"),
         (r#"{"file_id":"..","upload_url":"https://blobs.test/?sig=hidden"}"#, "`file_id`"),
         (r#"{"file_id":"f","upload_url":"https://blobs.test/?sig=hidden"#, "ends in the middle"),
         ("<html>", "not JSON"),
@@ -137,6 +142,28 @@ async fn an_id_of_the_server_s_stays_in_its_segment() {
     let backend = Backend::answering([(200, announced.as_str()), (201, ""), (200, READY)]);
     Files::new(backend.service()).upload(request()).await.unwrap();
     assert_eq!(backend.sent()[2].uri, "/files/..%2Fa%3Fb/uploaded");
+}
+
+#[tokio::test]
+async fn a_body_of_another_length_than_it_said_is_an_error() {
+    for (bytes, words) in [
+        ("hell", "`a` has 4 bytes and not the 5 announced"),
+        ("hello!", "`a` has more than the 5 bytes"),
+        ("", "`a` has 0 bytes and not the 5"),
+    ] {
+        let body = RequestBody::replayable(Some(5), move || Full::new(Bytes::from(bytes)));
+        let source = UploadSource::from_body("a", body).unwrap();
+        let backend = Backend::willing();
+        let error = Files::new(backend.service()).upload(source.clone()).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Build, false), "{error}");
+        assert!(error.message().contains(words), "{error}");
+        assert_eq!(backend.calls().len(), 2, "nothing is confirmed");
+        let backend = Backend::willing();
+        let request = CreateFileRequest::new(source, "user_data");
+        let error = CreateFile::new(backend.service()).send(request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build, "{error}");
+        assert!(error.message().contains(words), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Uploads through the preset, over real sockets.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use http::Version;
 use serde_json::json;
 use tower_openai::provider::Provider;
-use tower_openai::services::{CreateFileRequest, UploadSource};
+use tower_openai::services::{CreateFileRequest, UploadProgress, UploadRequest, UploadSource};
 use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
 use tower_openai::{Client, ErrorKind};
@@ -73,15 +76,45 @@ async fn what_is_wrong_with_the_file_is_told_through_the_transport() {
         let file = TempFile::new("a.bin", pattern(300_000));
         let source = UploadSource::open(file.path()).await.unwrap();
         file.write("short");
-        let error = client.files().upload(source.clone()).await.unwrap_err();
+        let attempts = Arc::new(AtomicU32::new(0));
+        let note = |attempts: &Arc<AtomicU32>| {
+            let attempts = Arc::clone(attempts);
+            move |progress: UploadProgress| attempts.store(progress.attempt, Ordering::Relaxed)
+        };
+        let request = UploadRequest::from(source.clone()).on_progress(note(&attempts));
+        let error = client.files().upload(request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
         assert!(error.message().contains("has changed while it was uploaded"), "{error}");
         assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
+        // Another attempt would read the same file.
+        assert_eq!((attempts.load(Ordering::Relaxed), error.is_retryable()), (1, false));
         // To the public API too.
-        let request = CreateFileRequest::new(source, "user_data");
+        let request = CreateFileRequest::new(source, "user_data").on_progress(note(&attempts));
         let error = client.create_file().send(request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
         assert!(error.message().contains("has changed while it was uploaded"), "{error}");
+        assert_eq!(attempts.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// It must not panic, and neither may all else stand still if it does.
+#[tokio::test]
+async fn a_callback_that_panics_ends_the_call_and_no_other() {
+    for http2 in [false, true] {
+        for when in [0, 200_000] {
+            let (api, blobs, client) = servers(http2).await;
+            api.enqueue(announced(&blobs)).enqueue(announced(&blobs)).enqueue(ready());
+            let source = UploadSource::from_bytes("a.bin", pattern(300_000));
+            let request = UploadRequest::from(source.clone());
+            let request = request.on_progress(move |told| assert!(told.sent < when, "planted"));
+            let upload = tokio::spawn(client.files().upload(request));
+            let ended = tokio::time::timeout(std::time::Duration::from_secs(30), upload).await;
+            if let Ok(result) = ended.expect("it does not hang") {
+                assert!(result.is_err(), "{http2} {when}");
+            }
+            blobs.enqueue(Script::status(201));
+            assert!(client.files().upload(source).await.is_ok(), "{http2} {when}");
+        }
     }
 }
 

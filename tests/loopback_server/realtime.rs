@@ -387,3 +387,13 @@ async fn an_old_session_expires() {
     assert_eq!(hear(&mut socket).await["error"]["code"], "session_expired");
     assert_eq!(hear_close(&mut socket).await.unwrap().0, 1001);
 }
+
+#[tokio::test]
+async fn browsers_are_answered_in_their_protocol() {
+    let server = Server::start().await.unwrap();
+    let mut request = handshake(&server, "realtime?model=m");
+    let offered = "realtime, openai-insecure-api-key.sk-1";
+    request.headers_mut().insert("sec-websocket-protocol", offered.parse().unwrap());
+    let (_, response) = knock(&server, request).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "realtime");
+}

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::extensions::Call;
-use tower_openai::services::{Responses, ResponsesRequest, SessionHeaders};
+use tower_openai::provider::Provider;
+use tower_openai::services::{
+    Responses, ResponsesRequest, RetrieveStream, RetrieveStreamRequest, SessionHeaders,
+};
 use tower_openai::{Error, ErrorKind, RequestBody, Stage};
 use tower_test::mock;
 
@@ -122,6 +125,30 @@ async fn a_request_that_cannot_be_sent_reaches_nothing_and_needs_no_second_poll(
     let (_, respond) = handle.next_request().await.unwrap();
     respond.send_response(answer());
     drop(call.await.unwrap().unwrap());
+}
+
+/// As a gateway has them that hands on the headers of its own caller.
+#[tokio::test]
+async fn headers_that_frame_another_body_are_refused() {
+    for (name, value) in
+        [("content-length", "5"), ("Content-Length", "5000"), ("transfer-encoding", "gzip")]
+    {
+        let (mut endpoint, mut handle) = probed();
+        handle.allow(1);
+        let request = request().header(name, value);
+        assert_ready_ok!(endpoint.poll_ready());
+        let error = endpoint.call(request.clone()).await.map(drop).unwrap_err();
+        assert_eq!((error.kind(), error.stage()), (ErrorKind::Build, Stage::NotSent));
+        assert!(error.message().contains(&name.to_lowercase()), "{error}");
+        assert!(error.message().contains("leave it out"), "{error}");
+        let get = RetrieveStreamRequest::new("resp_1").options(request.options_ref().clone());
+        let http = service_fn(async |_: Request<RequestBody>| Ok::<_, BoxError>(answer()));
+        let error = RetrieveStream::new(http).stream_request(get).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        let error = Provider::openai().header(name, value).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        assert!(error.message().contains(&name.to_lowercase()), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tower::ServiceExt;
+use tower_openai::ErrorKind;
 use tower_openai::layers::ResumePolicy;
 use tower_openai::model::{ResponseEvent, ResponseStatus};
 
@@ -131,6 +132,80 @@ async fn an_old_snapshot_is_a_duplicate() {
     let (http, _) = server([Play::Cut(0, 7, Cut::Reset), Play::Events(again, Cut::Clean)]);
     let stream = resuming(http, ResumePolicy::default()).oneshot(request()).await.unwrap();
     assert_eq!(read(stream).await.0, whole());
+}
+
+/// The end of a response has not been read, or there would be no resumption.
+#[tokio::test(start_paused = true)]
+async fn a_terminal_event_is_never_a_duplicate() {
+    // A server that counts anew on each connection.
+    let again = |end: Value| {
+        let plays = [Play::Cut(0, 7, Cut::Reset), Play::Events(vec![end], Cut::Stall)];
+        let (http, log) = server(plays);
+        (resuming(http, ResumePolicy::default()), log)
+    };
+    for number in [0, 6] {
+        let mut end = events().pop().unwrap();
+        end["sequence_number"] = number.into();
+        let (resuming, log) = again(end);
+        let (seen, error) = read(resuming.stream_request(request()).await.unwrap()).await;
+        assert!(error.is_none(), "{error:?}");
+        assert!(matches!(seen.last(), Some(ResponseEvent::Completed(_))), "{:?}", seen.last());
+        assert_eq!(targets(&log).len(), 1);
+
+        let response = json!({"id": "resp_1", "status": "failed",
+            "error": {"code": "server_error", "message": "m"}});
+        for end in [
+            json!({"type": "error", "code": "server_error", "message": "m"}),
+            json!({"type": "response.failed", "response": response}),
+            json!({"type": "response.new", "error": {"code": "server_error", "message": "m"}}),
+        ] {
+            let mut end = end;
+            end["sequence_number"] = number.into();
+            let (resuming, log) = again(end);
+            let (_, error) = read(resuming.stream_request(request()).await.unwrap()).await;
+            let error = error.unwrap();
+            assert_eq!((error.kind(), error.message()), (ErrorKind::Server, "m"));
+            assert_eq!(targets(&log).len(), 1);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_behind_the_highest_number() {
+    // The last two in the wrong order.
+    let mut first = events();
+    first.truncate(9);
+    first.swap(7, 8);
+    let plays = [Play::Events(first.clone(), Cut::Reset), Play::From(8)];
+    let (http, log) = server(plays);
+    let stream = resuming(http, ResumePolicy::default()).stream_request(request()).await.unwrap();
+    let (seen, error) = read(stream).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(targets(&log), [retrieval(8)]);
+    let expected: Vec<ResponseEvent> = first
+        .into_iter()
+        .chain(events().split_off(9))
+        .map(|event| serde_json::from_value(event).unwrap())
+        .collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_may_be_cut_in_the_middle_of_an_event() {
+    let text: String = events().iter().map(|event| format!("data: {event}\n\n")).collect();
+    // Behind which byte each event is whole.
+    let ends: Vec<_> = text.match_indices("\n\n").map(|(at, _)| at + 2).collect();
+    let bytes = (ends[4]..ends[5]).chain((ends[5]..text.len()).step_by(97));
+    for (at, cut) in bytes.flat_map(|at| CUTS.map(|cut| (at, cut))) {
+        let read_whole = ends.iter().filter(|end| **end <= at).count();
+        let (http, log) = server([Play::Text(text[..at].to_owned(), cut), Play::From(read_whole)]);
+        let resuming = resuming(http, ResumePolicy::default());
+        let stream = resuming.stream_request(request()).await.unwrap();
+        let (seen, error) = read(stream).await;
+        assert!(error.is_none(), "{cut:?} after {at} bytes: {error:?}");
+        assert_eq!(seen, whole(), "{cut:?} after {at} bytes");
+        assert_eq!(targets(&log), [retrieval(read_whole - 1)], "{cut:?} after {at} bytes");
+    }
 }
 
 #[tokio::test(start_paused = true)]

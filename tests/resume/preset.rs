@@ -8,7 +8,7 @@ use tower_openai::extensions::StreamTimeouts;
 use tower_openai::layers::ResumePolicy;
 use tower_openai::testing::{RecordedRequest, Script, Server};
 
-use crate::support::{EVENTS, events, read, request, whole};
+use crate::support::{CUTS, EVENTS, Play, events, read, request, server, whole};
 
 /// Answers as the header says, `CUT-AFTER`, and goes on from where it is asked to.
 fn answer(request: &RecordedRequest) -> Script {
@@ -82,4 +82,26 @@ async fn the_plain_endpoint_of_the_preset_resumes_nothing() {
     let stream = client.resuming_responses().stream_request(request).await.unwrap();
     assert_eq!(read(stream).await.0.len(), 7);
     assert_eq!(server.requests().len(), 2);
+}
+
+/// The connection that broke does not hold the place that the next one needs.
+#[tokio::test(start_paused = true)]
+async fn one_place_is_enough_for_a_stream_that_is_resumed() {
+    for cut in CUTS {
+        let (http, log) = server([
+            Play::Cut(0, 7, cut),
+            Play::Status(503, "", ""),
+            Play::Cut(7, 8, cut),
+            Play::From(8),
+        ]);
+        let policy = r#"{"responses": {"max_in_flight": 1}, "resume": {"total_ms": 0}}"#;
+        let policy = serde_json::from_str(policy).unwrap();
+        let client = Client::builder().transport(http).policy(policy).build().unwrap();
+        let stream = client.resuming_responses().stream_request(request()).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(3600), read(stream)).await;
+        let (seen, error) = read.expect("it goes on");
+        assert!(error.is_none(), "{cut:?}: {error:?}");
+        assert_eq!(seen, whole(), "{cut:?}");
+        assert_eq!(log.lock().unwrap().len(), 4);
+    }
 }

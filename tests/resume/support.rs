@@ -83,6 +83,8 @@ pub(crate) enum Play {
     From(usize),
     /// These events; a string is data that is no JSON.
     Events(Vec<Value>, Cut),
+    /// This, to the byte.
+    Text(String, Cut),
     /// A refusal.
     Status(u16, &'static str, &'static str),
     /// No head comes.
@@ -135,6 +137,9 @@ impl Play {
             Self::Cut(from, to, cut) => Response::new(played(&all[from..to], cut)),
             Self::From(from) => Response::new(played(&all[from..], Cut::Clean)),
             Self::Events(events, cut) => Response::new(played(&events, cut)),
+            Self::Text(text, cut) => {
+                Response::new(Played { chunks: [Bytes::from(text)].into(), cut })
+            }
             Self::Status(status, header, value) => {
                 let mut response = Response::builder().status(status);
                 if !header.is_empty() {

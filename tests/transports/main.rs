@@ -3,6 +3,7 @@
 
 #[path = "../../examples/reqwest_transport.rs"]
 mod reqwest_transport;
+mod stored;
 mod suite;
 mod world;
 
@@ -16,7 +17,7 @@ macro_rules! over {
         mod $name {
             use super::*;
 
-            over! { @ |$world: $World| $transport,
+            over! { @ suite |$world: $World| $transport,
                 responses_are_read_to_their_end,
                 responses_are_read_as_they_come,
                 responses_that_are_refused_say_why,
@@ -29,14 +30,24 @@ macro_rules! over {
                 request_bodies_stream,
                 a_server_that_is_not_there_is_told,
             }
+
+            over! { @ stored |$world: $World| $transport,
+                responses_are_kept,
+                conversations_are_kept,
+                images_are_made,
+                a_call_is_begun,
+                a_file_goes_up_in_three_steps,
+                public_files_are_kept,
+                a_file_that_cannot_be_sent_is_tried_once,
+            }
         }
     };
-    (@ |$world:ident: $World:ty| $transport:expr, $($test:ident,)+) => {$(
+    (@ $suite:ident |$world:ident: $World:ty| $transport:expr, $($test:ident,)+) => {$(
         #[tokio::test]
         async fn $test() {
             let $world = <$World>::new().await;
             let transport = $transport;
-            suite::$test(&$world, transport).await;
+            $suite::$test(&$world, transport).await;
         }
     )+};
 }

@@ -22,7 +22,7 @@ use tower_openai::{BoxError, ErrorKind, RequestBody, Stage};
 use crate::world::{Answer, Sent, World};
 
 /// The transport under the layer that knows where the server is.
-fn at<T>(base_url: &str, transport: T) -> impl Stack + use<T>
+pub(crate) fn at<T>(base_url: &str, transport: T) -> impl Stack + use<T>
 where
     T: Stack,
 {
@@ -31,16 +31,16 @@ where
 
 /// What the endpoints stand on.
 pub(crate) trait Stack:
-    HttpService<RequestBody, ResponseBody: Send + Unpin, Future: Send> + Clone
+    HttpService<RequestBody, ResponseBody: Send + Unpin, Future: Send> + Clone + Send + Sync
 {
 }
 
 impl<S> Stack for S where
-    S: HttpService<RequestBody, ResponseBody: Send + Unpin, Future: Send> + Clone
+    S: HttpService<RequestBody, ResponseBody: Send + Unpin, Future: Send> + Clone + Send + Sync
 {
 }
 
-const EVENT_STREAM: (&str, &str) = ("content-type", "text/event-stream");
+pub(crate) const EVENT_STREAM: (&str, &str) = ("content-type", "text/event-stream");
 
 fn event(value: Value) -> String {
     format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap())
@@ -50,12 +50,12 @@ fn created() -> String {
     event(json!({"type": "response.created", "response": {"id": "resp_1"}}))
 }
 
-fn delta(text: &str) -> String {
+pub(crate) fn delta(text: &str) -> String {
     event(json!({"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0,
         "content_index": 0, "delta": text}))
 }
 
-fn completed() -> String {
+pub(crate) fn completed() -> String {
     event(json!({"type": "response.completed", "response": {"id": "resp_1", "usage": null}}))
 }
 

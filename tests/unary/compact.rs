@@ -160,6 +160,11 @@ async fn a_payload_of_ones_own_is_sent_as_it_is() {
     let body = own.to_string();
     assert_sent(&request, Method::POST, "/responses/compact", &[JSON_TYPE], &body);
     assert_eq!(request.extensions().get::<Call>().unwrap().model(), Some("m"));
+    for other in [json!([own]), json!("m"), json!(null)] {
+        let error = CompactRequest::from_body(&other).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        assert!(error.message().contains("a JSON object"), "{error}");
+    }
 }
 
 #[tokio::test]

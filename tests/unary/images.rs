@@ -149,7 +149,7 @@ async fn what_cannot_be_sent_is_told_and_nothing_sent() {
 
 #[tokio::test]
 async fn an_answer_that_is_none_is_an_error_without_its_images() {
-    for body in [r#"{"data":[]}"#, r#"{"created":1}"#, r#"{"created":1,"data":[{"b64_json":7}]}"#] {
+    for body in [r#"{"data":{}}"#, r#"{"created":1}"#, r#"{"created":1,"data":[{"b64_json":7}]}"#] {
         let (http, _) = once(whole(200, &[], body));
         let error = Images::new(http).send(ImagesRequest::generate("m", "p")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{body}");

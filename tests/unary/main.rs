@@ -3,6 +3,7 @@
 mod compact;
 mod contract;
 mod conversations;
+mod every_endpoint;
 mod faults;
 mod images;
 mod lifecycle;
@@ -12,5 +13,4 @@ mod pages;
 mod preset;
 mod realtime_call;
 mod search;
-mod statuses;
 mod support;

@@ -91,11 +91,12 @@ async fn a_list_may_be_empty_or_leave_the_cursor_to_its_items() {
     assert!(empty.items("resp_1").next().await.is_none());
     let (bare, queries) = list(|query| match query {
         "" => (200, page(0, 2, true).replace(r#""last_id":"m1","#, "")),
-        _ => (200, page(2, 3, false).replace(r#""has_more":false"#, r#""other":1"#)),
+        "after=m1" => (200, page(2, 4, true).replace(r#""last_id":"m3""#, r#""last_id":"""#)),
+        _ => (200, page(4, 5, false).replace(r#""has_more":false"#, r#""other":1"#)),
     });
     let all: Vec<_> = bare.items("resp_1").try_collect().await.unwrap();
-    assert_eq!(all.len(), 3);
-    assert_eq!(*queries.lock().unwrap(), ["", "after=m1"]);
+    assert_eq!(all.len(), 5);
+    assert_eq!(*queries.lock().unwrap(), ["", "after=m1", "after=m3"]);
 }
 
 #[tokio::test]

@@ -269,3 +269,63 @@ async fn ids_are_sent_as_the_client_says() {
     let answer = Compact::new(client.http()).send(request).await.unwrap();
     assert_eq!(answer.id.as_deref(), Some("kept"));
 }
+
+#[tokio::test]
+async fn an_id_stays_one_segment_all_the_way() {
+    let server = Server::start().await.unwrap();
+    let client = Client::builder().base_url(server.base_url()).api_key("sk-test").build().unwrap();
+    for id in [
+        "a/../b",
+        "../x",
+        "%2e%2e",
+        "..%2f",
+        "a b",
+        "\u{e9}\u{1F600}",
+        "\0",
+        "a\r\nX: y",
+        "?a=b",
+        "#f",
+        ";p=1",
+        "\\..\\",
+        "...",
+        " ",
+        "a?b#c",
+        "http://x.test/",
+        "@",
+        "*",
+        "~",
+        "a+b",
+    ] {
+        let error = client.retrieve_response().send(id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{id:?} {error}");
+        let target = server.requests().last().unwrap().target().to_owned();
+        let segment = target.strip_prefix("/v1/responses/").unwrap_or_else(|| panic!("{target}"));
+        assert!(!segment.contains(['/', '?', '#', ';', '\\', ' ']), "{target}");
+        let told = percent_encoding::percent_decode_str(segment).decode_utf8().unwrap();
+        assert_eq!(told, id, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_makes_too_long_a_url_is_refused() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let transport = service_fn(move |request: Request<RequestBody>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        assert!(request.uri().to_string().len() < 66_000);
+        std::future::ready(Ok::<_, BoxError>(whole(404, &[], "")))
+    });
+    let client = Client::builder().base_url("https://x.test/v1").transport(transport);
+    let client = client.build().unwrap();
+    let mut refused = 0;
+    for len in (65_300..65_700).step_by(7) {
+        let error = client.retrieve_response().send("x".repeat(len)).await.unwrap_err();
+        match error.kind() {
+            ErrorKind::NotFound => assert_eq!(refused, 0, "{len}"),
+            ErrorKind::Build => refused += 1,
+            _ => panic!("{len}: {error:?}"),
+        }
+        assert!(error.to_string().len() < 300, "{}", error.to_string().len());
+    }
+    assert!(refused > 0 && sent.load(Ordering::SeqCst) > 0);
+}

@@ -94,6 +94,10 @@ async fn the_call_is_named_by_the_end_of_its_location() {
         ("https://x.test/v1/realtime/calls/rtc_1?a=/b#c/d", Some("rtc_1")),
         ("/v1/realtime/calls", None),
         ("/v1/realtime/calls/", None),
+        ("https://x.test/rtc_1", Some("rtc_1")),
+        ("https://x.test", None),
+        ("https://x.test/?a=/rtc_1", None),
+        ("/v1/realtime/calls/..", None),
         ("//", None),
         ("", None),
     ] {

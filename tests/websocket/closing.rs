@@ -146,11 +146,10 @@ async fn a_driver_does_not_outlive_its_handles_for_a_peer_that_is_silent_or_nois
         let noise = tokio::spawn(async move {
             assert_eq!(peer.receive().await, Some((CLOSE, close(1000, ""))));
             let message = frame(TEXT, b"noise");
-            while noisy {
-                if peer.0.write_all(&message).await.is_err() {
-                    return;
+            if noisy {
+                while peer.0.write_all(&message).await.is_ok() {
+                    sleep(Duration::from_millis(100)).await;
                 }
-                sleep(Duration::from_millis(100)).await;
             }
             sleep(Duration::from_secs(60)).await;
         });

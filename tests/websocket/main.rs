@@ -2,10 +2,14 @@
 //! handshake over real sockets. The numbers of rows are those of the fault matrix.
 
 mod closing;
+mod echo;
 mod framing;
 mod handshake;
 mod limits;
 mod liveness;
+#[path = "../examples/run.rs"]
+#[allow(dead_code)]
+mod run;
 mod server;
 mod stress;
 mod support;

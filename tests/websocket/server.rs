@@ -94,20 +94,22 @@ impl Server {
     }
 }
 
+/// The head of the next request; `None` if there is none.
+pub(crate) async fn read_head(socket: &mut (impl AsyncRead + Unpin)) -> Option<Head> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.ok()?);
+    }
+    Some(Head(String::from_utf8(head).unwrap()))
+}
+
 pub(crate) async fn serve(
     mut socket: impl AsyncRead + AsyncWrite + Unpin,
     heads: &Heads,
     answer: &(dyn Fn(usize, &Head) -> String + Send + Sync),
 ) {
     loop {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match socket.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) => return,
-            }
-        }
-        let head = Head(String::from_utf8(head).unwrap());
+        let Some(head) = read_head(&mut socket).await else { return };
         let number = {
             let mut heads = heads.0.lock().unwrap();
             heads.push(head.clone());

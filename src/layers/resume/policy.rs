@@ -57,12 +57,16 @@ impl ResumePolicy {
     /// let policy = ResumePolicy::default().backoff([0, 1].map(Duration::from_secs));
     /// # let _ = policy;
     /// ```
-    pub fn backoff<T>(mut self, delays: T) -> Self
+    pub fn backoff<T>(self, delays: T) -> Self
     where
         T: IntoIterator<Item = Duration> + Clone + Send + Sync + 'static,
         T::IntoIter: Send + Sync + 'static,
     {
-        self.schedule = Schedule::custom(delays);
+        self.scheduled(Schedule::custom(delays))
+    }
+
+    pub(super) fn scheduled(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
         self
     }
 

@@ -117,6 +117,10 @@ where
         current!(self.close());
     }
 
+    fn broken(self: Pin<&mut Self>, error: &Error) {
+        current!(self.broken(error));
+    }
+
     fn poll_resume(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -120,16 +120,27 @@ impl ExponentialBackoff {
         seed: None,
     };
 
-    pub(super) const fn base(&self) -> Duration {
-        self.base
-    }
-
-    pub(super) const fn cap(&self) -> Duration {
-        self.cap
-    }
-
-    pub(super) const fn jitter_range(&self) -> (f64, f64) {
-        self.jitter
+    /// The same with what is said here in its place, times in milliseconds; `None` if nothing is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), [`factor`](Self::factor) and [`jitter`](Self::jitter).
+    pub(in crate::layers) fn changed(
+        self,
+        base_ms: Option<u64>,
+        cap_ms: Option<u64>,
+        factor: Option<f64>,
+        jitter: Option<(f64, f64)>,
+    ) -> Result<Option<Self>, Error> {
+        if (base_ms, cap_ms, factor, jitter) == (None, None, None, None) {
+            return Ok(None);
+        }
+        let time = |said: Option<u64>, own| said.map_or(own, Duration::from_millis);
+        let (low, high) = jitter.unwrap_or(self.jitter);
+        let changed = Self::new(time(base_ms, self.base), time(cap_ms, self.cap))?
+            .factor(factor.unwrap_or(self.factor))?
+            .jitter(low..=high)?;
+        Ok(Some(Self { seed: self.seed, ..changed }))
     }
 
     /// Each delay is `factor` times the one before; 1 keeps it constant.

@@ -16,7 +16,9 @@ use super::peek::{NotReady, Peeked};
 use super::policy::RetryPolicy;
 use super::retried::RetriedError;
 use super::rules::Rules;
-use crate::extensions::{Attempt, AttemptSummary, Attempts, Deadline, RetryOverride, WatchedCall};
+use crate::extensions::{
+    Attempt, AttemptSummary, Attempts, BodyFault, Deadline, RetryOverride, WatchedCall,
+};
 use crate::{BoxError, Stage};
 
 /// How many attempts are kept for the reader; of more, the first are left out.
@@ -63,6 +65,10 @@ impl Session {
         outcome: &Outcome<'_>,
         request: &Extensions,
     ) -> Option<(Duration, RetryKind)> {
+        // A file that cannot be read is no better the next time, whatever it looks like from here.
+        if outcome.error().is_some() && request.get().is_some_and(BodyFault::is_known) {
+            return None;
+        }
         let rules = self.rules(request);
         let Action::Retry { kind, after } = self.judge(&rules, outcome) else { return None };
         let policy = &*self.policy;

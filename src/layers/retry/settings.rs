@@ -142,23 +142,11 @@ impl RetrySettings {
 
     /// The backoff, if it differs from the preset's.
     fn backoff(&self) -> Result<Option<ExponentialBackoff>, Error> {
-        let unset =
-            (self.base_ms, self.cap_ms, self.factor, self.jitter) == (None, None, None, None);
-        if unset {
-            return Ok(None);
-        }
         let preset = match self.preset {
             Some(RetryPreset::Codex) => ExponentialBackoff::CODEX,
             _ => ExponentialBackoff::SDK,
         };
-        let time = |own: Option<u64>, preset| own.map_or(preset, Duration::from_millis);
-        let backoff = ExponentialBackoff::new(
-            time(self.base_ms, preset.base()),
-            time(self.cap_ms, preset.cap()),
-        )?;
-        let (low, high) = self.jitter.unwrap_or(preset.jitter_range());
-        let backoff = backoff.factor(self.factor.unwrap_or(2.0))?.jitter(low..=high)?;
-        Ok(Some(backoff))
+        preset.changed(self.base_ms, self.cap_ms, self.factor, self.jitter)
     }
 }
 

@@ -10,10 +10,9 @@ use crate::model::{DeletedConversation, Input, ResponseItem, StoredConversation}
 use crate::services::ResponsesOptions;
 use crate::services::by_id::id_request;
 use crate::services::encode::{Outgoing, Target};
+use crate::services::endpoint::{item_ids_setting, unary_endpoint};
 use crate::services::options::call_options;
-use crate::services::unary::{
-    UnaryRequest, UnarySettings, item_ids_setting, json_answer, unary_endpoint,
-};
+use crate::services::unary::{UnaryRequest, UnarySettings, json_answer};
 
 use super::items::Items;
 

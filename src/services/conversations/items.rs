@@ -8,11 +8,10 @@ use crate::model::{
 };
 use crate::services::by_id::{from_id, includes};
 use crate::services::encode::{Outgoing, Target};
+use crate::services::endpoint::{item_ids_setting, unary_endpoint};
 use crate::services::options::call_options;
 use crate::services::pages::{ItemStream, Paged, Paging, page_settings};
-use crate::services::unary::{
-    UnaryRequest, UnarySettings, item_ids_setting, json_answer, unary_endpoint,
-};
+use crate::services::unary::{UnaryRequest, UnarySettings, json_answer};
 use crate::services::{HttpService, ResponsesOptions, UnaryFuture};
 use crate::{Error, RequestBody};
 

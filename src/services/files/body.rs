@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::services::fault::Fault;
-use crate::{BoxError, Error, RequestBody};
+use crate::error::one_line;
+use crate::extensions::BodyFault;
+use crate::{BoxError, Error, ErrorKind, RequestBody, Stage};
 
 /// How far an upload has come.
 ///
@@ -31,16 +32,21 @@ pub(in crate::services) type Progress = Arc<dyn Fn(UploadProgress) + Send + Sync
 
 /// What the attempts of an upload have in common.
 pub(in crate::services) struct Watch {
+    name: Box<str>,
     total: u64,
     attempts: AtomicU32,
     progress: Option<Progress>,
-    fault: Fault,
+    fault: BodyFault,
 }
 
 impl Watch {
-    pub(in crate::services) fn new(total: u64, progress: Option<Progress>) -> Arc<Self> {
-        let attempts = AtomicU32::new(0);
-        Arc::new(Self { total, attempts, progress, fault: Fault::default() })
+    pub(in crate::services) fn new(
+        name: &str,
+        total: u64,
+        progress: Option<Progress>,
+    ) -> Arc<Self> {
+        let (name, attempts) = (one_line(name).into(), AtomicU32::new(0));
+        Arc::new(Self { name, total, attempts, progress, fault: BodyFault::default() })
     }
 
     /// `body`, watched.
@@ -48,15 +54,20 @@ impl Watch {
         let watch = Arc::clone(self);
         RequestBody::replayable(Some(self.total), move || {
             let attempt = watch.attempts.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            let watched =
-                Watched { body: body.clone(), watch: Arc::clone(&watch), attempt, sent: 0 };
+            let watched = Watched {
+                body: body.clone(),
+                watch: Arc::clone(&watch),
+                attempt,
+                sent: 0,
+                failed: false,
+            };
             watched.tell();
             watched
         })
     }
 
     /// What is wrong with the file.
-    pub(in crate::services) fn fault(&self) -> Fault {
+    pub(in crate::services) fn fault(&self) -> BodyFault {
         self.fault.clone()
     }
 }
@@ -67,6 +78,8 @@ struct Watched {
     watch: Arc<Watch>,
     attempt: u32,
     sent: u64,
+    /// Nothing follows an error.
+    failed: bool,
 }
 
 impl Watched {
@@ -80,6 +93,11 @@ impl Watched {
     }
 }
 
+/// Part of it may have been sent.
+fn wrong_length(message: String) -> Error {
+    Error::new(ErrorKind::Build, message).with_stage(Stage::Unknown)
+}
+
 impl Body for Watched {
     type Data = Bytes;
     type Error = BoxError;
@@ -88,20 +106,33 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.failed {
+            return Poll::Ready(None);
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        Poll::Ready(match frame {
+        let (name, total) = (&self.watch.name, self.watch.total);
+        let error = match frame {
             Some(Ok(frame)) => {
-                self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.tell();
-                Some(Ok(frame))
+                let sent = self.sent + frame.data_ref().map_or(0, |data| data.len() as u64);
+                if sent <= total {
+                    self.sent = sent;
+                    self.tell();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                wrong_length(format!(
+                    "`{name}` has more than the {total} bytes that were announced"
+                ))
             }
-            Some(Err(error)) => {
-                let error = Error::from(error);
-                self.watch.fault.keep(&error);
-                Some(Err(error.into()))
+            None if self.sent == total => return Poll::Ready(None),
+            None => {
+                let sent = self.sent;
+                wrong_length(format!("`{name}` has {sent} bytes and not the {total} announced"))
             }
-            None => None,
-        })
+            Some(Err(error)) => Error::from(error),
+        };
+        self.watch.fault.keep(&error);
+        self.failed = true;
+        Poll::Ready(Some(Err(error.into())))
     }
 
     fn is_end_stream(&self) -> bool {

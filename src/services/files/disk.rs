@@ -1,6 +1,6 @@
 //! A file on disk as a body.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -22,16 +22,32 @@ const PIECE: u64 = 64 * 1024;
 ///
 /// # Errors
 ///
-/// A path that leads nowhere, or to something else than a file.
+/// A path that leads nowhere, or to something else than a file, or to one whose length is not known.
 pub(super) async fn look(path: &Path) -> Result<u64, Error> {
-    match fs::metadata(path).await {
-        Ok(metadata) if metadata.is_file() => Ok(metadata.len()),
-        Ok(_) => Err(Error::build(format!("`{}` is no file: only files are uploaded", name(path)))),
-        Err(error) => {
-            let message = format!("the file `{}` cannot be uploaded: {error}", name(path));
-            Err(Error::build(message).with_source(error))
-        }
+    let refused = |error: io::Error| {
+        let message = format!("the file `{}` cannot be uploaded: {error}", name(path));
+        Error::build(message).with_source(error)
+    };
+    let metadata = fs::metadata(path).await.map_err(refused)?;
+    if !metadata.is_file() {
+        return Err(Error::build(format!("`{}` is no file: only files are uploaded", name(path))));
     }
+    // Files that a system makes up as they are read say that they are empty.
+    if metadata.len() == 0 && !is_empty(path).await.map_err(refused)? {
+        return Err(Error::build(format!(
+            "the file `{}` does not tell its length: upload a copy of it",
+            name(path)
+        )));
+    }
+    Ok(metadata.len())
+}
+
+async fn is_empty(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path).await?;
+    let mut byte = [0];
+    let mut buffer = ReadBuf::new(&mut byte);
+    poll_fn(|cx| Pin::new(&mut file).poll_read(cx, &mut buffer)).await?;
+    Ok(buffer.filled().is_empty())
 }
 
 fn name(path: &Path) -> String {

@@ -5,15 +5,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Progress, Watch};
 use super::request::{UploadRequest, UploadSource, What};
 use crate::error::{Unreadable, one_line};
-use crate::extensions::{ApiRoot, StreamTimeouts, WithoutCredentials};
+use crate::extensions::{ApiRoot, BodyFault, StreamTimeouts, WithoutCredentials};
 use crate::services::encode::{Outgoing, Target, query_secrets};
-use crate::services::fault::Fault;
 use crate::services::options::ResponsesOptions;
 use crate::services::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::services::{ApiResponse, ResponseMeta};
@@ -124,7 +123,7 @@ impl Plan {
         self.file.file_id = announced.file_id;
         let source = self.source.take()?;
         let size = source.len();
-        let watch = Watch::new(size, self.progress.take());
+        let watch = Watch::new(source.name(), size, self.progress.take());
         let (body, fault) = (watch.body(source.into_body()), watch.fault());
         self.secrets = announced.upload_url.query().map(query_secrets).unwrap_or_default();
         // Nothing of the caller's goes to a URL that the server has made up, but for what is for the
@@ -243,7 +242,9 @@ impl Answer for Announced {
         }
         let url: Option<Uri> = upload_url.parse().ok();
         let url = url.filter(|url| {
-            matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some()
+            // A name and a password would be shown with the host.
+            let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
+            matches!(url.scheme_str(), Some("http" | "https")) && authority.is_some()
         });
         let upload_url = url.ok_or(Unreadable::Other("has an `upload_url` that is none"))?;
         Ok(Self { file_id, upload_url })
@@ -254,7 +255,7 @@ impl Answer for Announced {
 pub(super) struct Transfer {
     url: Uri,
     body: RequestBody,
-    fault: Fault,
+    fault: BodyFault,
     size: u64,
     options: ResponsesOptions,
 }
@@ -270,11 +271,11 @@ impl UnaryRequest for Transfer {
     fn write(mut self, _: &UnarySettings) -> Result<(Outgoing, ResponsesOptions), Error> {
         let headers = &mut self.options.extra_headers;
         headers.insert("x-ms-blob-type", HeaderValue::from_static("BlockBlob"));
-        headers.insert(header::CONTENT_LENGTH, self.size.into());
         let id = HeaderValue::try_from(random_uuid())
             .map_err(|error| Error::build("an id is no header").with_source(error))?;
         headers.insert("x-ms-client-request-id", id);
-        let outgoing = Outgoing::to(Method::PUT, self.url).octets(self.body).faulting(self.fault);
+        let outgoing =
+            Outgoing::to(Method::PUT, self.url).octets(self.body, self.size).faulting(self.fault);
         Ok((outgoing, self.options))
     }
 }

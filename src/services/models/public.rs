@@ -4,8 +4,9 @@ use http::Method;
 
 use crate::model::{Model, ModelList};
 use crate::services::encode::{Outgoing, Target};
+use crate::services::endpoint::unary_endpoint;
 use crate::services::options::{ResponsesOptions, call_options};
-use crate::services::unary::{UnaryRequest, UnarySettings, json_answer, unary_endpoint};
+use crate::services::unary::{UnaryRequest, UnarySettings, json_answer};
 use crate::services::{ApiResponse, CallOnce, HttpService, UnaryCall};
 use crate::{Error, RequestBody};
 

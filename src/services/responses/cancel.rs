@@ -33,7 +33,8 @@ use crate::model::Response;
 use crate::services::ResponsesOptions;
 use crate::services::by_id::id_request;
 use crate::services::encode::Outgoing;
-use crate::services::unary::{UnaryRequest, UnarySettings, unary_endpoint};
+use crate::services::endpoint::unary_endpoint;
+use crate::services::unary::{UnaryRequest, UnarySettings};
 
 id_request! {
     /// A request to stop a response.

@@ -47,9 +47,8 @@ use crate::Error;
 use crate::error::{self, Unreadable};
 use crate::model::{Response, ResponseStatus};
 use crate::services::encode::{Outgoing, Target};
-use crate::services::unary::{
-    Answer, UnaryRequest, UnarySettings, item_ids_setting, unary_endpoint,
-};
+use crate::services::endpoint::{item_ids_setting, unary_endpoint};
+use crate::services::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::services::{ResponseMeta, ResponsesOptions, ResponsesRequest};
 use crate::sse::AnswerFacts;
 

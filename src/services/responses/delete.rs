@@ -30,7 +30,8 @@ use crate::Error;
 use crate::error::Unreadable;
 use crate::services::by_id::id_request;
 use crate::services::encode::Outgoing;
-use crate::services::unary::{Answer, UnaryRequest, UnarySettings, unary_endpoint};
+use crate::services::endpoint::unary_endpoint;
+use crate::services::unary::{Answer, UnaryRequest, UnarySettings};
 use crate::services::{ResponseMeta, ResponsesOptions};
 
 id_request! {

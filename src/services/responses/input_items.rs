@@ -40,9 +40,10 @@ use http::Method;
 use crate::model::ItemPage;
 use crate::services::by_id::from_id;
 use crate::services::encode::Outgoing;
+use crate::services::endpoint::unary_endpoint;
 use crate::services::options::call_options;
 use crate::services::pages::{ItemStream, Paged, Paging, page_settings};
-use crate::services::unary::{UnaryRequest, UnarySettings, json_answer, unary_endpoint};
+use crate::services::unary::{UnaryRequest, UnarySettings, json_answer};
 use crate::services::{HttpService, ResponsesOptions, UnaryFuture};
 use crate::{Error, RequestBody};
 

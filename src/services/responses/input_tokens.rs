@@ -29,9 +29,8 @@ use http::Method;
 use crate::Error;
 use crate::model::{Input, InputTokens, RawObject, ResponsesApiRequest};
 use crate::services::encode::{Outgoing, Target};
-use crate::services::unary::{
-    UnaryRequest, UnarySettings, item_ids_setting, json_answer, unary_endpoint,
-};
+use crate::services::endpoint::{item_ids_setting, unary_endpoint};
+use crate::services::unary::{UnaryRequest, UnarySettings, json_answer};
 use crate::services::{ResponsesOptions, ResponsesRequest};
 
 /// The members of a request that make up its input, or say how it is read.

@@ -35,8 +35,9 @@ use crate::model::{Include, Response};
 use crate::services::ResponsesOptions;
 use crate::services::by_id::{from_id, includes};
 use crate::services::encode::Outgoing;
+use crate::services::endpoint::unary_endpoint;
 use crate::services::options::call_options;
-use crate::services::unary::{UnaryRequest, UnarySettings, unary_endpoint};
+use crate::services::unary::{UnaryRequest, UnarySettings};
 
 /// A request for a stored response.
 #[derive(Clone, Debug)]

@@ -149,7 +149,7 @@ where
 
 impl Switching {
     fn finish(
-        mut self: Box<Self>,
+        mut self,
         upgrade: Result<hyper::upgrade::Upgraded, hyper::Error>,
     ) -> Result<Upgraded, Error> {
         match upgrade {

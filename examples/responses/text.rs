@@ -1,0 +1,33 @@
+//! The text of a stream.
+
+use std::io::{self, Write};
+
+use tower_openai::sse::{EventSource, ResponseStream};
+
+use crate::failure::Failure;
+
+/// The text of the answer, as it comes.
+pub(crate) async fn print_text<Src>(stream: ResponseStream<Src>) -> Result<(), Failure>
+where
+    Src: EventSource + Unpin,
+{
+    let mut out = io::stdout().lock();
+    let mut text = stream.text();
+    let mut last = '\n';
+    let result = loop {
+        match text.try_next().await {
+            Ok(Some(piece)) => {
+                last = piece.chars().last().unwrap_or(last);
+                out.write_all(piece.as_bytes())?;
+                out.flush()?;
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    if last != '\n' {
+        writeln!(out)?;
+        out.flush()?;
+    }
+    Ok(result?)
+}

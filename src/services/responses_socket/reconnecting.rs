@@ -1,0 +1,332 @@
+//! One connection after another, behind one service.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use pin_project_lite::pin_project;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Service;
+
+use super::connection::{ResponsesConnection, SocketCall};
+use super::name::LaneName;
+use super::request::ResponsesSocketRequest;
+use super::source::SocketSource;
+use crate::BoxError;
+use crate::error::{Error, ErrorKind, Stage};
+use crate::services::{CallOnce, ResponsesRequest};
+use crate::sse::ResponseStream;
+
+/// Answers requests on a connection that it opens when it is first needed, and again when the one
+/// before takes no more: it was closed, has reached its age, or the server says so.
+///
+/// It is tower's `Reconnect`, but for clones, which share the connection, and for the request that finds
+/// out: if the server does not have it, or refuses it because of the connection's age, it is sent once
+/// more, on a new connection. A request that the server may have is not.
+///
+/// `M` opens connections: a [`ResponsesSocket`](super::ResponsesSocket) that is
+/// [inline](super::ResponsesSocket::inline), or a driven one whose driver is spawned:
+///
+/// ```
+/// use tower::ServiceExt;
+/// use tower_openai::services::{Reconnecting, ResponsesSocketRequest};
+/// # use tower_openai::services::ResponsesRequest;
+/// # use tower_openai::testing::Server;
+/// # use tower_openai::Client;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tower_openai::BoxError> {
+/// # let server = Server::start().await?;
+/// # let client = Client::builder().base_url(server.base_url()).build()?;
+/// let connect = client.responses_socket().map_response(|(connection, driver)| {
+///     tokio::spawn(driver);
+///     connection
+/// });
+/// let responses = Reconnecting::new(connect, ResponsesSocketRequest::new());
+/// # let stream = responses.stream_request(ResponsesRequest::new("gpt-5.2", "hello")).await?;
+/// # assert!(!stream.text().collect().await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The request that opens is sent with each handshake; the [turn](ResponsesRequest::turn_state) of the
+/// request that needs the connection takes the place of its own.
+///
+/// # Clone
+///
+/// Clones share the connection. The service that opens is cloned for each connection, and the clone made
+/// ready. A request is cloned, in case it has to be sent once more.
+pub struct Reconnecting<M> {
+    connect: M,
+    request: ResponsesSocketRequest,
+    shared: Arc<Shared>,
+    lane: Option<LaneName>,
+}
+
+struct Shared {
+    connection: Mutex<Option<ResponsesConnection>>,
+    /// Who opens one.
+    turn: Arc<Semaphore>,
+}
+
+impl Shared {
+    fn slot(&self) -> MutexGuard<'_, Option<ResponsesConnection>> {
+        // Each section is one operation.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, if it takes requests.
+    fn open(&self) -> Option<ResponsesConnection> {
+        let mut connection = self.slot().clone()?;
+        let mut cx = Context::from_waker(Waker::noop());
+        match connection.poll_ready(&mut cx) {
+            Poll::Ready(Ok(())) => Some(connection),
+            _ => {
+                self.drop_dead();
+                None
+            }
+        }
+    }
+
+    fn drop_dead(&self) {
+        let mut slot = self.slot();
+        let dead = slot.take_if(|connection| !connection.is_open());
+        drop(slot);
+        drop(dead);
+    }
+}
+
+impl<M> Reconnecting<M> {
+    /// Opens connections by `connect`, with `request`.
+    pub fn new(connect: M, request: ResponsesSocketRequest) -> Self {
+        let turn = Arc::new(Semaphore::new(1));
+        let shared = Arc::new(Shared { connection: Mutex::new(None), turn });
+        Self { connect, request, shared, lane: None }
+    }
+
+    /// A handle for the lane of this name; as [`ResponsesConnection::lane`].
+    ///
+    /// # Errors
+    ///
+    /// A name that the server would refuse ([`ErrorKind::Build`]).
+    pub fn lane(&self, name: impl AsRef<str>) -> Result<Self, Error>
+    where
+        M: Clone,
+    {
+        let lane = Some(LaneName::new(name)?);
+        Ok(Self { lane, ..self.clone() })
+    }
+
+    /// The connection at hand, on this handle's lane, if there is one.
+    pub fn connection(&self) -> Option<ResponsesConnection> {
+        let connection = self.shared.slot().clone()?;
+        Some(connection.on(self.lane.clone()))
+    }
+
+    /// Sends one request. As [`ResponsesConnection::stream_request`], with what connecting adds.
+    ///
+    /// # Errors
+    ///
+    /// What could not be sent, that of a handshake included; what the server refused.
+    pub fn stream_request(
+        &self,
+        request: impl Into<ResponsesRequest>,
+    ) -> CallOnce<
+        Self,
+        ResponsesRequest,
+        ReconnectingFuture<M, M::Future>,
+        ResponseStream<SocketSource>,
+    >
+    where
+        M: Service<ResponsesSocketRequest, Response = ResponsesConnection> + Clone,
+    {
+        CallOnce::new(self.clone(), request.into())
+    }
+}
+
+impl<M: Clone> Clone for Reconnecting<M> {
+    fn clone(&self) -> Self {
+        Self {
+            connect: self.connect.clone(),
+            request: self.request.clone(),
+            shared: Arc::clone(&self.shared),
+            lane: self.lane.clone(),
+        }
+    }
+}
+
+impl<M> fmt::Debug for Reconnecting<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reconnecting")
+            .field("request", &self.request)
+            .field("connection", &self.connection())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M> Service<ResponsesRequest> for Reconnecting<M>
+where
+    M: Service<ResponsesSocketRequest, Response = ResponsesConnection> + Clone,
+    M::Error: Into<BoxError>,
+{
+    type Response = ResponseStream<SocketSource>;
+    type Error = Error;
+    type Future = ReconnectingFuture<M, M::Future>;
+
+    /// Always ready: the request opens what it needs.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: ResponsesRequest) -> Self::Future {
+        let mut open = self.request.clone();
+        if let Some(turn) = &request.options_ref().turn_state {
+            open.options.turn_state = Some(turn.clone());
+        }
+        ReconnectingFuture {
+            state: State::Looking,
+            connect: self.connect.clone(),
+            open,
+            shared: Arc::clone(&self.shared),
+            lane: self.lane.clone(),
+            request: Some(request),
+            again: false,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Reconnecting`]: `M` opens connections, `F` is its future.
+    ///
+    /// Dropping it cancels the request, and the handshake if it is for this request. Polled again after
+    /// it was ready, it stays pending.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ReconnectingFuture<M, F> {
+        #[pin]
+        state: State<F>,
+        connect: M,
+        open: ResponsesSocketRequest,
+        shared: Arc<Shared>,
+        lane: Option<LaneName>,
+        request: Option<ResponsesRequest>,
+        // It has been sent once.
+        again: bool,
+    }
+}
+
+/// Waits for the turn to open a connection.
+type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F> {
+        Looking,
+        Waiting { turn: Turn },
+        Readying { permit: Option<OwnedSemaphorePermit> },
+        // Its end is the next one's turn.
+        Connecting { #[pin] future: F, permit: Option<OwnedSemaphorePermit> },
+        Calling { call: SocketCall },
+        Done,
+    }
+}
+
+impl<M, F> Future for ReconnectingFuture<M, F>
+where
+    M: Service<ResponsesSocketRequest, Response = ResponsesConnection, Future = F> + Clone,
+    M::Error: Into<BoxError>,
+    F: Future<Output = Result<ResponsesConnection, M::Error>>,
+{
+    type Output = Result<ResponseStream<SocketSource>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let send = |connection: ResponsesConnection, request: &Option<ResponsesRequest>| {
+            let mut connection = connection.on(this.lane.clone());
+            match request {
+                Some(request) => State::Calling { call: connection.call(request.clone()) },
+                None => State::Done,
+            }
+        };
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Looking => match this.shared.open() {
+                    Some(connection) => send(connection, this.request),
+                    None => {
+                        let turn = Arc::clone(&this.shared.turn);
+                        let turn = async move { turn.acquire_owned().await.ok() };
+                        State::Waiting { turn: Box::pin(turn) }
+                    }
+                },
+                StateProj::Waiting { turn } => {
+                    let permit = ready!(turn.as_mut().poll(cx));
+                    // Whoever had the turn before may have opened one.
+                    match this.shared.open() {
+                        Some(connection) => send(connection, this.request),
+                        None => State::Readying { permit },
+                    }
+                }
+                StateProj::Readying { permit } => match ready!(this.connect.poll_ready(cx)) {
+                    Ok(()) => {
+                        let future = this.connect.call(this.open.clone());
+                        State::Connecting { future, permit: permit.take() }
+                    }
+                    Err(error) => {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Err(not_connected(error.into())));
+                    }
+                },
+                StateProj::Connecting { future, permit } => match ready!(future.poll(cx)) {
+                    Ok(connection) => {
+                        let old = this.shared.slot().replace(connection.clone());
+                        drop((old, permit.take()));
+                        send(connection, this.request)
+                    }
+                    Err(error) => {
+                        this.state.set(State::Done);
+                        return Poll::Ready(Err(not_connected(error.into())));
+                    }
+                },
+                StateProj::Calling { call } => match ready!(Pin::new(call).poll(cx)) {
+                    Err(error) if !*this.again && needs_another(&error) => {
+                        *this.again = true;
+                        this.shared.drop_dead();
+                        State::Looking
+                    }
+                    result => {
+                        this.state.set(State::Done);
+                        return Poll::Ready(result);
+                    }
+                },
+                StateProj::Done => return Poll::Pending,
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// The error of a request for which no connection could be opened.
+fn not_connected(error: BoxError) -> Error {
+    Error::from(error).with_stage(Stage::NotSent)
+}
+
+/// Whether the connection was at fault, and the server has not begun to answer.
+fn needs_another(error: &Error) -> bool {
+    let unsent = error.stage() == Stage::NotSent && error.is_retryable();
+    unsent || error.kind() == ErrorKind::ConnectionExpired
+}
+
+impl<M, F> fmt::Debug for ReconnectingFuture<M, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Looking => "Looking",
+            State::Waiting { .. } => "Waiting",
+            State::Readying { .. } => "Readying",
+            State::Connecting { .. } => "Connecting",
+            State::Calling { .. } => "Calling",
+            State::Done => "Done",
+        };
+        f.debug_struct("ReconnectingFuture").field("state", &state).finish_non_exhaustive()
+    }
+}

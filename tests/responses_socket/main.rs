@@ -1,0 +1,7 @@
+//! Responses on a WebSocket, over the assembled stack and a real server.
+
+mod preferring;
+mod reconnecting;
+mod stack;
+mod support;
+mod turns;

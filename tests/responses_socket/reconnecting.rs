@@ -1,0 +1,178 @@
+//! One connection after another.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tower::ServiceExt;
+use tower_openai::client::BoxHttpService;
+use tower_openai::services::{
+    Inline, Reconnecting, ResponsesSocket, ResponsesSocketRequest, TurnState,
+};
+use tower_openai::testing::{Frame, Script, Server};
+use tower_openai::{ErrorKind, Stage};
+
+use crate::support::*;
+
+fn reconnecting(server: &Server) -> Reconnecting<ResponsesSocket<BoxHttpService, Inline>> {
+    client(server).responses_socket().reconnecting(ResponsesSocketRequest::new())
+}
+
+async fn turn<M>(responses: &Reconnecting<M>, words: &str)
+where
+    Reconnecting<M>: Clone
+        + tower::Service<
+            tower_openai::services::ResponsesRequest,
+            Response = tower_openai::sse::ResponseStream<tower_openai::services::SocketSource>,
+            Error = tower_openai::Error,
+        >,
+{
+    let stream = soon(responses.clone().oneshot(request(words))).await.unwrap();
+    assert!(text(stream).await.unwrap().contains(words));
+}
+
+#[tokio::test]
+async fn all_turns_share_a_connection() {
+    let server = Server::start().await.unwrap();
+    let responses = reconnecting(&server);
+    assert!(responses.connection().is_none(), "opened when it is needed");
+    let turns = (0..10).map(|n| {
+        let lane = responses.lane(format!("lane{n}")).unwrap();
+        async move { turn(&lane, &format!("question {n}")).await }
+    });
+    join_all(turns).await;
+    turn(&responses, "again").await;
+    assert_eq!(server.requests().len(), 1);
+    assert!(responses.connection().is_some_and(|connection| connection.is_open()));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_between_turns_is_replaced() {
+    let server = Server::start().await.unwrap();
+    let responses = reconnecting(&server);
+    server.enqueue(Script::natural().then_close(1001, "restart"));
+    turn(&responses, "one").await;
+    turn(&responses, "two").await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_too_old_for_the_server_is_replaced_and_the_request_sent_again() {
+    let server = Server::start().await.unwrap();
+    let limit = json!({"type": "error", "error": {"code": "websocket_connection_limit_reached", "message": "old"}});
+    server.enqueue(Script::frames([Frame::wait_for(1), limit.into()]));
+    let responses = reconnecting(&server);
+    turn(&responses, "hello").await;
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].messages(), requests[1].messages());
+}
+
+#[tokio::test]
+async fn a_server_whose_sockets_are_always_too_old_is_not_asked_for_ever() {
+    let server = Server::start().await.unwrap();
+    let limit = || json!({"type": "error", "error": {"code": "websocket_connection_limit_reached", "message": "old"}});
+    for _ in 0..3 {
+        server.enqueue(Script::frames([Frame::wait_for(1), limit().into()]));
+    }
+    let responses = reconnecting(&server);
+    let error = soon(responses.stream_request(request("hello"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionExpired);
+    assert!(error.is_retryable());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn what_may_have_been_sent_is_not_sent_again() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::natural().cut_after(0).then_close(1011, ""));
+    let responses = reconnecting(&server);
+    let error = soon(responses.stream_request(request("hello"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Closed, Stage::Unknown));
+    assert_eq!(server.requests().len(), 1);
+    turn(&responses, "next").await;
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_the_error_of_its_request_and_the_next_one_tries_again() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::status(403));
+    let responses = reconnecting(&server);
+    let error = responses.stream_request(request("hello")).await.unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Permission, Stage::NotSent));
+    turn(&responses, "hello").await;
+}
+
+#[tokio::test]
+async fn who_gives_up_hands_the_turn_to_connect_over() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::handshake().head_delay(Duration::from_secs(3600)));
+    let responses = reconnecting(&server);
+    let first = tokio::spawn(responses.stream_request(request("first")).into_future());
+    soon(server.wait_for_requests(1)).await;
+    let second = tokio::spawn({
+        let responses = responses.clone();
+        async move { turn(&responses, "second").await }
+    });
+    tokio::task::yield_now().await;
+    first.abort();
+    soon(second).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_driven_connection_reconnects_as_well() {
+    let server = Server::start().await.unwrap();
+    let connect = client(&server).responses_socket().map_response(|(connection, driver)| {
+        tokio::spawn(driver);
+        connection
+    });
+    let responses = Reconnecting::new(connect, ResponsesSocketRequest::new());
+    turn(&responses, "one").await;
+    responses.connection().unwrap().retire();
+    turn(&responses, "two").await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// As tower's own does it, too.
+#[tokio::test]
+async fn towers_reconnect_works_on_it() {
+    use tower::reconnect::Reconnect;
+    use tower::{Service, ServiceExt};
+
+    let server = Server::start().await.unwrap();
+    let socket = client(&server).responses_socket().inline();
+    // It wants to move the future.
+    let socket = tower::util::BoxService::new(socket);
+    let mut responses = Reconnect::new(socket, ResponsesSocketRequest::new());
+    for (words, ending) in [("one", true), ("two", false)] {
+        if ending {
+            server.enqueue(Script::natural().then_close(1001, "restart"));
+        }
+        let call = responses.ready().await.unwrap().call(request(words));
+        assert!(text(soon(call).await.unwrap()).await.unwrap().contains(words));
+        // The close frame comes behind the last event.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn the_turn_of_the_request_goes_with_the_handshake_that_it_needs() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::handshake().header("x-codex-turn-state", "one"));
+    let responses = reconnecting(&server);
+    let turn_state = TurnState::new();
+    let asked = || request("hello").turn_state(turn_state.clone());
+    text(responses.stream_request(asked()).await.unwrap()).await.unwrap();
+    assert_eq!(turn_state.get(), Some("one"));
+    responses.connection().unwrap().retire();
+    text(responses.stream_request(asked()).await.unwrap()).await.unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[0].header("x-codex-turn-state"), None);
+    assert_eq!(requests[1].header("x-codex-turn-state"), Some("one"));
+    // Another turn does not have it.
+    responses.connection().unwrap().retire();
+    let other = request("hello").turn_state(TurnState::new());
+    text(responses.stream_request(other).await.unwrap()).await.unwrap();
+    assert_eq!(server.requests()[2].header("x-codex-turn-state"), None);
+}
