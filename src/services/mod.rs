@@ -120,7 +120,7 @@ pub use self::public_files::{
 #[cfg(feature = "ws")]
 pub use self::realtime::{
     OpenRealtime, Realtime, RealtimeConnected, RealtimeEvents, RealtimeFuture, RealtimeLayer,
-    RealtimeReconnect, RealtimeRequest, RealtimeSending, RealtimeWriter, Reconnecting,
+    RealtimeReconnect, RealtimeReconnecting, RealtimeRequest, RealtimeSending, RealtimeWriter,
 };
 pub use self::realtime_call::{
     RealtimeCall, RealtimeCallAnswer, RealtimeCallLayer, RealtimeCallRequest, SessionForm,

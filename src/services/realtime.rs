@@ -75,7 +75,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 pub use self::events::RealtimeEvents;
-pub use self::reconnect::{RealtimeReconnect, Reconnecting};
+pub use self::reconnect::{RealtimeReconnect, RealtimeReconnecting};
 pub use self::request::RealtimeRequest;
 pub use self::writer::{RealtimeSending, RealtimeWriter};
 use super::{CallOnce, HttpService};

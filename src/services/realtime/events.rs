@@ -10,7 +10,7 @@ use futures_core::Stream;
 use crate::error;
 use crate::model::ApiError;
 use crate::model::realtime::ServerEvent;
-use crate::ws::{CloseCode, CloseFrame, Closing, Message, WebSocket};
+use crate::ws::{CloseCode, CloseFrame, Message, WebSocket};
 use crate::{Error, ErrorKind, Stage};
 
 /// What the server says in a realtime conversation: its one reader.
@@ -51,8 +51,8 @@ impl RealtimeEvents {
     /// # Errors
     ///
     /// What ended the socket before.
-    pub fn close(&self) -> Closing<'_> {
-        self.socket.close(CloseFrame::from(CloseCode::NORMAL))
+    pub async fn close(&self) -> Result<(), Error> {
+        self.socket.close(CloseFrame::from(CloseCode::NORMAL)).await
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ServerEvent, Error>>> {

@@ -81,7 +81,7 @@ impl<S> RealtimeReconnect<S> {
     /// Opens the conversation again, if this end of it is one that another socket may get past.
     ///
     /// `None` for an error that it would run into again, and for one that ended nothing.
-    pub fn after(&self, error: &Error, transcript: &Transcript) -> Option<Reconnecting<S>>
+    pub fn after(&self, error: &Error, transcript: &Transcript) -> Option<RealtimeReconnecting<S>>
     where
         S: HttpService<RequestBody> + Clone,
     {
@@ -89,7 +89,7 @@ impl<S> RealtimeReconnect<S> {
             return None;
         }
         let request = self.request.clone().carry_over(transcript);
-        Some(Reconnecting {
+        Some(RealtimeReconnecting {
             again: Self { request, ..self.clone() },
             made: 0,
             state: State::Waiting { sleep: Box::pin(tokio::time::sleep(pause(0))) },
@@ -111,7 +111,7 @@ pin_project! {
     ///
     /// Dropping it gives up.
     #[must_use = "futures do nothing unless polled"]
-    pub struct Reconnecting<S>
+    pub struct RealtimeReconnecting<S>
     where
         S: HttpService<RequestBody>,
     {
@@ -134,7 +134,7 @@ pin_project! {
     }
 }
 
-impl<S> Future for Reconnecting<S>
+impl<S> Future for RealtimeReconnecting<S>
 where
     S: HttpService<RequestBody> + Clone,
 {
@@ -167,8 +167,8 @@ where
     }
 }
 
-impl<S: HttpService<RequestBody>> fmt::Debug for Reconnecting<S> {
+impl<S: HttpService<RequestBody>> fmt::Debug for RealtimeReconnecting<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reconnecting").field("made", &self.made).finish_non_exhaustive()
+        f.debug_struct("RealtimeReconnecting").field("made", &self.made).finish_non_exhaustive()
     }
 }
