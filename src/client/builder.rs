@@ -86,13 +86,13 @@ macro_rules! stacks {
             };
             Ok(Stacks {
                 responses: stack("responses", Waits::QUICK, &policy.responses())?,
+                $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
                 #[cfg(feature = "ws")]
                 responses_socket: stack(
                     "responses_socket",
                     Waits::SOCKET,
                     &policy.responses_socket(),
                 )?,
-                $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
                 http: stack("any other call", Waits::QUICK, &policy.default)?,
                 rate_limits: preset.rate_limits.handle(),
                 explanation,

@@ -299,16 +299,14 @@ impl Service<ResponsesRequest> for ResponsesConnection {
     }
 
     fn call(&mut self, request: ResponsesRequest) -> SocketCall {
-        let state = match self.begin(request) {
-            Ok((reading, opening)) => State::Waiting {
-                reading,
-                limit: Limit::of(opening.settings),
-                watchdog: None,
-                opening,
-            },
-            Err(error) => State::Refused(error),
-        };
-        SocketCall { state: Some(state) }
+        match self.begin(request) {
+            Ok((reading, opening)) => {
+                let limit = Limit::of(opening.settings);
+                let waiting = Waiting { reading, opening, limit, watchdog: None };
+                SocketCall { waiting: Some(waiting), error: None }
+            }
+            Err(error) => SocketCall { waiting: None, error: Some(error) },
+        }
     }
 }
 
@@ -379,63 +377,59 @@ impl Limit {
 /// Polled again after it was ready, it stays pending.
 #[must_use = "futures do nothing unless polled"]
 pub struct SocketCall {
-    state: Option<State>,
+    waiting: Option<Waiting>,
+    /// Of a request that was not taken.
+    error: Option<Error>,
 }
 
-enum State {
-    Refused(Error),
-    Waiting {
-        reading: Reading,
-        opening: Opening,
-        limit: Limit,
-        /// From when the request is sent.
-        watchdog: Option<Watchdog>,
-    },
+struct Waiting {
+    reading: Reading,
+    opening: Opening,
+    limit: Limit,
+    /// From when the request is sent.
+    watchdog: Option<Watchdog>,
+}
+
+impl Waiting {
+    /// Ready with the first messages.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<VecDeque<Text>, Error>> {
+        let mut texts = VecDeque::new();
+        if let Poll::Ready(taken) = self.reading.poll_take(cx, &mut texts) {
+            return Poll::Ready(taken.map(|_| texts));
+        }
+        if self.watchdog.is_none() && self.reading.is_sent() {
+            self.watchdog = Some(Watchdog::new(self.limit.time));
+        }
+        let Some(watchdog) = &mut self.watchdog else { return Poll::Pending };
+        ready!(watchdog.poll_expired(cx));
+        Poll::Ready(Err(self.limit.error()))
+    }
 }
 
 impl Future for SocketCall {
     type Output = Result<ResponseStream<SocketSource>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut texts = VecDeque::new();
-        let polled = match &mut self.state {
-            None => return Poll::Pending,
-            Some(State::Refused(_)) => Ok(false),
-            Some(State::Waiting { reading, limit, watchdog, .. }) => {
-                match reading.poll_take(cx, &mut texts) {
-                    Poll::Ready(polled) => polled,
-                    Poll::Pending => {
-                        if watchdog.is_none() && reading.is_sent() {
-                            *watchdog = Some(Watchdog::new(limit.time));
-                        }
-                        let Some(watchdog) = watchdog else { return Poll::Pending };
-                        ready!(watchdog.poll_expired(cx));
-                        Err(limit.error())
-                    }
-                }
-            }
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Err(error));
+        }
+        let Some(waiting) = &mut self.waiting else { return Poll::Pending };
+        let taken = ready!(waiting.poll(cx));
+        let Some(Waiting { reading, opening, .. }) = self.waiting.take() else {
+            return Poll::Pending;
         };
-        Poll::Ready(match (self.state.take(), polled) {
-            (Some(State::Refused(error)), _) => Err(error),
-            (Some(State::Waiting { opening, .. }), Err(error)) => {
-                Err(error.without_secrets_of(&opening.common.call))
-            }
-            (Some(State::Waiting { reading, opening, .. }), Ok(_)) => {
-                Ok(opening.open(SocketSource::new(reading, texts)))
-            }
-            (None, _) => return Poll::Pending,
+        Poll::Ready(match taken {
+            Ok(texts) => Ok(opening.open(SocketSource::new(reading, texts))),
+            Err(error) => Err(error.without_secrets_of(&opening.common.call)),
         })
     }
 }
 
 impl fmt::Debug for SocketCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            Some(State::Refused(_)) => "Refused",
-            Some(State::Waiting { .. }) => "Waiting",
-            None => "Done",
-        };
-        f.debug_struct("SocketCall").field("state", &state).finish_non_exhaustive()
+        f.debug_struct("SocketCall")
+            .field("waiting", &self.waiting.is_some())
+            .finish_non_exhaustive()
     }
 }
 

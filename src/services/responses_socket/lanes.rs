@@ -5,21 +5,24 @@
 //! kept for its reader up to a number of bytes. While any lane is full the socket is not read, so the
 //! server comes to a halt; a lane that holds others up for too long fails alone.
 
+mod protocol;
+mod receive;
+mod retired;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use self::retired::Retired;
 use super::call::{Call, Phase, Reader, Resend};
 use super::chain::ChainSlot;
-use super::inbound::{Failure, Head, Kind};
 use super::name::LaneName;
 use super::settings::Limits;
 use super::steering::Steers;
 use crate::error::{Error, ErrorKind, Stage};
-use crate::ws::protocol::{End, Protocol, Wakers};
-use crate::ws::{CloseCode, CloseFrame, Message, Text};
+use crate::ws::protocol::{End, Wakers};
+use crate::ws::{CloseFrame, Text};
 
 /// Responses in flight at once, over all lanes.
 pub(super) const IN_FLIGHT: usize = 16;
@@ -67,41 +70,6 @@ struct Lane {
 impl Lane {
     fn new(name: Option<LaneName>) -> Self {
         Self { name, current: None, queue: VecDeque::new(), chain: ChainSlot::default() }
-    }
-}
-
-/// Why a connection takes no more requests.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Retired {
-    /// It has reached the age of the settings.
-    Aged,
-    /// The server says that it is too old.
-    Expired,
-    /// It still brings a response that nobody reads.
-    Unread,
-    /// The caller closes it.
-    Closed,
-}
-
-impl Retired {
-    fn error(self) -> Error {
-        let (kind, message) = match self {
-            Self::Aged => {
-                (ErrorKind::ConnectionExpired, "the connection has reached its age: open another")
-            }
-            Self::Expired => (
-                ErrorKind::ConnectionExpired,
-                "the server takes no more requests on this connection: open another",
-            ),
-            Self::Unread => (
-                ErrorKind::ConnectionExpired,
-                "the connection brings a response that was dropped, and does not come to its end: \
-                 open another",
-            ),
-            Self::Closed => (ErrorKind::Closed, "the connection was closed by this side"),
-        };
-        let error = Error::new(kind, message).with_stage(Stage::NotSent);
-        error.retryable(true)
     }
 }
 
@@ -428,193 +396,6 @@ impl Lanes {
         }
     }
 
-    /// The call that a message is for: the one that its lane has in flight, or without a name of a
-    /// lane the only one there is.
-    fn receiver(&self, lane: Option<&str>) -> Option<usize> {
-        let current = |lane: usize| self.lanes.get(lane)?.current;
-        let found = match lane {
-            Some(name) => current(self.find_by_wire_name(name)?),
-            None => current(0),
-        };
-        match lane {
-            // Some gateways do not name it.
-            None if found.is_none() && self.in_flight == 1 => {
-                self.lanes.iter().find_map(|lane| lane.current)
-            }
-            _ => found,
-        }
-    }
-
-    fn receive_text(&mut self, text: Text, wakers: &mut Wakers) {
-        let head = match Head::read(&text) {
-            Ok(head) => head,
-            Err(_) => return self.receive_unreadable(text, wakers),
-        };
-        if let Kind::Steer(word) = head.kind {
-            self.steers.receive(word, &text, wakers);
-        }
-        let receiver = self.receiver(head.lane.as_deref());
-        let sent = |id: usize| self.calls.get(id).and_then(Option::as_ref).map(|call| call.phase);
-        let receiver = receiver.filter(|id| sent(*id) == Some(Phase::Sent));
-        match (receiver, head.kind) {
-            (receiver, Kind::Error) => {
-                let named = head.lane.is_some();
-                self.receive_error(receiver, named, text, wakers);
-            }
-            (Some(id), kind) => {
-                self.deliver(id, text, wakers);
-                if kind == Kind::Terminal {
-                    self.finish(id, wakers);
-                }
-            }
-            (None, Kind::Created) => {
-                // A response that nobody asked for, such as one that was steered to too late. It
-                // must not be taken for the answer to the next request of its lane.
-                let lane = head.lane.as_deref();
-                if let Some(lane) = lane.map_or(Some(0), |name| self.find_by_wire_name(name)) {
-                    self.adopt(lane);
-                }
-            }
-            (None, _) => tracing::trace!("a message for no response was left out"),
-        }
-    }
-
-    /// Lets a lane be busy with a response that nobody reads. A request that was about to be sent
-    /// waits for its end.
-    fn adopt(&mut self, lane: usize) {
-        let Some(current) = self.lanes.get(lane).map(|lane| lane.current) else { return };
-        if let Some(starting) = current {
-            self.outgoing.retain(|call| *call != starting);
-            let Some(call) = self.call(starting) else { return };
-            call.phase = Phase::Queued;
-            let bytes = call.frame.as_deref().map_or(0, str::len);
-            self.queued += 1;
-            self.queued_bytes = self.queued_bytes.saturating_add(bytes);
-            self.in_flight -= 1;
-        }
-        let id = self.add(Call::unasked(lane)).0;
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.current = Some(id);
-            lane.queue.extend(current);
-            lane.queue.rotate_right(usize::from(current.is_some()));
-        }
-        self.turns.retain(|turn| *turn != lane);
-        self.in_flight += 1;
-        self.unread += 1;
-    }
-
-    /// A text that is no JSON object with a type. Its reader says what is wrong with it.
-    fn receive_unreadable(&mut self, text: Text, wakers: &mut Wakers) {
-        let mut in_flight = self.lanes.iter().filter_map(|lane| lane.current);
-        match (in_flight.next(), in_flight.next()) {
-            (Some(id), None) => self.deliver(id, text, wakers),
-            _ => self.break_protocol("a text that is no event", CloseCode::INVALID_DATA, wakers),
-        }
-    }
-
-    /// Ends everything: what has come could be for anyone.
-    fn break_protocol(&mut self, what: &str, code: CloseCode, wakers: &mut Wakers) {
-        self.retired.get_or_insert(Retired::Expired);
-        self.refuse_unsent(|_| true, Retired::Expired, wakers);
-        let error = Error::new(ErrorKind::Protocol, format!("the server sent {what}"));
-        self.fail_sent(error, wakers);
-        self.close.get_or_insert(code.into());
-    }
-
-    /// The calls that the server has.
-    fn sent(&self) -> Vec<usize> {
-        let sent = self.in_flight().filter(|(_, call)| call.phase == Phase::Sent);
-        sent.map(|(id, _)| id).collect()
-    }
-
-    fn fail_sent(&mut self, error: Error, wakers: &mut Wakers) {
-        let error = Arc::new(error.with_stage(Stage::Sent));
-        for id in self.sent() {
-            self.fail(id, Error::copy_of(&error), wakers);
-        }
-    }
-
-    /// `named`: the message says which lane it is for.
-    fn receive_error(
-        &mut self,
-        receiver: Option<usize>,
-        named: bool,
-        text: Text,
-        wakers: &mut Wakers,
-    ) {
-        match (Failure::read(&text), receiver) {
-            (Failure::Expired(error), receiver) => {
-                self.retired.get_or_insert(Retired::Expired);
-                self.refuse_unsent(|_| true, Retired::Expired, wakers);
-                match receiver {
-                    Some(id) => self.fail(id, error, wakers),
-                    None => self.fail_sent(error, wakers),
-                }
-            }
-            (Failure::ChainLost(error), Some(id)) => {
-                match self.call(id).and_then(|call| call.resend.take()) {
-                    Some(resend) => self.send_again(id, resend, wakers),
-                    None => self.fail(id, error, wakers),
-                }
-            }
-            (Failure::Refused(error), Some(id)) => self.fail(id, error, wakers),
-            (Failure::Event, Some(id)) => {
-                self.deliver(id, text, wakers);
-                self.finish(id, wakers);
-            }
-            (_, None) if named => tracing::debug!("an error for a lane without a response"),
-            // Whose it is cannot be told. It is somebody's, who would wait for ever.
-            (Failure::ChainLost(error) | Failure::Refused(error), None) => {
-                self.fail_sent(error, wakers);
-            }
-            (Failure::Event, None) => {
-                for id in self.sent() {
-                    self.deliver(id, text.clone(), wakers);
-                    self.finish(id, wakers);
-                }
-            }
-        }
-    }
-
-    /// Sends the whole request in place of the one that continued a response.
-    fn send_again(&mut self, id: usize, resend: Resend, wakers: &mut Wakers) {
-        match resend() {
-            Ok(frame) => {
-                if let Some(call) = self.call(id) {
-                    call.frame = Some(frame);
-                    call.phase = Phase::Starting;
-                    self.outgoing.push_back(id);
-                }
-            }
-            Err(error) => self.fail(id, error, wakers),
-        }
-    }
-
-    /// Keeps a text for its reader, if it has one.
-    #[inline]
-    fn deliver(&mut self, id: usize, text: Text, wakers: &mut Wakers) {
-        let Some(call) = self.calls.get_mut(id).and_then(Option::as_mut) else { return };
-        call.resend = None;
-        match &mut call.reader {
-            Reader::Here(waker) => {
-                call.bytes = call.bytes.saturating_add(text.len());
-                call.buffer.push_back(text);
-                wakers.take(waker);
-                if call.bytes >= self.limits.buffer && call.full_since.is_none() {
-                    call.full_since = Some(Instant::now());
-                    self.full += 1;
-                }
-            }
-            Reader::Gone { bytes, .. } => {
-                *bytes = bytes.saturating_add(text.len());
-                if *bytes > self.limits.unread_bytes {
-                    self.give_up(id, wakers);
-                }
-            }
-            Reader::Hopeless => {}
-        }
-    }
-
     /// A response that nobody reads does not come to its end: no more requests are put behind it.
     fn give_up(&mut self, id: usize, wakers: &mut Wakers) {
         let Some(call) = self.calls.get_mut(id).and_then(Option::as_mut) else { return };
@@ -670,103 +451,6 @@ impl Lanes {
             }
             (Reader::Gone { since, .. }, _) => Some(*since + self.limits.unread_time),
             _ => None,
-        }
-    }
-}
-
-impl Protocol for Lanes {
-    fn has_room(&self) -> bool {
-        self.full == 0
-    }
-
-    fn receive(&mut self, message: Message, wakers: &mut Wakers) {
-        match message {
-            Message::Text(text) => self.receive_text(text, wakers),
-            Message::Binary(_) => {
-                self.break_protocol("a binary message", CloseCode::UNSUPPORTED, wakers);
-            }
-        }
-    }
-
-    fn transmit(&mut self, wakers: &mut Wakers) -> Option<Message> {
-        if let Some(frame) = self.steers.transmit() {
-            return Some(Message::Text(frame));
-        }
-        while let Some(id) = self.outgoing.pop_front() {
-            let Some(call) = self.call(id) else { continue };
-            let Some(frame) = call.frame.take() else { continue };
-            call.phase = Phase::Sent;
-            if let Reader::Here(waker) = &mut call.reader {
-                // Its clock starts.
-                wakers.take(waker);
-            }
-            return Some(Message::Text(frame));
-        }
-        None
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let rotate = self.rotate_at.filter(|_| self.retired.is_none());
-        if self.full == 0 && self.unread == 0 {
-            return rotate;
-        }
-        let calls = self.in_flight().filter_map(|(_, call)| self.call_deadline(call));
-        calls.chain(rotate).min()
-    }
-
-    fn expire(&mut self, now: Instant, wakers: &mut Wakers) {
-        if self.rotate_at.is_some_and(|at| at <= now) {
-            self.rotate_at = None;
-            self.retired.get_or_insert(Retired::Aged);
-        }
-        let over: Vec<_> = self
-            .in_flight()
-            .filter(|(_, call)| self.call_deadline(call).is_some_and(|at| at <= now))
-            .map(|(id, call)| (id, call.is_read()))
-            .collect();
-        for (id, is_read) in over {
-            if is_read { self.fail_stalled(id, wakers) } else { self.give_up(id, wakers) }
-        }
-    }
-
-    fn closing(&mut self) -> Option<CloseFrame> {
-        if let Some(close) = self.close.take() {
-            return Some(close);
-        }
-        let busy = self.in_flight > self.hopeless || self.queued > 0;
-        (self.retired.is_some() && !busy).then(|| CloseCode::NORMAL.into())
-    }
-
-    fn ended(&mut self, end: &End, wakers: &mut Wakers) {
-        self.end = Some(end.clone());
-        for call in self.calls.iter_mut().flatten().filter(|call| call.is_open()) {
-            let stage = match call.phase {
-                Phase::Queued | Phase::Starting => Stage::NotSent,
-                Phase::Sent | Phase::Done => Stage::Unknown,
-            };
-            let error = end.error().with_stage(stage);
-            let error = if stage == Stage::NotSent { error.retryable(true) } else { error };
-            call.error.get_or_insert(error);
-            call.phase = Phase::Done;
-            call.frame = None;
-            call.resend = None;
-            if let Reader::Here(waker) = &mut call.reader {
-                wakers.take(waker);
-            }
-        }
-        self.steers.ended(end, wakers);
-        for place in &mut self.calls {
-            if place.as_ref().is_some_and(|call| !call.is_read()) {
-                *place = None;
-            }
-        }
-        (self.full, self.unread, self.hopeless) = (0, 0, 0);
-        (self.in_flight, self.queued, self.queued_bytes) = (0, 0, 0);
-        self.turns.clear();
-        self.outgoing.clear();
-        for lane in &mut self.lanes {
-            lane.current = None;
-            lane.queue.clear();
         }
     }
 }

@@ -7,7 +7,9 @@ use tokio::time::advance;
 
 use super::super::settings::ResponsesSocketSettings;
 use super::*;
-use crate::ws::protocol::Side;
+use crate::services::responses_socket::inbound::{Head, Kind};
+use crate::ws::protocol::{Protocol, Side};
+use crate::ws::{CloseCode, Message};
 
 /// Lanes, and what a socket would do with them.
 struct Rig {
