@@ -10,8 +10,8 @@
 //! [`ListModels`](services::ListModels) of the public API; `POST alpha/search`,
 //! [`Search`](services::Search); `POST images/generations` and `POST images/edits`,
 //! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`,
-//! [`RealtimeCall`](services::RealtimeCall); and files, in `services::files` and
-//! `services::public_files`.
+//! [`RealtimeCall`](services::RealtimeCall), and `GET realtime` over a WebSocket, `services::Realtime`;
+//! and files, in `services::files` and `services::public_files`.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
