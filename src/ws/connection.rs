@@ -297,7 +297,10 @@ impl Connection {
     }
 
     fn leave_after(&mut self, shuns: bool) -> Turn {
-        let until = Instant::now() + self.config.close_timeout;
+        let until = match self.phase {
+            Phase::Closing { until, .. } => until,
+            _ => Instant::now() + self.config.close_timeout,
+        };
         self.phase = Phase::Leaving { until, shuns };
         Turn::Moved
     }

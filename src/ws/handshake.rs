@@ -210,7 +210,6 @@ impl Upgraded {
         self.head.headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
     }
 
-    #[allow(dead_code, reason = "for the endpoints that are yet to come")]
     pub(crate) fn into_parts(self) -> (Box<dyn Transport>, response::Parts) {
         (self.io, self.head)
     }

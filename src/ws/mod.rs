@@ -57,7 +57,8 @@
 //!
 //! # Errors
 //!
-//! [`Error`](crate::Error), as everywhere in this crate.
+//! [`Error`](crate::Error), as everywhere in this crate. This crate logs nothing of what is sent; the
+//! engine below does, at the level `trace` of the crate `log`: leave `tungstenite` out there.
 //!
 //! [`Closed`]: crate::ErrorKind::Closed
 //! [`TooLarge`]: crate::ErrorKind::TooLarge
@@ -71,9 +72,7 @@ mod connection;
 mod engine;
 pub mod handshake;
 mod message;
-#[allow(dead_code, reason = "the connection that asks a protocol is yet to come")]
 pub(crate) mod protocol;
-#[allow(dead_code, reason = "the protocols that speak over it are yet to come")]
 pub(crate) mod shared;
 mod socket;
 

@@ -119,14 +119,6 @@ impl End {
         Self::Broken(Arc::new(error))
     }
 
-    /// What the peer's close frame said, if it sent one that said anything.
-    pub(crate) fn frame(&self) -> Option<&CloseFrame> {
-        match self {
-            Self::Closed { frame, .. } => frame.as_ref(),
-            Self::Broken(_) => None,
-        }
-    }
-
     /// Whether nothing is wrong with it: we closed the socket, or the peer did and says that all is
     /// well.
     pub(crate) fn is_graceful(&self) -> bool {
@@ -212,6 +204,23 @@ mod tests {
         wakers.take(&mut None);
         wakers.wake();
         assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn those_who_wait_are_few_or_woken() {
+        let mut waiting = Waiting::default();
+        let mut wakers = Wakers::default();
+        let all: Vec<_> = (0..Waiting::MOST + 1).map(|_| counting()).collect();
+        for (waker, _) in &all {
+            waiting.register(waker, &mut wakers);
+            waiting.register(waker, &mut wakers);
+        }
+        wakers.wake();
+        let woken = |(_, count): &&(Waker, Arc<std::sync::atomic::AtomicUsize>)| {
+            count.load(std::sync::atomic::Ordering::Relaxed) == 1
+        };
+        assert_eq!(all.iter().filter(woken).count(), Waiting::MOST);
+        assert_eq!(waiting.0.len(), 1);
     }
 
     fn counting() -> (Waker, Arc<std::sync::atomic::AtomicUsize>) {

@@ -210,7 +210,9 @@ impl<P: Protocol> Drop for Shared<P> {
             Some(_) => state.connection.take(),
         };
         drop(state);
-        drop(connection);
+        if let Some(mut connection) = connection {
+            connection.hang_up();
+        }
         wakers.wake();
     }
 }
@@ -227,7 +229,8 @@ impl<P: Protocol> fmt::Debug for Shared<P> {
 /// socket. It ends when the socket is over, or soon after the last handle was dropped: the socket is
 /// closed in order then, within [`close_timeout`](WebSocketConfig::close_timeout).
 ///
-/// Dropping it ends the socket at once, and its handles get an error.
+/// Dropping it ends the socket at once, and its handles get an error. Polling it needs a tokio runtime
+/// with its timer on.
 ///
 /// # Errors
 ///

@@ -160,6 +160,23 @@ async fn a_driver_does_not_outlive_its_handles_for_a_peer_that_is_silent_or_nois
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_answers_a_close_and_stays_is_left_in_the_same_time() {
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    let start = Instant::now();
+    let server = tokio::spawn(async move {
+        let told = peer.receive().await;
+        sleep(Duration::from_secs(3)).await;
+        peer.send(CLOSE, &close(1000, "")).await;
+        (told, peer)
+    });
+    in_time(socket.close(CloseCode::NORMAL)).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(3), "nobody waits for more than the answer");
+    in_time(driving).await.unwrap().unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    drop(in_time(server).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_driver_dropping_the_socket_says_goodbye() {
     let (socket, mut peer) = inline(&WebSocketConfig::default(), 1024);
     in_time(socket.send("hello")).await.unwrap();

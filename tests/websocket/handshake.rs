@@ -24,7 +24,7 @@ use tower_openai::ws::{
 use tower_openai::{BoxError, Error, ErrorKind, RequestBody, Stage};
 
 use super::server::{Heads, Server, refusal, serve};
-use super::support::{frame, in_time};
+use super::support::{frame, soon};
 
 fn transport() -> HyperTransport {
     HyperTransport::builder().without_env().build().unwrap()
@@ -38,17 +38,17 @@ async fn open<S>(http: S, uri: impl AsRef<str>) -> Result<Upgraded, Error>
 where
     S: HttpService<RequestBody> + Clone,
 {
-    in_time(Handshake::new(http).send(get(uri))).await
+    soon(Handshake::new(http).send(get(uri))).await
 }
 
 /// A message goes there and back.
 async fn works(upgraded: Upgraded) {
     let (mut socket, driver) = WebSocket::new(upgraded, &WebSocketConfig::default());
     let driving = tokio::spawn(driver);
-    in_time(socket.send("hello")).await.unwrap();
-    assert_eq!(in_time(socket.next()).await.unwrap().unwrap(), Message::from("hello"));
-    in_time(socket.close(CloseCode::NORMAL)).await.unwrap();
-    in_time(driving).await.unwrap().unwrap();
+    soon(socket.send("hello")).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::from("hello"));
+    soon(socket.close(CloseCode::NORMAL)).await.unwrap();
+    soon(driving).await.unwrap().unwrap();
 }
 
 fn quick() -> RetryPolicy {
@@ -86,7 +86,7 @@ async fn a_frame_that_comes_with_the_head_is_read() {
     let upgraded = open(transport(), server.url("ws")).await.unwrap();
     let config = WebSocketConfig::default().max_message_size(3).unwrap();
     let mut socket = WebSocket::inline(upgraded, &config);
-    let error = in_time(socket.next()).await.unwrap().unwrap_err();
+    let error = soon(socket.next()).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "both fragments were read: {error}");
 }
 
@@ -153,7 +153,7 @@ async fn row_60_what_is_no_proper_answer_is_an_error_that_says_why() {
         let server = Server::start(move |_, head| answer(head)).await;
         let mut request = get(server.url("ws"));
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, "a, b".parse().unwrap());
-        let error = in_time(Handshake::new(transport()).send(request)).await.unwrap_err();
+        let error = soon(Handshake::new(transport()).send(request)).await.unwrap_err();
         assert_eq!((error.kind(), error.stage()), (ErrorKind::Protocol, Stage::Sent), "{why}");
         assert!(error.status().is_some() && error.to_string().contains(why), "{error} / {why}");
     }
@@ -171,7 +171,7 @@ async fn a_subprotocol_that_was_offered_may_be_taken_and_tokens_have_no_case() {
     let mut request = get(server.url("ws"));
     request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, "a".parse().unwrap());
     request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, "b".parse().unwrap());
-    let upgraded = in_time(Handshake::new(transport()).send(request)).await.unwrap();
+    let upgraded = soon(Handshake::new(transport()).send(request)).await.unwrap();
     assert_eq!(upgraded.subprotocol(), Some("b"));
     works(upgraded).await;
 }
@@ -189,7 +189,7 @@ async fn what_cannot_be_a_handshake_is_not_sent() {
     }
     let mut request = get("ws://a.test/");
     request.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, "x".parse().unwrap());
-    let error = in_time(Handshake::new(unreached).send(request)).await.unwrap_err();
+    let error = soon(Handshake::new(unreached).send(request)).await.unwrap_err();
     assert_eq!((error.kind(), error.stage()), (ErrorKind::Build, Stage::NotSent));
 }
 
@@ -369,8 +369,8 @@ async fn limits_of_layers_end_with_the_handshake() {
     let (mut socket, driver) = WebSocket::new(upgraded, &config);
     tokio::spawn(driver);
     assert!(tokio::time::timeout(hour, socket.next()).await.is_err());
-    in_time(socket.send("hello")).await.unwrap();
-    assert_eq!(in_time(socket.next()).await.unwrap().unwrap(), Message::from("hello"));
+    soon(socket.send("hello")).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), Message::from("hello"));
     // And they are limits of it.
     let error = open(stack(7 * second), "ws://a.test/").await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::HeadTimeout | ErrorKind::TotalTimeout), "{error:?}");
@@ -381,12 +381,12 @@ async fn dropping_the_handshake_ends_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("ws://{}/", listener.local_addr().unwrap());
     let handshake = tokio::spawn(async move { open(transport(), uri).await.map(drop) });
-    let (mut socket, _) = in_time(listener.accept()).await.unwrap();
+    let (mut socket, _) = soon(listener.accept()).await.unwrap();
     let mut byte = [0];
-    in_time(tokio::io::AsyncReadExt::read(&mut socket, &mut byte)).await.unwrap();
+    soon(tokio::io::AsyncReadExt::read(&mut socket, &mut byte)).await.unwrap();
     handshake.abort();
     let mut rest = Vec::new();
-    let ended = in_time(tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest)).await;
+    let ended = soon(tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut rest)).await;
     assert!(ended.is_ok() && rest.ends_with(b"\r\n\r\n"), "{ended:?}");
 }
 
@@ -410,6 +410,6 @@ async fn opening_is_a_service_for_towers_own_layers() {
         .timeout(Duration::from_secs(30))
         .layer(Handshake::layer())
         .service(transport());
-    let upgraded = in_time(opener.oneshot(get(server.url("ws")))).await.unwrap();
+    let upgraded = soon(opener.oneshot(get(server.url("ws")))).await.unwrap();
     works(upgraded).await;
 }

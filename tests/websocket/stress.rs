@@ -7,7 +7,7 @@ use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
 use tower_openai::ws::{CloseCode, WebSocket, WebSocketConfig};
 
-use super::support::{Peer, TEXT, frame, in_time};
+use super::support::{Peer, TEXT, frame, in_time, soon};
 
 const SENDERS: usize = 8;
 const MESSAGES: usize = 100;
@@ -47,9 +47,9 @@ async fn no_wake_up_is_lost_with_a_driver() {
         let echo = tokio::spawn(Peer(theirs).echo());
         let (socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
         let driving = tokio::spawn(driver);
-        in_time(echo_for_all(socket, 5000)).await;
-        in_time(echo).await.unwrap();
-        in_time(driving).await.unwrap().unwrap();
+        soon(echo_for_all(socket, 5000)).await;
+        soon(echo).await.unwrap();
+        soon(driving).await.unwrap().unwrap();
     }
 }
 
@@ -59,8 +59,8 @@ async fn no_wake_up_is_lost_without_a_driver() {
         let (ours, theirs) = tokio::io::duplex(pipe);
         let echo = tokio::spawn(Peer(theirs).echo());
         let socket = WebSocket::inline_over(ours, &WebSocketConfig::default());
-        in_time(echo_for_all(socket, 5000)).await;
-        in_time(echo).await.unwrap();
+        soon(echo_for_all(socket, 5000)).await;
+        soon(echo).await.unwrap();
     }
 }
 

@@ -7,8 +7,9 @@ use tokio::task::JoinHandle;
 use tower_openai::ws::{WebSocket, WebSocketConfig};
 use tower_openai::{Error, ErrorKind};
 
-/// Reached only when something hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3600);
+/// Reached only when something hangs: on a paused clock, and on a real one.
+const PATIENCE: Duration = Duration::from_secs(3600);
+const REAL_PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) const TEXT: u8 = 0x81;
 pub(crate) const BINARY: u8 = 0x82;
@@ -94,6 +95,11 @@ pub(crate) fn inline(config: &WebSocketConfig, pipe: usize) -> (WebSocket, Peer)
 
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it hangs")
+}
+
+/// The same on a real clock.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(REAL_PATIENCE, future).await.expect("it hangs")
 }
 
 /// The error that a socket ends with.
