@@ -50,7 +50,7 @@ impl<S> Layer<S> for ResponsesSocketLayer {
     }
 }
 
-/// Opens connections for responses, over an HTTP service; see the [module](super::responses_socket).
+/// Opens connections for responses, over an HTTP service; see the [module](crate::services::responses_socket).
 ///
 /// Connecting gives what `D` says: with [`Driven`] a connection and its [`Driver`], with [`Inline`] a
 /// connection that goes on while it is used.
