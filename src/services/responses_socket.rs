@@ -58,8 +58,8 @@
 //! # What is not said per request
 //!
 //! A socket has headers once. Options that are headers over HTTP are said in the
-//! [`ResponsesSocketRequest`]; of the options of a [`ResponsesRequest`] these hold: timeouts, item ids,
-//! the turn, extensions, and of the source the name of a sub-agent. Its headers `traceparent`,
+//! [`ResponsesSocketRequest`]; of the options of a [`ResponsesRequest`] these hold: timeouts (but
+//! `idle`, since pings tell whether the connection lives), item ids, the turn, extensions, and of the source the name of a sub-agent. Its headers `traceparent`,
 //! `tracestate` and some of Codex's travel in `client_metadata`; others are refused. Session, thread,
 //! conversation and compression are HTTP's alone, and left out. `background` is refused.
 //!

@@ -1,10 +1,12 @@
 //! One connection after another.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tower::ServiceExt;
+use tokio::time::sleep;
+use tower::{Service, ServiceExt};
 use tower_openai::client::BoxHttpService;
 use tower_openai::services::{
     Inline, Reconnecting, ResponsesSocket, ResponsesSocketRequest, TurnState,
@@ -52,6 +54,14 @@ async fn a_connection_that_was_closed_between_turns_is_replaced() {
     let responses = reconnecting(&server);
     server.enqueue(Script::natural().then_close(1001, "restart"));
     turn(&responses, "one").await;
+    // The close comes behind the last event.
+    let mut connection = responses.connection().unwrap();
+    let closed = async {
+        while poll_fn(|cx| connection.poll_ready(cx)).await.is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(closed).await;
     turn(&responses, "two").await;
     assert_eq!(server.requests().len(), 2);
 }
@@ -137,23 +147,24 @@ async fn a_driven_connection_reconnects_as_well() {
 #[tokio::test]
 async fn towers_reconnect_works_on_it() {
     use tower::reconnect::Reconnect;
-    use tower::{Service, ServiceExt};
 
     let server = Server::start().await.unwrap();
     let socket = client(&server).responses_socket().inline();
     // It wants to move the future.
     let socket = tower::util::BoxService::new(socket);
     let mut responses = Reconnect::new(socket, ResponsesSocketRequest::new());
-    for (words, ending) in [("one", true), ("two", false)] {
-        if ending {
-            server.enqueue(Script::natural().then_close(1001, "restart"));
+    server.enqueue(Script::natural().then_close(1001, "restart"));
+    let call = responses.ready().await.unwrap().call(request("one"));
+    assert!(text(soon(call).await.unwrap()).await.unwrap().contains("one"));
+    let reconnected = async {
+        while server.requests().len() == 1 {
+            responses.ready().await.unwrap();
+            sleep(Duration::from_millis(5)).await;
         }
-        let call = responses.ready().await.unwrap().call(request(words));
-        assert!(text(soon(call).await.unwrap()).await.unwrap().contains(words));
-        // The close frame comes behind the last event.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(server.requests().len(), 2);
+    };
+    soon(reconnected).await;
+    let call = responses.ready().await.unwrap().call(request("two"));
+    assert!(text(soon(call).await.unwrap()).await.unwrap().contains("two"));
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::frame;
 use super::lanes::Lanes;
 use super::name::LaneName;
 use super::settings::ResponsesSocketSettings;
-use super::source::{Reading, SocketSource};
+use super::source::{Reading, SocketSource, Total};
 use super::steering::{PendingSteer, SteerAnswer, SteerId};
 use crate::error::{Error, ErrorKind, Stage};
 use crate::extensions::{Call, StreamObservers, StreamTimeouts};
@@ -302,7 +302,8 @@ impl Service<ResponsesRequest> for ResponsesConnection {
         match self.begin(request) {
             Ok((reading, opening)) => {
                 let limit = Limit::of(opening.settings);
-                let waiting = Waiting { reading, opening, limit, watchdog: None };
+                let total = opening.settings.timeouts.total_or(None).and_then(Total::new);
+                let waiting = Waiting { reading, opening, limit, watchdog: None, total };
                 SocketCall { waiting: Some(waiting), error: None }
             }
             Err(error) => SocketCall { waiting: None, error: Some(error) },
@@ -388,6 +389,7 @@ struct Waiting {
     limit: Limit,
     /// From when the request is sent.
     watchdog: Option<Watchdog>,
+    total: Option<Total>,
 }
 
 impl Waiting {
@@ -397,7 +399,12 @@ impl Waiting {
         if let Poll::Ready(taken) = self.reading.poll_take(cx, &mut texts) {
             return Poll::Ready(taken.map(|_| texts));
         }
-        if self.watchdog.is_none() && self.reading.is_sent() {
+        let is_sent = self.reading.is_sent();
+        if let Some(Poll::Ready(error)) = self.total.as_mut().map(|total| total.poll(cx)) {
+            let stage = if is_sent { Stage::Sent } else { Stage::NotSent };
+            return Poll::Ready(Err(error.with_stage(stage)));
+        }
+        if self.watchdog.is_none() && is_sent {
             self.watchdog = Some(Watchdog::new(self.limit.time));
         }
         let Some(watchdog) = &mut self.watchdog else { return Poll::Pending };
@@ -415,11 +422,11 @@ impl Future for SocketCall {
         }
         let Some(waiting) = &mut self.waiting else { return Poll::Pending };
         let taken = ready!(waiting.poll(cx));
-        let Some(Waiting { reading, opening, .. }) = self.waiting.take() else {
+        let Some(Waiting { reading, opening, total, .. }) = self.waiting.take() else {
             return Poll::Pending;
         };
         Poll::Ready(match taken {
-            Ok(texts) => Ok(opening.open(SocketSource::new(reading, texts))),
+            Ok(texts) => Ok(opening.open(SocketSource::new(reading, texts, total))),
             Err(error) => Err(error.without_secrets_of(&opening.common.call)),
         })
     }

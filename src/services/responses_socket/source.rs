@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::lanes::{CallId, Lanes};
 use crate::sse::{Source, SseEvent};
+use crate::timer::Alarm;
 use crate::ws::Text;
 use crate::ws::shared::Shared;
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, ErrorKind};
 
 /// A call of a connection while somebody reads it. Dropped, it leaves the rest unread.
 pub(super) struct Reading {
@@ -53,13 +57,43 @@ pub struct SocketSource {
     texts: VecDeque<Text>,
     current: Option<Text>,
     bytes: u64,
+    total: Option<Total>,
 }
 
 impl SocketSource {
     /// The source of a call of which `texts` have come.
-    pub(super) fn new(reading: Reading, texts: VecDeque<Text>) -> Self {
+    pub(super) fn new(reading: Reading, texts: VecDeque<Text>, total: Option<Total>) -> Self {
         let bytes = length(&texts);
-        Self { reading: Some(reading), texts, current: None, bytes }
+        Self { reading: Some(reading), texts, current: None, bytes, total }
+    }
+}
+
+/// When a call must be over.
+pub(super) struct Total {
+    limit: Duration,
+    alarm: Alarm,
+}
+
+impl Total {
+    /// From now on.
+    pub(super) fn new(limit: Duration) -> Option<Self> {
+        let at = Instant::now().checked_add(limit)?;
+        Some(Self { limit, alarm: Alarm::new(at) })
+    }
+
+    /// To be called when there is nothing to read.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        self.alarm.poll(cx).map(|()| self.error())
+    }
+
+    /// For when there may be something to read.
+    fn passed(&mut self) -> Option<Error> {
+        self.alarm.has_passed().then(|| self.error())
+    }
+
+    fn error(&self) -> Error {
+        let message = format!("the call took longer than {:?}, the total limit", self.limit);
+        Error::new(ErrorKind::TotalTimeout, message)
     }
 }
 
@@ -99,7 +133,16 @@ impl Source for SocketSource {
     ) -> Poll<Option<Result<(), BoxError>>> {
         let this = &mut *self;
         let Some(reading) = &this.reading else { return Poll::Ready(None) };
-        match ready!(reading.poll_take(cx, &mut this.texts)) {
+        if let Some(error) = this.total.as_mut().and_then(Total::passed) {
+            this.reading = None;
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        let taken = match (reading.poll_take(cx, &mut this.texts), &mut this.total) {
+            (Poll::Ready(taken), _) => taken,
+            (Poll::Pending, Some(total)) => Err(ready!(total.poll(cx))),
+            (Poll::Pending, None) => return Poll::Pending,
+        };
+        match taken {
             Ok(true) => {
                 this.bytes += length(&this.texts);
                 Poll::Ready(Some(Ok(())))

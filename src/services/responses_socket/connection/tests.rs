@@ -537,6 +537,43 @@ async fn a_server_that_answers_pings_and_nothing_else_is_waited_for_as_long_as_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_total_limit_ends_the_wait_the_queue_and_the_stream() {
+    let total = StreamTimeouts::new().total(Duration::from_secs(30));
+    let (connection, mut peer) = inline().await;
+    let start = Instant::now();
+    let (stream, mut peer) =
+        tokio::join!(connection.stream_request(request().timeouts(total)), async {
+            peer.receive().await;
+            peer.event(answer("r", "x")[0].clone()).await;
+            peer
+        });
+    let mut stream = stream.unwrap();
+    let serve = tokio::spawn(async move {
+        let delta = answer("r", "x")[1].to_string();
+        while peer.0.send(Raw::text(delta.clone())).await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    // One that waits for its turn has the same limit.
+    let waits = connection.stream_request(request().timeouts(total));
+    let (streamed, waited) = tokio::join!(
+        async {
+            loop {
+                if let Err(error) = stream.try_next().await {
+                    break error;
+                }
+            }
+        },
+        waits
+    );
+    assert_eq!((streamed.kind(), streamed.stage()), (ErrorKind::TotalTimeout, Stage::Streaming));
+    let waited = waited.unwrap_err();
+    assert_eq!((waited.kind(), waited.stage()), (ErrorKind::TotalTimeout, Stage::NotSent));
+    assert!(start.elapsed() < Duration::from_secs(33), "{:?}", start.elapsed());
+    serve.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_reader_holds_the_server_back_and_memory_stays_flat() {
     let settings = ResponsesSocketSettings::new().lane_buffer(64 * 1024).unwrap();
     let (connection, mut peer, driver) = driven(settings).await;
