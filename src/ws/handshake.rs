@@ -64,6 +64,9 @@
 //! at most 64 KiB of its body. An answer that is neither a refusal nor a proper handshake is of
 //! [`ErrorKind::Protocol`]; a connection that a layer lost is of [`ErrorKind::Build`], and so is a
 //! request that cannot be a handshake.
+//!
+//! [`ErrorKind::Protocol`]: crate::ErrorKind::Protocol
+//! [`ErrorKind::Build`]: crate::ErrorKind::Build
 
 mod future;
 mod key;

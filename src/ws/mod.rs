@@ -3,7 +3,7 @@
 //! # Problem
 //!
 //! A socket is one more thing that the application's stack opens. [`Handshake`] sends the
-//! [handshake](handshake) through it as an ordinary request, so provider, credentials, retries,
+//! [handshake] through it as an ordinary request, so provider, credentials, retries,
 //! proxies, TLS and telemetry act on it as on every other call. What comes of it is read and written by
 //! one state machine: nothing is spawned here, no queue grows without bound, and both ways go on while
 //! the other is stuck.

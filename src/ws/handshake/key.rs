@@ -54,7 +54,7 @@ impl Keys {
 /// Gives a handshake that was sent before, by a layer that sends again, a key of its own.
 ///
 /// Any other request stays as it is. For `map_request` in front of a transport; `HyperTransport`
-/// does it by itself. [Where it matters](self#a-key-for-each-attempt).
+/// does it by itself. [Where it matters](crate::ws::handshake#a-key-for-each-attempt).
 pub fn fresh_key<B>(mut request: Request<B>) -> Request<B> {
     renew(&mut request);
     request
