@@ -19,7 +19,7 @@ use support::client::{
 use support::measure::{self, Contender, Figure, Reading, Rounds};
 use support::process::{self, ServerProcess};
 use support::server::{self, Answer, IMAGES, PACED_STREAMS};
-use support::socket::WithTungstenite;
+use support::socket::{OursDriven, OursInline, WithTungstenite};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -126,6 +126,8 @@ impl Bench {
         }
         // On a socket an event is a message.
         if answer == Answer::EventChunks {
+            contenders.push(self.contender::<OursInline>(answer, reader));
+            contenders.push(self.contender::<OursDriven>(answer, reader));
             contenders.push(self.contender::<WithTungstenite>(answer, reader));
         }
         contenders

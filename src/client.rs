@@ -118,6 +118,13 @@ impl Client {
         Resume::new(self.responses(), self.retrieve_stream()).policy(self.resume.clone())
     }
 
+    /// Conversations by voice and text over a WebSocket: [`services::realtime`](crate::services::realtime).
+    /// Opening one goes by the policy of [`realtime_call`](Self::realtime_call).
+    #[cfg(feature = "ws")]
+    pub fn realtime(&self) -> crate::services::Realtime<BoxHttpService> {
+        crate::services::Realtime::new(self.stacks.realtime_call.clone())
+    }
+
     /// The endpoint that streams a stored response:
     /// [`responses::retrieve_stream`](crate::services::responses::retrieve_stream). It goes by the
     /// policy of [`responses`](Self::responses).

@@ -58,7 +58,7 @@ pub(crate) use self::causes::kind_and_stage;
 pub use self::chain::Chain;
 #[cfg(feature = "ws")]
 pub(crate) use self::http_status::not_switched;
-pub(crate) use self::http_status::{not_a_stream, request_id_header};
+pub(crate) use self::http_status::{not_a_stream, request_id_header, undecoded};
 pub use self::kind::{ErrorKind, Stage};
 pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
 #[cfg(feature = "telemetry")]

@@ -16,8 +16,8 @@
 //! | `Deadline` | request | `TotalTimeoutLayer`, `ResumeLayer` for what resumes a call, or the caller | `RetryLayer` and `ResumeLayer`, which never wait past it; `TotalTimeoutLayer`, if it is the earlier one | no deadline |
 //! | `RetryOverride` | request | the caller | `RetryLayer` | the layer's own policy |
 //! | the watched call (private) | request | `TelemetryLayer` | `RetryLayer` and `AttemptLayer`, to report to it | nobody watches |
-//! | the keys of a handshake (private) | request | `ws::Handshake` | `HyperTransport` or `ws::fresh_key`, to renew the key of each attempt | no WebSocket is opened |
 //! | what is wrong with the body (private) | request | the endpoint, for a body that is read while it is sent | `RetryLayer`, which does not try such a one again | nothing is known |
+//! | the keys of a handshake (private) | request | `ws::Handshake` | `HyperTransport` or `ws::fresh_key`, to renew the key of each attempt | no WebSocket is opened |
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
@@ -71,6 +71,17 @@ pub enum ApiRoot {
     /// The second base URL, that of the backend:
     /// [`Provider::backend_url`](crate::provider::Provider::backend_url).
     Backend,
+    /// The base URL's `realtime`, whatever the request's own path is:
+    ///
+    /// | path of the base URL | of the request |
+    /// |---|---|
+    /// | none | `/v1/realtime` |
+    /// | ends in `/v1` | with `/realtime` |
+    /// | any other | as it is |
+    ///
+    /// The query is the base URL's own, the request's, then the provider's without `intent`, and
+    /// without `model` if the request names one; a `call_id` of the request's stands last.
+    Realtime,
 }
 
 impl ApiRoot {

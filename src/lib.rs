@@ -187,6 +187,7 @@
 //! | `metrics` | | `MetricsObserver`, on the facade of that name; turns `telemetry` on |
 //! | `opentelemetry` | | the trace context in each request, by its API; turns `telemetry` on |
 //! | `ws` | | WebSockets through the same stack: `ws`; turns `timeout` on |
+//! | `schema` | | JSON Schemas and TypeScript of [`model::realtime::codex`] |
 //! | `testing` | | [`testing::Server`], and `testing::Proxy` |
 //! | `testing-tls` | | HTTPS for both, with certificates made on the spot |
 //! | `full` | | all of them but `backoff` and `aws-lc-rs` |

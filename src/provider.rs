@@ -33,6 +33,7 @@
 
 mod base_url;
 mod from_env;
+pub(crate) mod realtime;
 
 use std::fmt;
 
@@ -251,7 +252,7 @@ impl Provider {
     /// A backend that is not known.
     pub(crate) fn root(&self, root: ApiRoot) -> Result<Root<'_>, Error> {
         let base = match root {
-            ApiRoot::Api => &self.base,
+            ApiRoot::Api | ApiRoot::Realtime => &self.base,
             ApiRoot::Backend => self.backend.as_ref().ok_or_else(|| {
                 Error::build(format!(
                     "the request is for the backend of the provider `{}`, which has none: name one \
@@ -260,7 +261,7 @@ impl Provider {
                 ))
             })?,
         };
-        Ok(Root { base, query: &self.joined_query })
+        Ok(Root { base, query: &self.joined_query, realtime: root == ApiRoot::Realtime })
     }
 
     /// Adds the default headers that `headers` lacks by name.
@@ -282,6 +283,7 @@ impl Provider {
 pub(crate) struct Root<'a> {
     base: &'a BaseUrl,
     query: &'a str,
+    realtime: bool,
 }
 
 impl<'a> Root<'a> {
@@ -292,7 +294,12 @@ impl<'a> Root<'a> {
     /// The URL of a request in origin form.
     pub(crate) fn url_of(&self, request: Option<&PathAndQuery>) -> Result<Uri, Error> {
         let (path, query) = request.map_or(("", None), |it| (it.path(), it.query()));
-        self.base.join(path, self.query, query.unwrap_or_default())
+        let query = query.unwrap_or_default();
+        if self.realtime {
+            realtime::url(self.base, self.query, query)
+        } else {
+            self.base.join(path, self.query, query)
+        }
     }
 }
 

@@ -127,7 +127,7 @@ async fn a_file_of_300_mib_takes_less_than_8_mib_of_memory() {
     let by_http2 = grown(&api, http2, None).await;
     let requests = api.requests();
     let puts = requests.iter().filter(|request| request.method() == "PUT");
-    let puts: Vec<_> = puts.map(|put| (put.version(), put.body_len() as u64)).collect();
+    let puts: Vec<_> = puts.map(|put| (put.version(), put.body_len())).collect();
     assert_eq!(puts, [WARM_UP, SIZE].map(|size| (http::Version::HTTP_2, size)));
 
     for (version, grown) in [("1.1", by_http1), ("2", by_http2)] {

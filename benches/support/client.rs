@@ -20,7 +20,7 @@ use tower_openai::layers::{IdleTimeout, IdleTimeoutLayer, ProviderLayer, WithPro
 use tower_openai::model::ResponseEvent;
 use tower_openai::provider::Provider;
 use tower_openai::services::{HttpService, Responses, ResponsesRequest};
-use tower_openai::sse::{ResponseStream, SseSource};
+use tower_openai::sse::{EventSource, ResponseStream, SseSource};
 use tower_openai::transport::HyperTransport;
 use tower_openai::{Client as Preset, RequestBody};
 
@@ -203,13 +203,13 @@ impl Client for DrainFixed {
 #[derive(Clone)]
 pub struct Ours<S>(Responses<S>);
 
-fn request() -> ResponsesRequest {
+pub fn request() -> ResponsesRequest {
     ResponsesRequest::new("gpt-5.2", "hello")
 }
 
-async fn read_typed<B>(stream: &mut ResponseStream<SseSource<B>>, limit: usize) -> Tally
+pub async fn read_typed<Src>(stream: &mut ResponseStream<Src>, limit: usize) -> Tally
 where
-    B: http_body::Body<Data = Bytes, Error: Into<tower_openai::BoxError>> + Unpin,
+    Src: EventSource + Unpin,
 {
     let mut tally = Tally::default();
     while tally.read < limit {

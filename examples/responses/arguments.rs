@@ -27,8 +27,8 @@ pub(crate) struct Usage {
     pub(crate) switches: &'static [(&'static str, &'static str)],
 }
 
-const HELP: &str = "\
-  --base-url URL            the API, version path included   [env: OPENAI_BASE_URL]
+const HELP: &str =
+    "  --base-url URL            the API, version path included   [env: OPENAI_BASE_URL]
   --api-key KEY             the key                          [env: OPENAI_API_KEY]
   --model M                 the model                        [default: gpt-5.2]
   --body FILE|-             the request's JSON, sent as it is with \"stream\": true;
@@ -72,7 +72,7 @@ pub(crate) struct Arguments {
     retry: RetrySettings,
     policy: Option<OsString>,
     prompt: Vec<String>,
-    switches: Vec<&'static str>,
+    pub(crate) switches: Vec<&'static str>,
 }
 
 impl Usage {
@@ -178,9 +178,10 @@ impl Arguments {
             }
             None => Policy::default(),
         };
-        let own = &mut policy.responses;
-        own.retry = self.retry.or(own.retry);
-        own.timeouts = self.timeouts.or(own.timeouts);
+        for own in [&mut policy.responses, &mut policy.responses_socket] {
+            own.retry = self.retry.or(own.retry);
+            own.timeouts = self.timeouts.or(own.timeouts);
+        }
         Ok(policy)
     }
 
@@ -216,9 +217,11 @@ fn read_policy(path: &OsString) -> Result<Policy, BoxError> {
     // First as an object: serde would take an array for the fields in their order.
     serde_json::from_str::<Map<String, Json>>(&text)?;
     let policy: Policy = serde_json::from_str(&text)?;
-    for (endpoint, retry) in
-        [("default", policy.default.retry), ("responses", policy.responses().retry)]
-    {
+    for (endpoint, retry) in [
+        ("default", policy.default.retry),
+        ("responses", policy.responses().retry),
+        ("responses_socket", policy.responses_socket().retry),
+    ] {
         if let Err(problem) = retry.policy() {
             return Err(format!("`retry` of `{endpoint}`: {problem}").into());
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::IgnoredAny;
 
-use super::http_status::{request_id_header, text};
+use super::http_status::{request_id_header, text, undecoded};
 use super::{Error, ErrorKind, Stage, said};
 use crate::model::ErrorBody;
 
@@ -124,11 +124,14 @@ fn not_the_type(
         ),
         Err(_) => (
             ErrorKind::Protocol,
-            format!(
-                "the answer of `{endpoint}` is not JSON (content type: {content_type}, {} bytes): \
-                 check the base URL and what stands between",
-                body.len()
-            ),
+            match undecoded(headers) {
+                Some(problem) => format!("the answer of `{endpoint}` is not JSON: {problem}"),
+                None => format!(
+                    "the answer of `{endpoint}` is not JSON (content type: {content_type}, {} bytes): \
+                     check the base URL and what stands between",
+                    body.len()
+                ),
+            },
         ),
     };
     let error = Error::new(kind, message).with_stage(Stage::Streaming);

@@ -94,6 +94,15 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
     plain(headers, name).map(|value| said::one_line(value).into())
 }
 
+/// What is to be said of a body that nothing here has decoded.
+pub(crate) fn undecoded(headers: &HeaderMap) -> Option<String> {
+    let coding = text(headers, "content-encoding").filter(|coding| &**coding != "identity")?;
+    Some(format!(
+        "it is encoded as `{coding}`, which nothing here decodes: put a `DecompressionLayer` that can \
+         above the transport, or leave `accept-encoding` out"
+    ))
+}
+
 /// The code in `x-error-json`: base64 of an error body.
 fn code_in_header(headers: &HeaderMap) -> Option<Box<str>> {
     let value = headers.get("x-error-json")?.as_bytes();
@@ -143,6 +152,10 @@ pub(super) fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKin
 
 /// The line for a body without a message.
 fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+    let reason = status.canonical_reason().unwrap_or("an unknown status");
+    if let (Some(problem), Err(_)) = (undecoded(headers), std::str::from_utf8(body)) {
+        return format!("the server answered {reason}, but its body cannot be read: {problem}");
+    }
     let body = String::from_utf8_lossy(body);
     if status == StatusCode::FORBIDDEN && body.contains("Cloudflare") && body.contains("blocked") {
         return "Cloudflare blocked the request; the API may not be available from this region"
@@ -151,7 +164,6 @@ fn unsaid(kind: ErrorKind, status: StatusCode, headers: &HeaderMap, body: &[u8])
     if kind == ErrorKind::Policy {
         return said::sentence(kind, None);
     }
-    let reason = status.canonical_reason().unwrap_or("an unknown status");
     if status.is_redirection() {
         return format!(
             "the server answered {reason}: redirects are not followed, so check the base URL"

@@ -115,6 +115,18 @@ pub(crate) fn undecodable(number: u64, name: &str, data: &str, error: &serde_jso
     Error::new(ErrorKind::Protocol, message).with_source(one_line(&error.to_string()))
 }
 
+#[cfg(feature = "ws")]
+impl Error {
+    /// With what the server said of it just before.
+    pub(crate) fn with_said(mut self, said: &ApiError) -> Self {
+        self.0.facts = facts(said);
+        match &said.message {
+            Some(message) => self.adding(format_args!("the server said: {}", one_line(message))),
+            None => self,
+        }
+    }
+}
+
 pub(super) fn facts(said: &ApiError) -> Facts {
     let line = |name: &str| one_line(name).into();
     Facts {

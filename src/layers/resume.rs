@@ -89,7 +89,8 @@
 //! # Cancellation
 //!
 //! Dropping the stream drops what is under way. The response itself goes on, if it runs in the
-//! background: [`CancelResponse`](crate::services::CancelResponse) stops it.
+//! background: [`CancelResponse`](crate::services::CancelResponse) stops it. Its streams then end without
+//! a terminal event, and a reader elsewhere has the error of a row that was given up.
 //!
 //! # Panics
 //!

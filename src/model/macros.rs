@@ -23,7 +23,7 @@ impl<T: fmt::Debug> fmt::Debug for Shown<'_, T> {
         };
         let is_opaque: &dyn Fn(&str) -> bool = match *name {
             "encrypted_content" | "encrypted_output" | "file_data" | "partial_image_b64"
-            | "b64_json" => &|_| true,
+            | "b64_json" | "audio" => &|_| true,
             // Signed: whoever has it has what it leads to.
             "url" => &|text| text.contains("sig=") || text.contains("Signature="),
             "image_url" => &|text| text.starts_with("data:"),
@@ -338,6 +338,10 @@ macro_rules! open_enum {
         }
 
         impl $name {
+            /// The known values, in order.
+            #[allow(dead_code)]
+            pub(crate) const WORDS: &'static [&'static str] = &[$($text),+];
+
             /// The value as the wire spells it.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -46,6 +46,7 @@ mod models;
 pub(crate) mod modes;
 mod rate_limits;
 mod raw;
+pub mod realtime;
 mod request;
 mod response;
 mod search;

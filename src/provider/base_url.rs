@@ -100,6 +100,11 @@ impl BaseUrl {
         Some(Self { path: parent.to_owned(), ..self.clone() })
     }
 
+    /// The root with another path.
+    pub(crate) fn with_path(&self, path: impl FnOnce(&str) -> String) -> Self {
+        Self { path: path(&self.path), ..self.clone() }
+    }
+
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::env::EnvSource;
 
 impl Provider {
-    /// [`Provider::openai`] as the environment has it: see the [module](self).
+    /// [`Provider::openai`] as the environment has it: see the [module](super).
     ///
     /// # Errors
     ///

@@ -73,7 +73,7 @@ impl Target {
         values.into_iter().fold(self, |target, value| target.query(key, value))
     }
 
-    fn into_uri(self) -> Result<Uri, Error> {
+    pub(super) fn into_uri(self) -> Result<Uri, Error> {
         let uri = match self.0 {
             Cow::Borrowed(path) => return Ok(Uri::from_static(path)),
             Cow::Owned(path) => Uri::from_maybe_shared(Bytes::from(path)),
@@ -174,8 +174,8 @@ impl Outgoing {
     ///
     /// # Errors
     ///
-    /// An option that no header can hold, what was found wrong before, or compression of a body that
-    /// is said to be encoded already or that is not JSON.
+    /// An option that no header can hold, what was found wrong before, compression of a body that is
+    /// said to be encoded already or that is not JSON, or another type for such a body.
     pub(super) fn into_request(
         self,
         options: &mut ResponsesOptions,
@@ -224,6 +224,12 @@ impl Outgoing {
             headers.insert(header::ACCEPT, accept);
         }
         if let Some(content_type) = self.content_type {
+            if !self.compressible && headers.contains_key(header::CONTENT_TYPE) {
+                return Err(Error::build(
+                    "the request cannot be sent: the header `content-type` is not that of the body, a \
+                     form with its boundary or SDP; leave it out",
+                ));
+            }
             headers.entry(header::CONTENT_TYPE).or_insert(content_type);
         }
         if let Some(length) = self.length {
@@ -328,5 +334,23 @@ mod tests {
         let error = built(post(), options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Build);
         assert!(error.message().contains("not JSON"), "{error}");
+    }
+
+    /// As a gateway has it that hands on the headers of its own caller.
+    #[test]
+    fn a_type_of_the_callers_is_for_json_alone() {
+        let form = HeaderValue::from_static("multipart/form-data; boundary=own");
+        let post = || Outgoing::new(Method::POST, Target::of("/files")).unwrap();
+        let options = || {
+            let mut options = ResponsesOptions::new();
+            options.add_header("content-type", "multipart/form-data; boundary=other");
+            options
+        };
+        let error = built(post().body(form, "--own--".into()), options()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        assert!(error.message().contains("`content-type`"), "{error}");
+        let sent = built(post().json_text(Bytes::from_static(b"{}")), options()).unwrap();
+        assert_eq!(sent.headers()["content-type"], "multipart/form-data; boundary=other");
+        assert!(built(post(), options()).is_ok());
     }
 }

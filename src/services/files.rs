@@ -81,12 +81,12 @@ mod request;
 mod steps;
 mod upload;
 
-use std::fmt;
 use std::task::{Context, Poll};
 
-use tower::{Layer, Service};
+use tower::Service;
 
 use self::steps::Plan;
+use super::endpoint::endpoint;
 use super::unary::UnarySettings;
 use super::{ApiResponse, CallOnce, HttpService};
 #[cfg(doc)]
@@ -107,58 +107,32 @@ pub use self::upload::UploadFuture;
 pub type Upload<S, F, RB> =
     CallOnce<Files<S>, UploadRequest, UploadFuture<S, F, RB>, ApiResponse<UploadedFile>>;
 
-/// Turns an HTTP service into [`Files`].
-#[derive(Clone, Copy, Debug, Default)]
-#[must_use]
-pub struct FilesLayer {
-    timeouts: StreamTimeouts,
+endpoint! {
+    StreamTimeouts;
+    /// Turns an HTTP service into [`Files`].
+    pub struct FilesLayer;
+    /// Uploads to the backend of a ChatGPT login, over an HTTP service; see the [module](self).
+    ///
+    /// The HTTP service has to be `Clone`: an upload holds on to the one that was made ready, and leaves
+    /// a clone in its place.
+    pub struct Files;
 }
 
 impl FilesLayer {
     /// How long each step may wait, in place of what the layers say. Limits that are unset stay as
     /// they are. A request can have its own.
     pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
-        self.timeouts = timeouts.or(self.timeouts);
+        self.settings = timeouts.or(self.settings);
         self
     }
 }
 
-impl<S> Layer<S> for FilesLayer {
-    type Service = Files<S>;
-
-    fn layer(&self, inner: S) -> Files<S> {
-        Files { inner, timeouts: self.timeouts }
-    }
-}
-
-/// Uploads to the backend of a ChatGPT login, over an HTTP service; see the [module](self).
-///
-/// The HTTP service has to be `Clone`: an upload holds on to the one that was made ready, and leaves a
-/// clone in its place.
-#[derive(Clone)]
-pub struct Files<S> {
-    inner: S,
-    timeouts: StreamTimeouts,
-}
-
-impl Files<()> {
-    /// The endpoint as a layer, for [`ServiceBuilder`](tower::ServiceBuilder).
-    pub fn layer() -> FilesLayer {
-        FilesLayer::default()
-    }
-}
-
 impl<S> Files<S> {
-    /// The endpoint over `http`.
-    pub fn new(http: S) -> Self {
-        FilesLayer::default().layer(http)
-    }
-
     /// How long each step may wait, in place of what the layers say. Limits that are unset stay as
     /// they are. A request can have its own.
     #[must_use]
     pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
-        self.timeouts = timeouts.or(self.timeouts);
+        self.settings = timeouts.or(self.settings);
         self
     }
 
@@ -181,30 +155,6 @@ impl<S> Files<S> {
     {
         CallOnce::new(self.clone(), request.into())
     }
-
-    /// The service inside.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The service inside.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The service inside, unwrapped.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
-
-impl<S: fmt::Debug> fmt::Debug for Files<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Files")
-            .field("inner", &self.inner)
-            .field("timeouts", &self.timeouts)
-            .finish()
-    }
 }
 
 impl<S> Service<UploadRequest> for Files<S>
@@ -220,7 +170,7 @@ where
     }
 
     fn call(&mut self, request: UploadRequest) -> Self::Future {
-        let settings = UnarySettings { timeouts: self.timeouts, ..UnarySettings::default() };
+        let settings = UnarySettings { timeouts: self.settings, ..UnarySettings::default() };
         match Plan::new(request, settings) {
             Ok((plan, first)) => {
                 let clone = self.inner.clone();

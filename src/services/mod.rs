@@ -29,6 +29,7 @@
 //! | [`ListModels`] | [`ListModelsRequest`] | `GET models` | an [`ApiResponse`] |
 //! | [`RetrieveModel`] | [`RetrieveModelRequest`] | `GET models/{id}` | an [`ApiResponse`] |
 //! | [`Search`] | [`SearchRequest`] | `POST alpha/search` | an [`ApiResponse`] |
+//! | `Realtime` | `RealtimeRequest` | `GET realtime`, upgraded to a WebSocket (feature `ws`) | the two ends of a conversation |
 //! | [`RealtimeCall`] | [`RealtimeCallRequest`] | `POST realtime/calls` | an [`ApiResponse`] |
 //!
 //! All requests have the same [options](ResponsesOptions). An endpoint that does not stream reads its
@@ -59,6 +60,8 @@ mod pages;
 pub mod prefer;
 #[cfg(feature = "files")]
 pub mod public_files;
+#[cfg(feature = "ws")]
+pub mod realtime;
 pub mod realtime_call;
 mod request;
 mod response;
@@ -113,6 +116,11 @@ pub use self::public_files::{
     CreateFile, CreateFileLayer, CreateFileRequest, DeleteFile, DeleteFileLayer, DeleteFileRequest,
     FileBytes, FileContent, FileContentLayer, FileContentRequest, ListFiles, ListFilesLayer,
     ListFilesRequest, RetrieveFile, RetrieveFileLayer, RetrieveFileRequest,
+};
+#[cfg(feature = "ws")]
+pub use self::realtime::{
+    OpenRealtime, Realtime, RealtimeConnected, RealtimeEvents, RealtimeFuture, RealtimeLayer,
+    RealtimeReconnect, RealtimeReconnecting, RealtimeRequest, RealtimeSending, RealtimeWriter,
 };
 pub use self::realtime_call::{
     RealtimeCall, RealtimeCallAnswer, RealtimeCallLayer, RealtimeCallRequest, SessionForm,

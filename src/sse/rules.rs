@@ -236,6 +236,11 @@ impl Core {
 
     /// The connection has ended: its observers hear of it, and the stream may be resumed.
     pub(super) fn break_off(&mut self, error: Error) {
+        let nothing = self.flow.events == 0;
+        let error = match nothing.then(|| error::undecoded(self.meta.headers())).flatten() {
+            Some(problem) => error.adding(problem),
+            None => error,
+        };
         let error = self.told(error);
         self.audience.end(StreamEnd::Error(&error));
         self.broken = Some(Box::new(Broken {

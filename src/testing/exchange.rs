@@ -65,35 +65,31 @@ impl Exchange {
         let Intake { body, len, upload } = intake;
         let delivery = self.shared.log.push(self.connection, head, body, len);
         let plan = match read {
-            Ok(()) => {
-                match self.script(&delivery).and_then(|script| self.or_natural(script, &delivery)) {
-                    Ok(script) => {
-                        let arrival = Arrival { route, upload, delivery, multiplexed };
-                        return self.play(script, arrival).await;
-                    }
-                    Err(refusal) => Plan::refusal(&refusal, &self.shared.ids),
+            Ok(()) => match self.script(&delivery) {
+                Ok(script) => {
+                    let arrival = Arrival { route, upload, delivery, multiplexed };
+                    return self.play(script, arrival).await;
                 }
-            }
+                Err(refusal) => Plan::refusal(&refusal, &self.shared.ids),
+            },
             Err(Unread::TooLarge) => Plan::refusal(&ApiError::too_large(), &self.shared.ids),
             Err(Unread::Broken(error)) => return Err(error.into()),
         };
         Ok(self.respond(plan, delivery, multiplexed))
     }
 
-    /// The script for this request: by header, from the queue, or from the handler.
-    fn script(&self, delivery: &Delivery) -> Result<Option<Script>, ApiError> {
-        let queued = |path: &str| self.shared.next_script(path, Script::answers_requests);
-        self.shared.script(&delivery.request, queued)
-    }
-
-    /// What is to be done without one.
-    fn or_natural(&self, script: Option<Script>, delivery: &Delivery) -> Result<Script, ApiError> {
+    /// The script for this request: by header, from the queue, from the handler, or the natural
+    /// one.
+    fn script(&self, delivery: &Delivery) -> Result<Script, ApiError> {
         let request = &delivery.request;
-        if script.is_none() && self.shared.settings.scripted_only {
-            let missing = format!("no script for {} {}", request.method(), request.target());
-            return Err(self.shared.failure(missing));
+        let queued = |path: &str| self.shared.next_script(path, Script::answers_requests);
+        match self.shared.script(request, queued)? {
+            None if self.shared.settings.scripted_only => {
+                let missing = format!("no script for {} {}", request.method(), request.target());
+                Err(self.shared.failure(missing))
+            }
+            script => Ok(script.unwrap_or_default()),
         }
-        Ok(script.unwrap_or_default())
     }
 
     pub(super) async fn play(

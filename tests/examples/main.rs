@@ -19,3 +19,4 @@ mod run;
 #[allow(dead_code)]
 #[path = "../transport/support.rs"]
 mod support;
+mod ws;

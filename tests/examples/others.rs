@@ -210,3 +210,60 @@ async fn serve_offers_sockets_and_their_scripts() {
     assert_eq!(u16::from(close.code), 1011);
     child.kill().await.unwrap();
 }
+
+#[tokio::test]
+async fn realtime_answers_text() {
+    let ran = run(example("realtime", &["Why is", "the sky blue?"])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("You said \"Why is the sky blue?\""), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn realtime_writes_audio_and_reads_it() {
+    let file = |name: &str| {
+        let name = format!("tower-openai-{}-{name}.wav", std::process::id());
+        std::env::temp_dir().join(name)
+    };
+    let (first, second) = (file("first"), file("second"));
+    let [first_name, second_name] = [&first, &second].map(|path| path.to_str().unwrap());
+    let ran = run(example("realtime", &["--out", first_name, "Sing."])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let ran = run(example("realtime", &["--in", first_name, "--out", second_name])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.starts_with("heard: "), "{}", ran.out);
+    let wav = hound::WavReader::open(&second).unwrap();
+    assert_eq!((wav.spec().sample_rate, wav.spec().channels), (24_000, 1));
+    assert!(wav.duration() > 2_400, "{}", wav.duration());
+
+    let mut high = hound::WavWriter::create(
+        &first,
+        hound::WavSpec {
+            channels: 1,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        },
+    )
+    .unwrap();
+    high.write_sample(1_i16).unwrap();
+    high.finalize().unwrap();
+    let ran = run(example("realtime", &["--in", first_name])).await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("48000 samples a second"), "{}", ran.err);
+    std::fs::remove_file(first).unwrap();
+    std::fs::remove_file(second).unwrap();
+}
+
+#[tokio::test]
+async fn export_schema_writes_what_is_checked_in() {
+    let name = format!("tower-openai-{}-schema", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    let ran = run(example("export_schema", &[folder.to_str().unwrap()])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let file = "typescript/ThreadRealtimeStartParams.ts";
+    let written = std::fs::read_to_string(folder.join(file)).unwrap();
+    let checked_in = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schema").join(file);
+    assert_eq!(written, std::fs::read_to_string(checked_in).unwrap());
+    std::fs::remove_dir_all(folder).unwrap();
+    assert_eq!(run(example("export_schema", &[])).await.code, 2);
+}

@@ -141,6 +141,14 @@ async fn row_30_an_empty_stream_is_never_an_empty_answer() {
             assert_eq!(error.expect("an error").kind(), ErrorKind::Truncated, "{body:?}");
         }
     }
+    // As without a `DecompressionLayer`.
+    for (body, told) in
+        [("\u{1b}\u{3}abc\u{1}", true), (": ping\n\n", true), ("data: {}\n\n", false)]
+    {
+        let stream = crate::support::stream(&[("content-encoding", "br")], body).await;
+        let error = crate::support::read(stream).await.1.expect("an error");
+        assert_eq!(error.message().contains("encoded as `br`, which nothing"), told, "{error}");
+    }
     for script in ["empty", "204", "html-200"] {
         let (error, asked) = served(Script::named(script).unwrap()).await;
         assert!(matches!(error.kind(), ErrorKind::Truncated | ErrorKind::Protocol), "{error}");

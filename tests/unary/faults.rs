@@ -129,6 +129,23 @@ async fn what_is_not_json_is_told_with_endpoint_type_and_ids() {
     }
 }
 
+/// As without a `DecompressionLayer`, or with one that was built for other encodings.
+#[tokio::test]
+async fn what_nothing_has_decoded_is_told() {
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\xab\xae\x05\0\x43\xbf\xa6\xa3";
+    for status in [200, 400, 500] {
+        let error = failing(status, &[("content-encoding", "gzip")], gzip.to_vec()).await;
+        assert!(error.message().contains("encoded as `gzip`"), "{error}");
+        assert!(error.message().contains("`DecompressionLayer`"), "{error}");
+        // One that was decoded, and whose header has stayed.
+        let json = r#"{"error":{"message":"m"}}"#;
+        let error = failing(status, &[("content-encoding", "gzip")], json).await;
+        assert_eq!(error.message(), "m");
+        let error = failing(status, &[("content-encoding", "identity")], gzip.to_vec()).await;
+        assert!(!error.message().contains("DecompressionLayer"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_json_of_another_shape_is_told_with_its_place() {
     for (body, line, path) in [

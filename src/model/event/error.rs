@@ -69,6 +69,12 @@ impl ErrorEvent {
         self.error.kind.as_deref()
     }
 
+    /// The caller's id of the event that is at fault, in the Realtime API.
+    #[must_use]
+    pub fn client_event_id(&self) -> Option<String> {
+        self.error.extra.get("event_id")?.parse().ok()
+    }
+
     /// The HTTP status that the failure stands for, where the server tells it (`status`).
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
@@ -79,6 +85,11 @@ impl ErrorEvent {
     #[must_use]
     pub fn sequence_number(&self) -> Option<u64> {
         self.sequence_number
+    }
+
+    /// The member `name` as it came.
+    pub(crate) fn member(&self, name: &str) -> Option<&RawJson> {
+        self.members.get(name)
     }
 
     fn from_members(members: Extra) -> Self {

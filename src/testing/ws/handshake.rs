@@ -24,7 +24,7 @@ use crate::testing::intake::Upload;
 use crate::testing::params::Query;
 use crate::testing::plan::{Plan, api_headers};
 use crate::testing::play::Playing;
-use crate::testing::record::{Delivery, Head};
+use crate::testing::record::{Delivery, Head, RecordedRequest};
 use crate::testing::route::{self, authorize};
 use crate::testing::script::{Content, Script};
 
@@ -170,31 +170,13 @@ impl Exchange {
         delivery: Delivery,
     ) -> Result<Response<Playing>, BoxError> {
         let request = delivery.request.clone();
-        let headers = request.headers();
-        let key = self.shared.settings.key.as_deref();
-        let checked = key
-            .map_or(Ok(()), |key| authorize(headers, key))
-            .map_err(Refusal::from)
-            .and_then(|()| accept(request.method(), request.path(), headers));
-        let accepted = match checked {
-            Ok(accepted) => accepted,
+        let (session, accepted) = match self.check(handshake.kind, &request, usual) {
+            Ok(checked) => checked,
             Err(refusal) => return Ok(self.refuse(&refusal, delivery)),
         };
         if !script.head_delay.is_zero() {
             tokio::time::sleep(script.head_delay).await;
         }
-        let turns = Turns::new(self.shared.clone(), request.path().to_owned(), usual);
-        let session: Box<dyn Session> = match handshake.kind {
-            Kind::Responses => Box::new(Responses::new(turns)),
-            Kind::Realtime => {
-                let query = request.target().split_once('?').map_or("", |(_, query)| query);
-                let call = |id: &str| self.shared.api.call(id);
-                match Opened::new(&Query::new(query), headers, call) {
-                    Ok(opened) => Box::new(Realtime::new(turns, opened)),
-                    Err(error) => return Ok(self.refuse(&error.into(), delivery)),
-                }
-            }
-        };
         let session = opened(&script, session);
         let mut response = Response::new(Playing::replaced(self.wire.clone()));
         *response.status_mut() = script.status.unwrap_or(StatusCode::SWITCHING_PROTOCOLS);
@@ -210,6 +192,31 @@ impl Exchange {
         headers.extend(script.headers);
         self.tasks.spawn(Socket::run(handshake.upgrade, self.wire, session, delivery));
         Ok(response)
+    }
+
+    /// What the API checks, in its order: the key, the handshake, what is asked for. The session, and
+    /// the answer to the client's nonce.
+    fn check(
+        &self,
+        kind: Kind,
+        request: &RecordedRequest,
+        usual: Option<Script>,
+    ) -> Result<(Box<dyn Session>, String), Refusal> {
+        let headers = request.headers();
+        if let Some(key) = &self.shared.settings.key {
+            authorize(headers, key)?;
+        }
+        let accepted = accept(request.method(), request.path(), headers)?;
+        let turns = Turns::new(self.shared.clone(), request.path().to_owned(), usual);
+        let session: Box<dyn Session> = match kind {
+            Kind::Responses => Box::new(Responses::new(turns)),
+            Kind::Realtime => {
+                let query = request.target().split_once('?').map_or("", |(_, query)| query);
+                let call = |id: &str| self.shared.api.call(id);
+                Box::new(Realtime::new(turns, Opened::new(&Query::new(query), headers, call)?))
+            }
+        };
+        Ok((session, accepted))
     }
 }
 

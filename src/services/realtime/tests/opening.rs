@@ -1,0 +1,315 @@
+//! The rows of sections B.2 and B.3, and what is checked before anything is sent.
+
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::{ServiceBuilder, service_fn};
+
+use crate::layers::{AuthLayer, Bearer, ProviderLayer};
+use crate::model::realtime::codex::RealtimeConversationVersion;
+use crate::model::realtime::{OutputModality, Session, Voice};
+use crate::provider::Provider;
+use crate::services::{Realtime, RealtimeCall, RealtimeCallRequest, RealtimeRequest};
+use crate::{BoxError, Error, ErrorKind, RequestBody};
+
+const V1: RealtimeConversationVersion = RealtimeConversationVersion::V1;
+const V2: RealtimeConversationVersion = RealtimeConversationVersion::V2;
+
+fn provider(base: &str) -> Provider {
+    Provider::new("example", base).unwrap()
+}
+
+#[track_caller]
+fn leads(provider: &Provider, request: &RealtimeRequest, url: &str) {
+    assert_eq!(request.url(provider).unwrap(), url);
+}
+
+/// What the handshake is made of, sent through the layers of a provider and of credentials.
+async fn handshake(provider: Provider, request: RealtimeRequest) -> Result<Request<()>, Error> {
+    let seen = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&seen);
+    let http = service_fn(move |request: Request<RequestBody>| {
+        *keep.lock().unwrap() = Some(request.map(drop));
+        std::future::ready(Ok::<_, BoxError>(
+            Response::builder().status(403).body(Full::<bytes::Bytes>::default()).unwrap(),
+        ))
+    });
+    let realtime = ServiceBuilder::new()
+        .layer(Realtime::layer())
+        .layer(ProviderLayer::new(provider))
+        .layer(AuthLayer::new(Bearer::new("sk-credential").unwrap()))
+        .service(http);
+    let error = realtime.send(request).await.unwrap_err();
+    let seen = seen.lock().unwrap().take();
+    seen.ok_or(error)
+}
+
+async fn headers(provider: Provider, request: RealtimeRequest) -> HeaderMap {
+    handshake(provider, request).await.unwrap().headers().clone()
+}
+
+mod urls {
+    use super::*;
+
+    #[test]
+    fn v1_without_a_model() {
+        leads(
+            &provider("https://a.example"),
+            &RealtimeRequest::default().codex(V1),
+            "wss://a.example/v1/realtime?intent=quicksilver",
+        );
+    }
+
+    #[test]
+    fn v2_with_a_model() {
+        leads(
+            &provider("https://a.example/x/v1"),
+            &RealtimeRequest::new("m").codex(V2),
+            "wss://a.example/x/v1/realtime?model=m",
+        );
+    }
+
+    #[test]
+    fn a_query_of_the_base_and_of_the_provider() {
+        let provider =
+            provider("https://a.example/v1/realtime/?z=9").query("intent", "q").query("t", "1");
+        let request = RealtimeRequest::default().codex(V2);
+        leads(&provider, &request, "wss://a.example/v1/realtime?z=9&t=1");
+        let request = request.base_url("wss://a.example/v1/realtime/?z=9");
+        leads(&provider, &request, "wss://a.example/v1/realtime?z=9");
+    }
+
+    #[test]
+    fn v2_of_a_call() {
+        leads(
+            &provider("http://a.example"),
+            &RealtimeRequest::join("rtc_7").codex(V2),
+            "ws://a.example/v1/realtime?call_id=rtc_7",
+        );
+    }
+
+    #[test]
+    fn v1_of_a_call() {
+        leads(
+            &provider("https://a.example"),
+            &RealtimeRequest::join("rtc_7").codex(V1),
+            "wss://a.example/v1/realtime?intent=quicksilver&call_id=rtc_7",
+        );
+    }
+
+    #[test]
+    fn paths_of_the_base() {
+        for (base, path) in [
+            ("", "/v1/realtime"),
+            ("/", "/v1/realtime"),
+            ("/a/realtime", "/a/realtime"),
+            ("/a/realtime//", "/a/realtime"),
+            ("/a/v1", "/a/v1/realtime"),
+            ("/a/v1/", "/a/v1/realtime"),
+            ("/backend-api/codex", "/backend-api/codex"),
+        ] {
+            let provider = provider(&format!("https://a.example{base}"));
+            leads(&provider, &RealtimeRequest::default(), &format!("wss://a.example{path}"));
+        }
+    }
+
+    #[test]
+    fn schemes() {
+        let provider = provider("https://a.example");
+        for (base, url) in [
+            ("ws://b.example", "ws://b.example/v1/realtime"),
+            ("wss://b.example", "wss://b.example/v1/realtime"),
+            ("http://b.example", "ws://b.example/v1/realtime"),
+            ("https://b.example", "wss://b.example/v1/realtime"),
+        ] {
+            leads(&provider, &RealtimeRequest::default().base_url(base), url);
+        }
+        for base in ["ftp://b.example", "b.example", "wss://"] {
+            let error = RealtimeRequest::default().base_url(base).url(&provider).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Build, "{base}");
+        }
+    }
+
+    #[test]
+    fn queries_are_in_order_and_encoded() {
+        let provider = provider("https://a.example/v1?z=9")
+            .query("model", "theirs")
+            .query("t", "a b&c")
+            .query("intent", "q");
+        leads(
+            &provider,
+            &RealtimeRequest::new("our model").codex(V1),
+            "wss://a.example/v1/realtime?z=9&intent=quicksilver&model=our%20model&t=a%20b%26c",
+        );
+        // The model of the provider goes to a call, which has none from the request.
+        leads(
+            &provider,
+            &RealtimeRequest::join("rtc 7").codex(V2),
+            "wss://a.example/v1/realtime?z=9&model=theirs&t=a%20b%26c&call_id=rtc%207",
+        );
+    }
+
+    #[tokio::test]
+    async fn the_handshake_goes_to_the_same_place() {
+        let base = provider("https://a.example/v1").query("t", "1");
+        for request in [
+            RealtimeRequest::new("m").codex(V1),
+            RealtimeRequest::join("rtc_7"),
+            RealtimeRequest::new("m").base_url("ws://b.example:81/v1"),
+        ] {
+            let url = request.url(&base).unwrap().to_string();
+            let sent = handshake(base.clone(), request).await.unwrap();
+            assert_eq!(sent.uri().to_string(), url.replacen("ws", "http", 1));
+        }
+    }
+}
+
+mod handshakes {
+    use super::*;
+
+    #[tokio::test]
+    async fn x_session_id_is_sent_if_there_is_one() {
+        let base = || provider("https://a.example/v1");
+        assert_eq!(headers(base(), RealtimeRequest::new("m")).await.get("x-session-id"), None);
+        let request = RealtimeRequest::new("m")
+            .provider_session_id("sess_1")
+            .header("x-session-id", "of the caller");
+        let sent = headers(base(), request).await;
+        let ids: Vec<_> = sent.get_all("x-session-id").iter().collect();
+        assert_eq!(ids, ["sess_1"]);
+    }
+
+    #[tokio::test]
+    async fn an_x_session_id_that_no_header_can_hold_is_an_error() {
+        let request = RealtimeRequest::new("m").provider_session_id("a\nb");
+        let error = handshake(provider("https://a.example/v1"), request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        assert!(error.message().contains("x-session-id"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn authorization_is_the_credential_of_the_stack() {
+        let sent = headers(provider("https://a.example/v1"), RealtimeRequest::new("m")).await;
+        assert_eq!(sent["authorization"], "Bearer sk-credential");
+        // And does not go to another origin, where the caller's own does.
+        let other = || RealtimeRequest::new("m").base_url("wss://b.example/v1");
+        assert_eq!(
+            headers(provider("https://a.example/v1"), other()).await.get("authorization"),
+            None
+        );
+        let own = other().header("authorization", "Bearer mine");
+        let sent = headers(provider("https://a.example/v1"), own).await;
+        assert_eq!(sent["authorization"], "Bearer mine");
+    }
+
+    #[tokio::test]
+    async fn openai_alpha_is_sent_for_v1() {
+        let base = || provider("https://a.example/v1");
+        let sent = headers(base(), RealtimeRequest::new("m").codex(V1)).await;
+        assert_eq!(sent["openai-alpha"], "quicksilver=v1");
+        let sent = headers(base(), RealtimeRequest::new("m").codex(V2)).await;
+        assert_eq!(sent.get("openai-alpha"), None);
+        // The released API refuses the header of the beta.
+        assert_eq!(sent.get("openai-beta"), None);
+    }
+
+    #[tokio::test]
+    async fn headers_of_the_request_go_before_those_of_the_provider() {
+        let base = provider("https://a.example/v1")
+            .header("x-team", "theirs")
+            .and_then(|it| it.header("x-default", "kept"))
+            .unwrap();
+        let sent = headers(base, RealtimeRequest::new("m").header("x-team", "ours")).await;
+        assert_eq!(
+            (&sent["x-team"], &sent["x-default"]),
+            (&"ours".parse().unwrap(), &"kept".parse().unwrap())
+        );
+    }
+
+    #[tokio::test]
+    async fn it_is_an_upgrade_that_offers_no_extension() {
+        let sent =
+            handshake(provider("https://a.example/v1"), RealtimeRequest::new("m")).await.unwrap();
+        assert_eq!(sent.method(), "GET");
+        assert_eq!(sent.headers()["upgrade"], "websocket");
+        // Row 68 of the faults: a gateway that would compress must not.
+        assert_eq!(sent.headers().get("sec-websocket-extensions"), None);
+        assert_eq!(sent.headers().get("content-type"), None);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_answered_is_joined() {
+        let http = service_fn(|_: Request<RequestBody>| async {
+            let answer =
+                Response::builder().status(201).header("location", "/v1/realtime/calls/rtc_7");
+            Ok::<_, BoxError>(answer.body(Full::from("v=0\r\n")).unwrap())
+        });
+        let session = Session::codex_v1("Be kind.", Voice::Cove);
+        let offer = RealtimeCallRequest::new("v=0").session(&session);
+        let answer = RealtimeCall::new(http).send(offer).await.unwrap();
+        let request = RealtimeRequest::from(answer.value());
+        leads(
+            &provider("https://a.example/v1"),
+            &request,
+            "wss://a.example/v1/realtime?call_id=rtc_7",
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_keeps_its_status() {
+        let http = service_fn(|_: Request<RequestBody>| async {
+            let body = r#"{"error":{"code":"call_id_not_found","message":"No such call."}}"#;
+            let answer = Response::builder().status(StatusCode::NOT_FOUND);
+            Ok::<_, BoxError>(answer.body(Full::from(body)).unwrap())
+        });
+        let error = Realtime::new(http).send(RealtimeRequest::join("rtc_1")).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, Some("call_id_not_found")));
+        assert_eq!(error.status(), Some(StatusCode::NOT_FOUND));
+    }
+}
+
+mod sessions {
+    use super::*;
+
+    async fn refused(request: RealtimeRequest) -> Error {
+        handshake(provider("https://a.example"), request).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn of_another_version_are_refused() {
+        let with = |version, session| RealtimeRequest::new("m").codex(version).session(session);
+        for (request, words) in [
+            (with(V1, Session::codex_v1("", Voice::Cedar)), "one of version 2"),
+            (with(V2, Session::new().voice(Voice::Cove)), "one of version 1"),
+            (with(V1, Session::new().output_modality(OutputModality::Text)), "by voice only"),
+        ] {
+            let error = refused(request).await;
+            assert_eq!(error.kind(), ErrorKind::Build);
+            assert!(error.message().contains(words), "{error}");
+        }
+        for fine in [
+            with(V1, Session::codex_v1("", Voice::Cove)),
+            with(V2, Session::new().voice(Voice::from("of next year"))),
+            RealtimeRequest::new("m").session(Session::new().voice(Voice::Cove)),
+        ] {
+            handshake(provider("https://a.example"), fine).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn that_are_too_large_are_refused_before_anything_is_sent() {
+        let session = Session::new().instructions("x".repeat(1024 * 1024));
+        let error = refused(RealtimeRequest::new("m").session(session)).await;
+        assert_eq!((error.kind(), error.stage().as_str()), (ErrorKind::TooLarge, "not_sent"));
+    }
+
+    #[test]
+    fn do_not_show() {
+        let session = Session::new().instructions("the prompt");
+        let request =
+            RealtimeRequest::new("m").session(session).base_url("wss://x.test?key=secret");
+        let shown = format!("{request:?}");
+        assert!(!shown.contains("prompt") && !shown.contains("secret"), "{shown}");
+    }
+}
