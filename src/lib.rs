@@ -2,7 +2,7 @@
 //! what lies between it and the socket is a stack of [`tower::Layer`]s. Assemble that stack
 //! yourself, put layers of your own on either side of the endpoint, or take the preset.
 //!
-//! The API's endpoints so far: `POST responses`, streamed, [`Responses`](services::Responses), and
+//! The API's endpoints: `POST responses`, streamed, [`Responses`](services::Responses), and
 //! not, [`CreateResponse`](services::CreateResponse); what can be done with [stored
 //! responses](services::responses) and [conversations](services::conversations);
 //! `POST responses/compact`, [`Compact`](services::Compact); `POST memories/trace_summarize`,
@@ -10,8 +10,9 @@
 //! [`ListModels`](services::ListModels) of the public API; `POST alpha/search`,
 //! [`Search`](services::Search); `POST images/generations` and `POST images/edits`,
 //! [`Images`](services::Images) and [`ImagesStream`](services::ImagesStream); `POST realtime/calls`,
-//! [`RealtimeCall`](services::RealtimeCall); and files, in `services::files` and
-//! `services::public_files`.
+//! [`RealtimeCall`](services::RealtimeCall); files, in `services::files` and
+//! `services::public_files`; and, over WebSockets, `services::ResponsesSocket` and
+//! `services::Realtime`.
 //!
 //! ```text
 //!   ResponsesRequest ──► your typed layers ──► Responses<S>      typed level
@@ -37,6 +38,7 @@
 //!        refused: status, headers, ≤ 64 KiB ──► Error
 //!        success: body ──► SseSource ──► ResponseStream ──► ResponseEvent
 //!        the other endpoints: body, up to a cap ──► JSON ──► ApiResponse
+//!        a switch of protocols: socket ──► ResponsesConnection, or the ends of a Realtime conversation
 //! ```
 //!
 //! Nothing is spawned between the two levels: a [`ResponseStream`](sse::ResponseStream) polls the

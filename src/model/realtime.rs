@@ -4,6 +4,7 @@
 //! the conversation and the [`Session`] it is held in. The same rules hold as for the rest of
 //! [`model`](crate::model): what is not known is kept and written back.
 //!
+//! [`translation`] has the events of the sockets that translate, which are another language.
 //! [`codex`] has what the parts of Codex say to each other about such a conversation.
 //!
 //! ```
@@ -27,6 +28,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod tests;
+pub mod translation;
 mod voice;
 
 pub use self::client::*;

@@ -240,6 +240,30 @@ mod server {
     }
 }
 
+mod translation {
+    use super::*;
+    use crate::model::realtime::translation;
+
+    type Client = translation::ClientEvent;
+    type Server = translation::ServerEvent;
+
+    events! { Client:
+        session_update: {"type": "session.update", "session": {"audio": {"output": {"language": "de"}}}};
+        session_input_audio_buffer_append: {"type": "session.input_audio_buffer.append", "audio": "AA=="};
+        session_close: {"type": "session.close"};
+    }
+
+    events! { Server:
+        session_created: {"type": "session.created", "event_id": "e", "session": {"id": "s"}};
+        session_updated: {"type": "session.updated", "event_id": "e", "session": {"id": "s"}};
+        session_closed: {"type": "session.closed", "event_id": "e"};
+        session_input_transcript_delta: {"type": "session.input_transcript.delta", "delta": "h"};
+        session_output_transcript_delta: {"type": "session.output_transcript.delta", "delta": "h"};
+        session_output_audio_delta: {"type": "session.output_audio.delta", "delta": "AA=="};
+        error: {"type": "error", "error": {"message": "m"}};
+    }
+}
+
 #[track_caller]
 fn read(json: Value) -> ServerEvent {
     serde_json::from_value(json).unwrap()
