@@ -155,6 +155,9 @@ impl Failure {
     }
 }
 
+/// The most of a message that an error keeps, as of a refusal's body.
+const KEPT: usize = 64 * 1024;
+
 /// What stands around an error in a message: the head that it would have over HTTP.
 #[derive(Default)]
 struct Wrapper {
@@ -188,7 +191,9 @@ impl Wrapper {
     fn into_error(self, text: &str, said: Option<ApiError>) -> Error {
         match self.status {
             Some(status) => {
-                Error::from_response(status, &self.headers, Bytes::copy_from_slice(text.as_bytes()))
+                let body = text.as_bytes();
+                let kept = Bytes::copy_from_slice(body.get(..KEPT).unwrap_or(body));
+                Error::from_response(status, &self.headers, kept)
             }
             None => {
                 let said = said.unwrap_or_default();
