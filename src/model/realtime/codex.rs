@@ -33,6 +33,7 @@ mod from_server;
 mod renamed;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod sdp;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -41,6 +42,7 @@ pub use self::app_server::*;
 pub use self::conversation::*;
 pub use self::event::*;
 pub use self::from_server::Interpreter;
+pub use self::sdp::Sdp;
 pub use self::transcript::Transcript;
 
 use serde::{Deserialize, Deserializer};

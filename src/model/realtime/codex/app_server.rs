@@ -2,7 +2,9 @@
 //!
 //! All of them are experimental there: a client says `experimentalApi` when it introduces itself.
 
-use super::{RealtimeAudioFrame, RealtimeConversationVersion, made_of, payloads, present, renamed};
+use super::{
+    RealtimeAudioFrame, RealtimeConversationVersion, Sdp, made_of, payloads, present, renamed,
+};
 use crate::model::RawJson;
 use crate::model::realtime::{OutputModality, Voice};
 
@@ -134,7 +136,8 @@ payloads! {
         /// Between the application and the provider, over WebRTC.
         Webrtc {
             /// The application's offer.
-            sdp: String,
+            #[cfg_attr(feature = "schema", schemars(with = "String"), ts(as = "String"))]
+            sdp: Sdp,
         },
     }
 
@@ -268,7 +271,8 @@ payloads! {
         /// The thread of the conversation.
         pub thread_id: String,
         /// The answer.
-        pub sdp: String,
+        #[cfg_attr(feature = "schema", schemars(with = "String"), ts(as = "String"))]
+        pub sdp: Sdp,
     }
 
     /// Something went wrong.
@@ -363,7 +367,7 @@ made_of! {
     ThreadRealtimeTranscriptDeltaNotification(thread_id: String, role: String, delta: String);
     ThreadRealtimeTranscriptDoneNotification(thread_id: String, role: String, text: String);
     ThreadRealtimeOutputAudioDeltaNotification(thread_id: String, audio: ThreadRealtimeAudioChunk);
-    ThreadRealtimeSdpNotification(thread_id: String, sdp: String);
+    ThreadRealtimeSdpNotification(thread_id: String, sdp: Sdp);
     ThreadRealtimeErrorNotification(thread_id: String, message: String);
     ThreadRealtimeClosedNotification(thread_id: String, reason: Option<String>);
 }

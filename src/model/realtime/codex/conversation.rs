@@ -1,6 +1,6 @@
 //! The core's operations, and its events other than the provider's.
 
-use super::{RealtimeConversationVersion, RealtimeEvent, made_of, payloads, present, renamed};
+use super::{RealtimeConversationVersion, RealtimeEvent, Sdp, made_of, payloads, present, renamed};
 use crate::model::realtime::{OutputModality, Voice};
 
 payloads! {
@@ -55,7 +55,8 @@ payloads! {
         /// Between the application and the provider, over WebRTC.
         Webrtc {
             /// The application's offer.
-            sdp: String,
+            #[cfg_attr(feature = "schema", schemars(with = "String"), ts(as = "String"))]
+            sdp: Sdp,
         },
     }
 
@@ -118,7 +119,8 @@ payloads! {
     /// The provider's answer to a WebRTC offer.
     pub struct RealtimeConversationSdpEvent {
         /// The answer.
-        pub sdp: String,
+        #[cfg_attr(feature = "schema", schemars(with = "String"), ts(as = "String"))]
+        pub sdp: Sdp,
     }
 }
 
@@ -166,5 +168,5 @@ made_of! {
     );
     RealtimeConversationRealtimeEvent(payload: RealtimeEvent);
     RealtimeConversationClosedEvent(reason: Option<String>);
-    RealtimeConversationSdpEvent(sdp: String);
+    RealtimeConversationSdpEvent(sdp: Sdp);
 }
