@@ -108,7 +108,7 @@ fn from_v1(event: &ServerEvent) -> Option<RealtimeEvent> {
             RealtimeEvent::AudioOut(frame)
         }
         ServerEvent::ConversationInputTranscriptDelta(event) => input_delta(&event.delta),
-        ServerEvent::InputAudioTranscriptionDelta(event) => input_delta(&event.delta),
+        ServerEvent::InputAudioTranscriptionDelta(event) => input_delta(event.delta.as_deref()?),
         ServerEvent::ConversationInputTranscriptTurnMarked(event) => input_done(&event.transcript),
         ServerEvent::InputAudioTranscriptionCompleted(event) => input_done(&event.transcript),
         ServerEvent::ConversationOutputTranscriptDelta(event) => output_delta(&event.delta),
@@ -138,7 +138,7 @@ fn from_v2(event: &ServerEvent) -> Option<RealtimeEvent> {
             frame.item_id = event.item_id.as_deref().map(Into::into);
             RealtimeEvent::AudioOut(frame)
         }
-        ServerEvent::InputAudioTranscriptionDelta(event) => input_delta(&event.delta),
+        ServerEvent::InputAudioTranscriptionDelta(event) => input_delta(event.delta.as_deref()?),
         ServerEvent::InputAudioTranscriptionCompleted(event) => input_done(&event.transcript),
         ServerEvent::ResponseOutputTextDelta(event)
         | ServerEvent::ResponseOutputAudioTranscriptDelta(event) => output_delta(&event.delta),

@@ -15,8 +15,8 @@ wire_struct! {
         optional_id item_id: Option<Arc<str>>,
         /// The part.
         lenient content_index: Option<u64>,
-        /// What is added.
-        required delta: String,
+        /// What is added; without it, there are log probabilities alone.
+        optional delta: Option<String>,
         /// Log probabilities, when they were asked for.
         lenient logprobs: Option<Vec<Logprob>>,
     }

@@ -103,6 +103,10 @@ mod server {
             "type": "conversation.item.input_audio_transcription.delta", "item_id": "i",
             "content_index": 0, "delta": "h", "logprobs": null
         };
+        input_audio_transcription_of_log_probabilities_alone: {
+            "type": "conversation.item.input_audio_transcription.delta", "item_id": "i",
+            "content_index": 0, "logprobs": [{"token": "h", "logprob": -0.5, "bytes": [104]}]
+        };
         input_audio_transcription_completed: {
             "type": "conversation.item.input_audio_transcription.completed", "item_id": "i",
             "content_index": 0, "transcript": "hi",
