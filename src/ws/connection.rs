@@ -10,6 +10,7 @@ use super::config::WebSocketConfig;
 use super::engine::{Engine, Failure, Incoming, Transport};
 use super::message::{CloseCode, CloseFrame};
 use super::protocol::{End, Protocol, Side, Wakers};
+use crate::extensions::Call;
 use crate::{Error, ErrorKind};
 
 /// How many turns of reading and writing one poll takes before it lets others run.
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     write_failure: Option<Failure>,
     busy_polls: usize,
     end: Option<End>,
+    /// Of the handshake: what is secret of it.
+    pub(super) call: Option<Call>,
     /// Whether somebody polls until the very end.
     driven: bool,
 }
@@ -74,6 +77,7 @@ impl Connection {
             write_failure: None,
             busy_polls: 0,
             end: None,
+            call: None,
             driven,
         }
     }
@@ -292,6 +296,10 @@ impl Connection {
     /// Tells the protocol, once.
     fn finish<P: Protocol>(&mut self, protocol: &mut P, end: End, wakers: &mut Wakers) {
         self.stalled = false;
+        let end = match &self.call {
+            Some(call) => end.without_secrets_of(call),
+            None => end,
+        };
         protocol.ended(&end, wakers);
         self.end = Some(end);
     }

@@ -11,7 +11,8 @@ use std::task::Waker;
 use tokio::time::Instant;
 
 use super::message::{CloseCode, CloseFrame, Message};
-use crate::{Error, ErrorKind};
+use crate::extensions::Call;
+use crate::{Error, ErrorKind, redaction};
 
 /// What is spoken over a socket, without IO.
 pub(crate) trait Protocol {
@@ -117,6 +118,18 @@ pub(crate) enum End {
 impl End {
     pub(crate) fn broken(error: Error) -> Self {
         Self::Broken(Arc::new(error))
+    }
+
+    /// The same without what is secret of the call, which the peer's reason may quote.
+    pub(super) fn without_secrets_of(self, call: &Call) -> Self {
+        let Self::Closed { by, frame: Some(frame) } = self else { return self };
+        let secrets = call.kept_secrets();
+        let scrubbed = redaction::scrub_known(frame.reason(), secrets.iter().map(String::as_str));
+        let frame = match scrubbed {
+            Some(reason) => CloseFrame::new(frame.code(), reason),
+            None => frame,
+        };
+        Self::Closed { by, frame: Some(frame) }
     }
 
     /// Whether nothing is wrong with it: we closed the socket, or the peer did and says that all is

@@ -20,6 +20,7 @@ use super::config::WebSocketConfig;
 use super::connection::Connection;
 use super::engine::Transport;
 use super::protocol::{End, Protocol, Waiting, Wakers};
+use crate::extensions::Call;
 use crate::{Error, ErrorKind};
 
 /// A handle of a connection. Dropping the last one closes it.
@@ -92,6 +93,14 @@ impl<P: Protocol> Shared<P> {
     /// A connection that goes on while it is used, and only then.
     pub(crate) fn inline(io: Box<dyn Transport>, config: &WebSocketConfig, protocol: P) -> Self {
         Self::new(io, config, protocol, Some(Arc::default()))
+    }
+
+    /// Keeps the secrets of the call whose answer has these extensions out of how the socket ends,
+    /// if the server quotes them.
+    pub(crate) fn keep_secrets_of(&self, extensions: &http::Extensions) {
+        if let Some(connection) = &mut self.core.lock().connection {
+            connection.call = extensions.get::<Call>().cloned();
+        }
     }
 
     /// Looks at the protocol.

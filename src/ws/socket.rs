@@ -37,12 +37,18 @@ pub struct WebSocket {
 impl WebSocket {
     /// A socket on a connection that a [`Handshake`](super::Handshake) gave, and its driver.
     pub fn new(upgraded: Upgraded, config: &WebSocketConfig) -> (Self, Driver) {
-        Self::over(upgraded.io, config)
+        let (io, head) = upgraded.into_parts();
+        let (socket, driver) = Self::over(io, config);
+        socket.shared.keep_secrets_of(&head.extensions);
+        (socket, driver)
     }
 
     /// A socket on a connection that a [`Handshake`](super::Handshake) gave, without a driver.
     pub fn inline(upgraded: Upgraded, config: &WebSocketConfig) -> Self {
-        Self::inline_over(upgraded.io, config)
+        let (io, head) = upgraded.into_parts();
+        let socket = Self::inline_over(io, config);
+        socket.shared.keep_secrets_of(&head.extensions);
+        socket
     }
 
     /// The client's end of a WebSocket that is open already, over any transport.
@@ -61,6 +67,11 @@ impl WebSocket {
     ) -> Self {
         let shared = Shared::inline(Box::new(io), config, Plain::default());
         Self { shared, max_outgoing: config.max_outgoing }
+    }
+
+    /// The error of a close that the server began, whatever it said.
+    pub(crate) fn closed_by_peer(&self) -> Option<Error> {
+        self.shared.look(Plain::closed_by_peer)
     }
 
     /// Something that sends on this socket.

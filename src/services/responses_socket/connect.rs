@@ -214,6 +214,7 @@ impl sealed::Drive for Driven {
     ) -> Self::Connection {
         let (io, head) = upgraded.into_parts();
         let (shared, driver) = Shared::driven(io, &settings.socket, lanes(&settings));
+        shared.keep_secrets_of(&head.extensions);
         (ResponsesConnection::new(shared, settings, head, call, turn), driver)
     }
 }
@@ -229,6 +230,7 @@ impl sealed::Drive for Inline {
     ) -> Self::Connection {
         let (io, head) = upgraded.into_parts();
         let shared = Shared::inline(io, &settings.socket, lanes(&settings));
+        shared.keep_secrets_of(&head.extensions);
         ResponsesConnection::new(shared, settings, head, call, turn)
     }
 }

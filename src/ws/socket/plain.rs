@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use crate::ws::message::{CloseFrame, Message};
-use crate::ws::protocol::{End, Protocol, Waiting, Wakers};
+use crate::ws::protocol::{End, Protocol, Side, Waiting, Wakers};
 use crate::{Error, ErrorKind};
 
 /// So many bytes are queued each way, and one message beyond.
@@ -72,6 +72,14 @@ impl Plain {
                 self.reader = Some(cx.waker().clone());
                 Poll::Pending
             }
+        }
+    }
+
+    /// The error of a close that the peer began.
+    pub(super) fn closed_by_peer(&self) -> Option<Error> {
+        match &self.end {
+            Some(end @ End::Closed { by: Side::Peer, .. }) => Some(end.error()),
+            _ => None,
         }
     }
 
