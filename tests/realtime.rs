@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tower::ServiceBuilder;
 use tower_openai::layers::{AuthLayer, Bearer, ProviderLayer, RetryLayer, RetryPolicy};
 use tower_openai::model::realtime::codex::{
-    Interpreter, RealtimeConversationVersion, RealtimeEvent,
+    Interpreter, RealtimeConversationVersion, RealtimeEvent, Transcript,
 };
 use tower_openai::model::realtime::{
     AudioInput, ClientEvent, CodexTools, OutputModality, ServerEvent, Session, Voice,
@@ -285,6 +285,41 @@ async fn a_socket_that_broke_is_opened_again_with_session_and_transcript() {
         said.iter().map(|event| (&event["type"], &event["item"]["content"][0]["text"])).collect();
     assert_eq!(said[0].0, "session.update");
     assert_eq!([said[1].1, said[2].1], [&json!("hi"), &json!("hello")]);
+}
+
+#[tokio::test]
+async fn a_conversation_that_the_server_leaves_ends_with_an_error_that_says_why() {
+    let server = Server::start().await.unwrap();
+    let realtime = realtime(&server, "Zx9-planted-key");
+    let again = RealtimeReconnect::new(realtime.clone(), RealtimeRequest::new(MODEL));
+    for (code, reopens) in [(1000, false), (1001, true), (1005, true), (1011, true), (4000, false)]
+    {
+        server.enqueue(match code {
+            // A close frame without a code.
+            1005 => Script::frames([Frame::raw([0x88, 0].as_slice())]),
+            _ => Script::handshake().then_close(code, "not with Zx9-planted-key"),
+        });
+        let opening = realtime.send(RealtimeRequest::new(MODEL));
+        let (mut events, writer, driver) = soon(opening).await.unwrap().driven();
+        let driver = tokio::spawn(driver);
+        let error = soon(events.next()).await.map(Result::unwrap_err);
+        if code == 1000 {
+            assert!(error.is_none(), "{error:?}");
+            continue;
+        }
+        let error = error.unwrap();
+        assert_eq!(error.close_code(), Some(CloseCode::new(code)));
+        let opens = again.after(&error, &Transcript::default()).is_some();
+        assert_eq!(opens, reopens, "{code}");
+        assert!(soon(events.next()).await.is_none());
+        // The server quotes the key: nobody shows it.
+        let said = soon(writer.send(&ClientEvent::response())).await.unwrap_err();
+        let driven = soon(driver).await.unwrap();
+        for error in [Err(error), Err(said), driven] {
+            let shown = format!("{error:?} {error:?}");
+            assert!(!shown.contains("planted"), "{shown}");
+        }
+    }
 }
 
 #[tokio::test]

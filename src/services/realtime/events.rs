@@ -16,8 +16,8 @@ use crate::{Error, ErrorKind, Stage};
 /// What the server says in a realtime conversation: its one reader.
 ///
 /// Read with [`next`](Self::next), or as a [`Stream`]. What had come before the socket ended is read
-/// before the end. It ends, with `None`, once the socket is closed in order or after the error that
-/// says how else it ended; the [module](super) tells errors apart.
+/// before the end. It ends, with `None`, once the socket is closed by this side or by the server with
+/// code 1000, or after the error that says how else it ended; the [module](super) tells errors apart.
 ///
 /// Dropping it while a [`RealtimeWriter`](super::RealtimeWriter) is left stops the server once what
 /// it says fills the queue.
@@ -28,11 +28,13 @@ pub struct RealtimeEvents {
     events: u64,
     /// What the server complained of last, if it has said nothing since.
     complaint: Option<ApiError>,
+    /// The reader knows how the socket ended.
+    told: bool,
 }
 
 impl RealtimeEvents {
     pub(super) fn new(socket: WebSocket, extensions: http::Extensions) -> Self {
-        Self { socket, extensions, events: 0, complaint: None }
+        Self { socket, extensions, events: 0, complaint: None, told: false }
     }
 
     /// The next event. Dropping the future loses nothing.
@@ -56,9 +58,18 @@ impl RealtimeEvents {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ServerEvent, Error>>> {
-        let Some(message) = ready!(Pin::new(&mut self.socket).poll_next(cx)) else {
-            return Poll::Ready(None);
+        let message = match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+            Some(message) => message,
+            // A server that goes away, or says nothing of why, ends its socket in order. It does not
+            // end the conversation, which nobody here has asked for.
+            None => match self.socket.closed_by_peer() {
+                Some(error) if !self.told && error.close_code() != Some(CloseCode::NORMAL) => {
+                    Err(error)
+                }
+                _ => return Poll::Ready(None),
+            },
         };
+        self.told |= message.is_err();
         let complaint = self.complaint.take();
         let result = message
             .map_err(|error| match complaint {

@@ -15,6 +15,7 @@ use crate::{Error, RequestBody};
 
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);
+const LONGEST_HINT: Duration = Duration::from_secs(60);
 
 /// Opens a conversation again that has broken: with the same session, and with what was said.
 ///
@@ -22,9 +23,11 @@ const LONGEST: Duration = Duration::from_secs(8);
 /// that a socket is worth opening again, by its [error](Error::is_retryable): after the close codes
 /// 1001, 1005, 1006, 1011, 1012, 1013 and 1015, and when it broke or went silent. An answer that was being given is
 /// lost with the socket; what was said in the conversation is carried over as far as the transcript
-/// has it. Each attempt is a whole handshake, so that credentials are fresh.
+/// has it, except into a call that was [joined](RealtimeRequest::join), which has it still. Each attempt is a whole handshake, so that credentials are fresh.
 ///
-/// Up to 5 attempts, after 0.5 s, 1 s, 2 s, 4 s and 8 s, each shortened by up to a quarter at random.
+/// Up to 5 attempts, after 0.5 s, 1 s, 2 s, 4 s and 8 s, each shortened by up to a quarter at random;
+/// later if the server asks for it, and no more if that is above 60 s. A conversation that breaks
+/// again and again is opened again and again: count, if that is to end.
 ///
 /// ```
 /// use tower_openai::model::realtime::codex::{Interpreter, RealtimeConversationVersion};
@@ -88,13 +91,26 @@ impl<S> RealtimeReconnect<S> {
         if self.attempts == 0 || !error.is_retryable() {
             return None;
         }
-        let request = self.request.clone().carry_over(transcript);
+        let request = self.request_after(transcript);
         Some(RealtimeReconnecting {
             again: Self { request, ..self.clone() },
             made: 0,
             state: State::Waiting { sleep: Box::pin(tokio::time::sleep(pause(0))) },
         })
     }
+}
+
+impl<S> RealtimeReconnect<S> {
+    /// The request, with what was said since unless the server has that.
+    pub(super) fn request_after(&self, transcript: &Transcript) -> RealtimeRequest {
+        let request = self.request.clone();
+        if request.joins_a_call() { request } else { request.carry_over_too(transcript) }
+    }
+}
+
+/// Whether another attempt may get past it, and the server does not ask for a long wait.
+fn is_soon(error: &Error) -> bool {
+    error.is_retryable() && error.retry_after().is_none_or(|wait| wait <= LONGEST_HINT)
 }
 
 /// How long to wait before the attempt after `made` others.
@@ -151,8 +167,9 @@ where
                     State::Opening { open: this.again.realtime.send(this.again.request.clone()) }
                 }
                 StateProj::Opening { open } => match ready!(open.poll(cx)) {
-                    Err(error) if *this.made < this.again.attempts && error.is_retryable() => {
-                        let sleep = Box::pin(tokio::time::sleep(pause(*this.made)));
+                    Err(error) if *this.made < this.again.attempts && is_soon(&error) => {
+                        let hint = error.retry_after().unwrap_or_default();
+                        let sleep = Box::pin(tokio::time::sleep(pause(*this.made).max(hint)));
                         State::Waiting { sleep }
                     }
                     result => {

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::extensions::{ApiRoot, Call};
 use crate::model::realtime::codex::{RealtimeConversationVersion, Transcript};
-use crate::model::realtime::{ClientEvent, Item, OutputModality, Session, Voice};
+use crate::model::realtime::{ClientEvent, Item, OutputModality, Session, SessionKind, Voice};
 use crate::provider::Provider;
 use crate::services::RealtimeCallAnswer;
 use crate::services::encode::{Outgoing, Target};
@@ -63,14 +63,22 @@ impl RealtimeRequest {
     /// What was said in a conversation before, for the model to know: an item for each entry, after
     /// the session.
     pub fn carry_over(mut self, transcript: &Transcript) -> Self {
-        self.carried = transcript
-            .entries()
-            .map(|entry| match entry.role.as_str() {
-                "assistant" => Item::assistant(entry.text.as_str()),
-                _ => Item::user(entry.text.as_str()),
-            })
-            .collect();
+        self.carried.clear();
+        self.carry_over_too(transcript)
+    }
+
+    /// As [`carry_over`](Self::carry_over), behind what is carried over already.
+    pub(super) fn carry_over_too(mut self, transcript: &Transcript) -> Self {
+        self.carried.extend(transcript.entries().map(|entry| match entry.role.as_str() {
+            "assistant" => Item::assistant(entry.text.as_str()),
+            _ => Item::user(entry.text.as_str()),
+        }));
         self
+    }
+
+    /// Whether the conversation is that of a call, and outlives the socket.
+    pub(super) fn joins_a_call(&self) -> bool {
+        self.call_id.is_some()
     }
 
     /// The id of the session for the provider's records, in the header `x-session-id`. It goes before
@@ -190,6 +198,21 @@ impl RealtimeRequest {
                 return Err(Error::build(
                     "the voice is one of version 1, and the session of version 2: take one of \
                      `Voice::V2`",
+                ));
+            }
+            _ => {}
+        }
+        let kind = || self.session.as_ref()?.kind.as_ref();
+        let first = kind().map(|kind| *kind == SessionKind::Quicksilver);
+        match (&self.version, first) {
+            (Some(RealtimeConversationVersion::V1), Some(false)) => {
+                return Err(Error::build(
+                    "the session is not one of version 1: make it with `Session::codex_v1`",
+                ));
+            }
+            (Some(RealtimeConversationVersion::V2), Some(true)) => {
+                return Err(Error::build(
+                    "the session is one of version 1: make it with `Session::codex_v2`",
                 ));
             }
             _ => {}

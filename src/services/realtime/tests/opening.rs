@@ -283,6 +283,8 @@ mod sessions {
             (with(V1, Session::codex_v1("", Voice::Cedar)), "one of version 2"),
             (with(V2, Session::new().voice(Voice::Cove)), "one of version 1"),
             (with(V1, Session::new().output_modality(OutputModality::Text)), "by voice only"),
+            (with(V1, Session::codex_transcription()), "is not one of version 1"),
+            (with(V2, Session::codex_v1("", Voice::from("new"))), "is one of version 1"),
         ] {
             let error = refused(request).await;
             assert_eq!(error.kind(), ErrorKind::Build);

@@ -77,6 +77,48 @@ async fn a_refusal_that_stays_is_not_tried_again() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_wait_that_the_server_asks_for_counts() {
+    for (seconds, attempts) in [(20, 5), (61, 1)] {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let http = service_fn(move |_: Request<RequestBody>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let answer = Response::builder().status(503).header("retry-after", seconds);
+            std::future::ready(Ok::<_, BoxError>(
+                answer.body(Full::<bytes::Bytes>::default()).unwrap(),
+            ))
+        });
+        let again = RealtimeReconnect::new(Realtime::new(http), RealtimeRequest::new("m"));
+        let began = Instant::now();
+        let opening = again.after(&closed(1011), &Transcript::default()).unwrap();
+        assert_eq!(opening.await.unwrap_err().retry_after(), Some(Duration::from_secs(seconds)));
+        assert_eq!(count.load(Ordering::Relaxed), attempts);
+        assert!(began.elapsed() >= Duration::from_secs(seconds) * (attempts as u32 - 1));
+    }
+}
+
+#[test]
+fn a_call_that_is_joined_again_has_what_was_said() {
+    let mut transcript = Transcript::default();
+    transcript.observe(&mut RealtimeEvent::InputTranscriptDone(RealtimeTranscriptDone::new("hi")));
+    let mut before = Transcript::default();
+    before.observe(&mut RealtimeEvent::InputTranscriptDone(RealtimeTranscriptDone::new("earlier")));
+    let said = |request: &RealtimeRequest| {
+        let (_, first) = request.clone().open(&WebSocketConfig::default()).unwrap();
+        let said = first.iter().map(|message| message.as_text().unwrap());
+        ["earlier", "hi"].map(|text| said.clone().any(|said| said.contains(text)))
+    };
+    for (request, expected) in [
+        (RealtimeRequest::join("rtc_1"), [false, false]),
+        (RealtimeRequest::new("m").carry_over(&before), [true, true]),
+    ] {
+        let (realtime, _) = refusing(StatusCode::OK);
+        let again = RealtimeReconnect::new(realtime, request);
+        assert_eq!(said(&again.request_after(&transcript)), expected);
+    }
+}
+
 #[tokio::test]
 async fn what_would_happen_again_is_left_alone() {
     let (realtime, _) = refusing(StatusCode::OK);
