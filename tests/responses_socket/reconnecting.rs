@@ -79,6 +79,22 @@ async fn a_connection_that_is_too_old_for_the_server_is_replaced_and_the_request
 }
 
 #[tokio::test]
+async fn no_request_is_sent_again_if_it_is_unclear_whose_was_refused() {
+    let server = Server::start().await.unwrap();
+    let limit = json!({"type": "error", "error": {"code": "websocket_connection_limit_reached", "message": "old"}});
+    server.enqueue(Script::frames([Frame::wait_for(2), limit.into()]));
+    let responses = reconnecting(&server);
+    let asked = ["a", "b"].map(|name| responses.lane(name).unwrap().stream_request(request(name)));
+    for result in soon(join_all(asked)).await {
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), error.stage()), (ErrorKind::ConnectionExpired, Stage::Unknown));
+    }
+    assert_eq!(server.requests().len(), 1);
+    turn(&responses, "next").await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn a_server_whose_sockets_are_always_too_old_is_not_asked_for_ever() {
     let server = Server::start().await.unwrap();
     let limit = || json!({"type": "error", "error": {"code": "websocket_connection_limit_reached", "message": "old"}});

@@ -314,7 +314,9 @@ fn not_connected(error: BoxError) -> Error {
 /// Whether the connection was at fault, and the server has not begun to answer.
 fn needs_another(error: &Error) -> bool {
     let unsent = error.stage() == Stage::NotSent && error.is_retryable();
-    unsent || error.kind() == ErrorKind::ConnectionExpired
+    // Whose request was refused may be unclear: then the server may have begun to answer this one.
+    let expired = error.kind() == ErrorKind::ConnectionExpired && error.stage() != Stage::Unknown;
+    unsent || expired
 }
 
 impl<M, F> fmt::Debug for ReconnectingFuture<M, F> {

@@ -11,6 +11,8 @@ use crate::services::responses_socket::inbound::{Head, Kind};
 use crate::ws::protocol::{Protocol, Side};
 use crate::ws::{CloseCode, Message};
 
+mod unclear;
+
 /// Lanes, and what a socket would do with them.
 struct Rig {
     lanes: Lanes,
