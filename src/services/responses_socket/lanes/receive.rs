@@ -8,7 +8,7 @@ use super::Lanes;
 use super::retired::Retired;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::services::responses_socket::call::{Call, Phase, Reader, Resend};
-use crate::services::responses_socket::inbound::{Failure, Head, Kind};
+use crate::services::responses_socket::inbound::{Failure, Head, Kind, SteerWord};
 use crate::ws::protocol::Wakers;
 use crate::ws::{CloseCode, Text};
 
@@ -37,6 +37,10 @@ impl Lanes {
         };
         if let Kind::Steer(word) = head.kind {
             self.steers.receive(word, &text, wakers);
+            if word == SteerWord::Failed {
+                // Its error is the steer's alone: a response that is under way goes on.
+                return;
+            }
         }
         let receiver = self.receiver(head.lane.as_deref());
         let sent = |id: usize| self.calls.get(id).and_then(Option::as_ref).map(|call| call.phase);
