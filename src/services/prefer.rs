@@ -57,7 +57,8 @@
 //! | any other error | an error | on the socket |
 //!
 //! After the cooldown one request at a time tries a socket: if it is taken, all do; if not, that
-//! request goes over HTTP too, and the cooldown doubles.
+//! request goes over HTTP too, and the cooldown doubles. It doubles also if the request may have been
+//! sent and no answer begins; that is an error.
 //!
 //! A request that may have been sent is never sent again: whether it was is the
 //! [stage](Error::stage) of the error.
