@@ -306,6 +306,11 @@ fn of_unsent(error: &Error) -> Unsent {
         (Some(403 | 404 | 405 | 426), _) => Unsent::SocketFailed,
         (Some(_), _) => Unsent::Other,
         (None, ErrorKind::Build | ErrorKind::Overloaded) => Unsent::RequestUnfit,
+        // The request's own limit, which has run out before its turn: over HTTP it would begin anew.
+        // That of a handshake comes from a layer, whose error is its cause.
+        (None, ErrorKind::TotalTimeout) if std::error::Error::source(error).is_none() => {
+            Unsent::Other
+        }
         (None, ErrorKind::TooLarge) if error.close_code().is_none() => Unsent::RequestUnfit,
         (
             None,

@@ -378,6 +378,20 @@ async fn without_a_number_of_failures_answers_that_break_off_turn_nothing_away()
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_requests_own_total_limit_is_no_failure_of_the_socket() {
+    let rig = Rig::new();
+    rig.socket.then(Act::Refuse(unsent(ErrorKind::TotalTimeout)));
+    let error = rig.error().await;
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::TotalTimeout, Stage::NotSent));
+    assert!(rig.http.calls().is_empty() && !rig.is_down());
+    // That of a handshake is.
+    let handshake = unsent(ErrorKind::TotalTimeout).with_source("the layer's error");
+    rig.socket.then(Act::Refuse(handshake));
+    assert!(!rig.answered().await);
+    assert!(rig.is_down());
+}
+
 /// Never ready.
 #[derive(Clone)]
 struct Closed;
