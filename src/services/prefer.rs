@@ -54,10 +54,12 @@
 //! | the request does not go on a socket: its size, its headers, `background`, a full queue | over HTTP | on the socket |
 //! | the socket is closed with 1009 over the request | an error | over HTTP, for a cooldown |
 //! | a few answers in a row [break off](PreferPolicy::max_failures) | an error | over HTTP, for a cooldown |
+//! | its [total](crate::extensions::StreamTimeouts) time is over before its turn to be sent | an error | on the socket |
 //! | any other error | an error | on the socket |
 //!
 //! After the cooldown one request at a time tries a socket: if it is taken, all do; if not, that
-//! request goes over HTTP too, and the cooldown doubles.
+//! request goes over HTTP too, and the cooldown doubles. It doubles also if the request may have been
+//! sent and no answer begins; that is an error.
 //!
 //! A request that may have been sent is never sent again: whether it was is the
 //! [stage](Error::stage) of the error.

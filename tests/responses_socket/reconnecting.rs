@@ -1,15 +1,17 @@
 //! One connection after another.
 
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tokio::time::sleep;
-use tower::{Service, ServiceExt};
+use tokio::time::{Instant, sleep};
+use tower::{Service, ServiceExt, service_fn};
 use tower_openai::client::BoxHttpService;
 use tower_openai::services::{
-    Inline, Reconnecting, ResponsesSocket, ResponsesSocketRequest, TurnState,
+    Inline, Reconnecting, ResponsesConnection, ResponsesSocket, ResponsesSocketRequest, TurnState,
 };
 use tower_openai::testing::{Frame, Script, Server};
 use tower_openai::{ErrorKind, Stage};
@@ -76,6 +78,49 @@ async fn a_connection_that_is_too_old_for_the_server_is_replaced_and_the_request
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[0].messages(), requests[1].messages());
+}
+
+#[tokio::test]
+async fn no_request_is_sent_again_if_it_is_unclear_whose_was_refused() {
+    let server = Server::start().await.unwrap();
+    let limit = json!({"type": "error", "error": {"code": "websocket_connection_limit_reached", "message": "old"}});
+    server.enqueue(Script::frames([Frame::wait_for(2), limit.into()]));
+    let responses = reconnecting(&server);
+    let asked = ["a", "b"].map(|name| responses.lane(name).unwrap().stream_request(request(name)));
+    for result in soon(join_all(asked)).await {
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), error.stage()), (ErrorKind::ConnectionExpired, Stage::Unknown));
+    }
+    assert_eq!(server.requests().len(), 1);
+    turn(&responses, "next").await;
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_connection_share_the_failure_to_open_it() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let connect = {
+        let tries = Arc::clone(&tries);
+        service_fn(move |_: ResponsesSocketRequest| {
+            tries.fetch_add(1, Ordering::Relaxed);
+            async {
+                sleep(Duration::from_secs(10)).await;
+                let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                Err::<ResponsesConnection, _>(refused)
+            }
+        })
+    };
+    let responses = Reconnecting::new(connect, ResponsesSocketRequest::new());
+    // Each round is new: what has failed before is tried again.
+    for round in 1..=2 {
+        let began = Instant::now();
+        let asked = (0..20).map(|_| responses.stream_request(request("hello")));
+        for result in join_all(asked).await {
+            assert_eq!(result.unwrap_err().stage(), Stage::NotSent);
+        }
+        assert_eq!(began.elapsed(), Duration::from_secs(10));
+        assert_eq!(tries.load(Ordering::Relaxed), round);
+    }
 }
 
 #[tokio::test]

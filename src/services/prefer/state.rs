@@ -54,7 +54,8 @@ impl PreferPolicy {
     }
 
     /// After how many answers in a row that broke off sockets are left alone. Zero: never for that.
-    /// Default: 3.
+    /// Default: 3. A request that tries a socket after a cooldown is a failed try if it breaks off
+    /// unanswered, whatever this is.
     pub fn max_failures(mut self, failures: u32) -> Self {
         self.failures = failures;
         self
@@ -161,21 +162,12 @@ impl PreferHandle {
         if error.close_code() == Some(CloseCode::TOO_LARGE) {
             return self.fail(error);
         }
-        let broke = matches!(
-            error.kind(),
-            ErrorKind::Transport
-                | ErrorKind::Closed
-                | ErrorKind::Truncated
-                | ErrorKind::HeadTimeout
-                | ErrorKind::FirstEventTimeout
-                | ErrorKind::ProgressTimeout
-                | ErrorKind::IdleTimeout
-                | ErrorKind::Timeout
-        );
-        if broke {
+        if is_break(error) {
+            let most = self.0.policy.failures;
             let mut inner = self.0.lock();
-            inner.failures += 1;
-            let enough = inner.down.is_none() && inner.failures == self.0.policy.failures;
+            inner.failures = inner.failures.saturating_add(1);
+            // Streams that are older than a cooldown may have broken off during it.
+            let enough = inner.down.is_none() && most > 0 && inner.failures >= most;
             drop(inner);
             if enough {
                 self.fail(error);
@@ -239,7 +231,7 @@ impl Pass {
     pub(super) fn accepted(mut self) {
         if std::mem::take(&mut self.probe) {
             let mut inner = self.handle.0.lock();
-            (inner.down, inner.cooldown) = (None, None);
+            *inner = Inner::default();
         }
     }
 
@@ -247,8 +239,12 @@ impl Pass {
     pub(super) fn refused(mut self, error: &Error) -> Verdict {
         if error.stage() != Stage::NotSent {
             if std::mem::take(&mut self.probe) {
-                // The server has had the request, so the socket works, or it broke: either way the
-                // next probe may come at once.
+                if is_break(error) || error.close_code() == Some(CloseCode::TOO_LARGE) {
+                    // Else each request would be the next probe, and end like this one.
+                    self.handle.fail(error);
+                    return Verdict::Error;
+                }
+                // The server has said no, so the socket works: the next probe may come at once.
                 self.release();
             }
             self.handle.broke(error);
@@ -280,6 +276,21 @@ impl Drop for Pass {
     }
 }
 
+/// Whether an answer has broken off, or there was none.
+fn is_break(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Transport
+            | ErrorKind::Closed
+            | ErrorKind::Truncated
+            | ErrorKind::HeadTimeout
+            | ErrorKind::FirstEventTimeout
+            | ErrorKind::ProgressTimeout
+            | ErrorKind::IdleTimeout
+            | ErrorKind::Timeout
+    )
+}
+
 /// What an error says of a request of which nothing was sent.
 enum Unsent {
     /// No socket could be opened, or it was over.
@@ -295,6 +306,11 @@ fn of_unsent(error: &Error) -> Unsent {
         (Some(403 | 404 | 405 | 426), _) => Unsent::SocketFailed,
         (Some(_), _) => Unsent::Other,
         (None, ErrorKind::Build | ErrorKind::Overloaded) => Unsent::RequestUnfit,
+        // The request's own limit, which has run out before its turn: over HTTP it would begin anew.
+        // That of a handshake comes from a layer, whose error is its cause.
+        (None, ErrorKind::TotalTimeout) if std::error::Error::source(error).is_none() => {
+            Unsent::Other
+        }
         (None, ErrorKind::TooLarge) if error.close_code().is_none() => Unsent::RequestUnfit,
         (
             None,

@@ -314,6 +314,84 @@ async fn answers_that_break_off_in_a_row_turn_to_http() {
     assert!(!rig.is_down());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_try_that_breaks_off_is_one_that_failed() {
+    for stage in [Stage::Sent, Stage::Unknown] {
+        let rig = Rig::new();
+        rig.socket.then(Act::Refuse(unsent(ErrorKind::Connect)));
+        assert!(!rig.answered().await);
+        for cooldown in [120, 240] {
+            let Preference::Http { remaining, .. } = rig.prefer.preference() else { panic!() };
+            advance(remaining).await;
+            let broken = Error::new(ErrorKind::Closed, "test").with_stage(stage);
+            rig.socket.then(Act::Refuse(broken));
+            assert_eq!(rig.error().await.kind(), ErrorKind::Closed);
+            let Preference::Http { remaining, .. } = rig.prefer.preference() else { panic!() };
+            assert_eq!(remaining, Duration::from_secs(cooldown));
+            assert!(!rig.answered().await, "the next one is no try");
+        }
+        // One that the server refuses has reached it.
+        let Preference::Http { remaining, .. } = rig.prefer.preference() else { panic!() };
+        advance(remaining).await;
+        rig.socket.then(Act::Refuse(refused(429).with_stage(Stage::Sent)));
+        rig.error().await;
+        assert!(rig.answered().await);
+        assert_eq!(rig.prefer.preference(), Preference::Socket);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_break_off_during_a_cooldown_do_not_hide_those_after_it() {
+    let broken = || Act::Break(Error::new(ErrorKind::Transport, "test"));
+    let rig = Rig::new();
+    let mut older = Vec::new();
+    for _ in 0..4 {
+        rig.socket.then(broken());
+        older.push(rig.prefer.stream_request(request()).await.unwrap());
+    }
+    rig.socket.then(Act::Refuse(unsent(ErrorKind::Connect)));
+    assert!(!rig.answered().await);
+    for stream in older {
+        stream.final_response().await.unwrap_err();
+    }
+    advance(Duration::from_secs(60)).await;
+    // Taken, a try begins anew.
+    for n in 0..3 {
+        assert!(!rig.is_down() || n == 0, "{n}");
+        rig.socket.then(broken());
+        rig.error().await;
+    }
+    assert!(rig.is_down());
+    assert!(!rig.answered().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_number_of_failures_answers_that_break_off_turn_nothing_away() {
+    let (socket, http) = (Script::default(), Script::default());
+    let policy = PreferPolicy::new().max_failures(0);
+    let prefer = Prefer::with_policy(socket.service(), http.service(), policy);
+    let rig = Rig { socket, http, prefer };
+    for _ in 0..5 {
+        rig.socket.then(Act::Break(Error::new(ErrorKind::Transport, "test")));
+        rig.error().await;
+        assert!(!rig.is_down());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_requests_own_total_limit_is_no_failure_of_the_socket() {
+    let rig = Rig::new();
+    rig.socket.then(Act::Refuse(unsent(ErrorKind::TotalTimeout)));
+    let error = rig.error().await;
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::TotalTimeout, Stage::NotSent));
+    assert!(rig.http.calls().is_empty() && !rig.is_down());
+    // That of a handshake is.
+    let handshake = unsent(ErrorKind::TotalTimeout).with_source("the layer's error");
+    rig.socket.then(Act::Refuse(handshake));
+    assert!(!rig.answered().await);
+    assert!(rig.is_down());
+}
+
 /// Never ready.
 #[derive(Clone)]
 struct Closed;

@@ -352,6 +352,7 @@ impl Lanes {
         self.in_flight -= 1;
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.current = None;
+            self.steers.forget_left(lane.name.as_ref().map(LaneName::as_str));
         }
         if !is_read {
             self.remove(id);

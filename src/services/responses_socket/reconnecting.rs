@@ -24,7 +24,8 @@ use crate::sse::ResponseStream;
 ///
 /// It is tower's `Reconnect`, but for clones, which share the connection, and for the request that finds
 /// out: if the server does not have it, or refuses it because of the connection's age, it is sent once
-/// more, on a new connection. A request that the server may have is not.
+/// more, on a new connection. A request that the server may have is not. Requests that wait while a
+/// connection is opened for one of them share its failure.
 ///
 /// `M` opens connections: a [`ResponsesSocket`](super::ResponsesSocket) that is
 /// [inline](super::ResponsesSocket::inline), or a driven one whose driver is spawned:
@@ -69,9 +70,41 @@ struct Shared {
     connection: Mutex<Option<ResponsesConnection>>,
     /// Who opens one.
     turn: Arc<Semaphore>,
+    failures: Mutex<Failures>,
+}
+
+/// Tries to open a connection that have failed.
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    /// Until one is opened.
+    last: Option<Arc<Error>>,
 }
 
 impl Shared {
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        // Each section is one operation.
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No connection could be opened. To be said while it is still the turn to open one, so that those
+    /// who wait for it hear of it.
+    fn failed(&self, error: BoxError) -> Error {
+        let error = Arc::new(Error::from(error).with_stage(Stage::NotSent));
+        let mut failures = self.failures();
+        failures.count = failures.count.wrapping_add(1);
+        failures.last = Some(Arc::clone(&error));
+        drop(failures);
+        Error::copy_of(&error)
+    }
+
+    /// The error of the last try, if it has failed since there were `before` failures.
+    fn failed_since(&self, before: u64) -> Option<Error> {
+        let failures = self.failures();
+        let last = failures.last.as_ref().filter(|_| failures.count != before);
+        last.map(Error::copy_of)
+    }
+
     fn slot(&self) -> MutexGuard<'_, Option<ResponsesConnection>> {
         // Each section is one operation.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,7 +135,8 @@ impl<M> Reconnecting<M> {
     /// Opens connections by `connect`, with `request`.
     pub fn new(connect: M, request: ResponsesSocketRequest) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        let shared = Arc::new(Shared { connection: Mutex::new(None), turn });
+        let shared =
+            Arc::new(Shared { connection: Mutex::new(None), turn, failures: Mutex::default() });
         Self { connect, request, shared, lane: None }
     }
 
@@ -223,7 +257,8 @@ pin_project! {
     #[project = StateProj]
     enum State<F> {
         Looking,
-        Waiting { turn: Turn },
+        // `failures`: as many there were before.
+        Waiting { turn: Turn, failures: u64 },
         Readying { permit: Option<OwnedSemaphorePermit> },
         // Its end is the next one's turn.
         Connecting { #[pin] future: F, permit: Option<OwnedSemaphorePermit> },
@@ -256,15 +291,23 @@ where
                     None => {
                         let turn = Arc::clone(&this.shared.turn);
                         let turn = async move { turn.acquire_owned().await.ok() };
-                        State::Waiting { turn: Box::pin(turn) }
+                        let failures = this.shared.failures().count;
+                        State::Waiting { turn: Box::pin(turn), failures }
                     }
                 },
-                StateProj::Waiting { turn } => {
+                StateProj::Waiting { turn, failures } => {
                     let permit = ready!(turn.as_mut().poll(cx));
                     // Whoever had the turn before may have opened one.
                     match this.shared.open() {
                         Some(connection) => send(connection, this.request),
-                        None => State::Readying { permit },
+                        // Or has failed to: one after the other would fail as slowly.
+                        None => match this.shared.failed_since(*failures) {
+                            Some(error) => {
+                                this.state.set(State::Done);
+                                return Poll::Ready(Err(error));
+                            }
+                            None => State::Readying { permit },
+                        },
                     }
                 }
                 StateProj::Readying { permit } => match ready!(this.connect.poll_ready(cx)) {
@@ -273,19 +316,22 @@ where
                         State::Connecting { future, permit: permit.take() }
                     }
                     Err(error) => {
+                        let error = this.shared.failed(error.into());
                         this.state.set(State::Done);
-                        return Poll::Ready(Err(not_connected(error.into())));
+                        return Poll::Ready(Err(error));
                     }
                 },
                 StateProj::Connecting { future, permit } => match ready!(future.poll(cx)) {
                     Ok(connection) => {
                         let old = this.shared.slot().replace(connection.clone());
+                        this.shared.failures().last = None;
                         drop((old, permit.take()));
                         send(connection, this.request)
                     }
                     Err(error) => {
+                        let error = this.shared.failed(error.into());
                         this.state.set(State::Done);
-                        return Poll::Ready(Err(not_connected(error.into())));
+                        return Poll::Ready(Err(error));
                     }
                 },
                 StateProj::Calling { call } => match ready!(Pin::new(call).poll(cx)) {
@@ -306,15 +352,12 @@ where
     }
 }
 
-/// The error of a request for which no connection could be opened.
-fn not_connected(error: BoxError) -> Error {
-    Error::from(error).with_stage(Stage::NotSent)
-}
-
 /// Whether the connection was at fault, and the server has not begun to answer.
 fn needs_another(error: &Error) -> bool {
     let unsent = error.stage() == Stage::NotSent && error.is_retryable();
-    unsent || error.kind() == ErrorKind::ConnectionExpired
+    // Whose request was refused may be unclear: then the server may have begun to answer this one.
+    let expired = error.kind() == ErrorKind::ConnectionExpired && error.stage() != Stage::Unknown;
+    unsent || expired
 }
 
 impl<M, F> fmt::Debug for ReconnectingFuture<M, F> {

@@ -34,6 +34,9 @@ struct Steer {
     lane: Option<String>,
     previous_response_id: String,
     word: Option<Word>,
+    /// Nobody waits for the word. Until it comes it must not be taken for that of a later steer of the
+    /// same response.
+    left: bool,
     waker: Option<Waker>,
 }
 
@@ -79,7 +82,11 @@ impl Steers {
         lane: Option<&str>,
         previous_response_id: String,
     ) -> Result<SteerId, Error> {
-        if self.steers.len() >= MOST {
+        let full = self.steers.len() >= MOST;
+        let oldest = self.steers.iter().position(|steer| steer.left);
+        if let Some(oldest) = oldest.filter(|_| full) {
+            self.steers.remove(oldest);
+        } else if full {
             let message = format!("{MOST} steers of this connection wait for the server's word");
             return Err(Error::new(ErrorKind::Overloaded, message).with_stage(Stage::NotSent));
         }
@@ -91,6 +98,7 @@ impl Steers {
             lane: lane.map(Into::into),
             previous_response_id,
             word: None,
+            left: false,
             waker: None,
         });
         Ok(id)
@@ -111,7 +119,7 @@ impl Steers {
         };
         match steer.word.take() {
             Some(word) => {
-                self.leave(id);
+                self.steers.retain(|steer| steer.id != id);
                 Poll::Ready(match word {
                     Word::Accepted(answer) => Ok(answer),
                     Word::Failed(error) => Err(error),
@@ -126,7 +134,19 @@ impl Steers {
 
     /// Nobody waits for the word any more. What was not sent is not sent.
     pub(super) fn leave(&mut self, id: SteerId) {
-        self.steers.retain(|steer| steer.id != id);
+        self.steers.retain_mut(|steer| {
+            if steer.id != id {
+                return true;
+            }
+            let comes = steer.frame.is_none() && steer.word.is_none();
+            (steer.left, steer.waker) = (true, None);
+            comes
+        });
+    }
+
+    /// A response of this lane is over: what nobody waits for is not waited for.
+    pub(super) fn forget_left(&mut self, lane: Option<&str>) {
+        self.steers.retain(|steer| !steer.left || steer.lane.as_deref() != lane);
     }
 
     /// Takes a message of the server's about a steer.
@@ -169,6 +189,11 @@ impl Steers {
                 && (message.stream_id.is_none() || steer.lane == message.stream_id)
         };
         let Some(steer) = self.steers.iter_mut().find(about) else { return };
+        if steer.left {
+            let id = steer.id;
+            self.steers.retain(|steer| steer.id != id);
+            return;
+        }
         steer.word = Some(match word {
             SteerWord::Accepted | SteerWord::Pending => {
                 Word::Accepted(SteerAnswer { id: id.unwrap_or_default() })
@@ -188,6 +213,7 @@ impl Steers {
     }
 
     pub(super) fn ended(&mut self, end: &End, wakers: &mut Wakers) {
+        self.steers.retain(|steer| !steer.left);
         for steer in &mut self.steers {
             let stage = if steer.frame.take().is_some() { Stage::NotSent } else { Stage::Unknown };
             let error = end.error().with_stage(stage);

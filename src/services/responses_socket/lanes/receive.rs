@@ -8,7 +8,7 @@ use super::Lanes;
 use super::retired::Retired;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::services::responses_socket::call::{Call, Phase, Reader, Resend};
-use crate::services::responses_socket::inbound::{Failure, Head, Kind};
+use crate::services::responses_socket::inbound::{Failure, Head, Kind, SteerWord};
 use crate::ws::protocol::Wakers;
 use crate::ws::{CloseCode, Text};
 
@@ -37,6 +37,10 @@ impl Lanes {
         };
         if let Kind::Steer(word) = head.kind {
             self.steers.receive(word, &text, wakers);
+            if word == SteerWord::Failed {
+                // Its error is the steer's alone: a response that is under way goes on.
+                return;
+            }
         }
         let receiver = self.receiver(head.lane.as_deref());
         let sent = |id: usize| self.calls.get(id).and_then(Option::as_ref).map(|call| call.phase);
@@ -102,7 +106,7 @@ impl Lanes {
         self.retired.get_or_insert(Retired::Expired);
         self.refuse_unsent(|_| true, Retired::Expired, wakers);
         let error = Error::new(ErrorKind::Protocol, format!("the server sent {what}"));
-        self.fail_sent(error, wakers);
+        self.fail_sent(error.with_stage(Stage::Sent), wakers);
         self.close.get_or_insert(code.into());
     }
 
@@ -113,7 +117,7 @@ impl Lanes {
     }
 
     fn fail_sent(&mut self, error: Error, wakers: &mut Wakers) {
-        let error = Arc::new(error.with_stage(Stage::Sent));
+        let error = Arc::new(error);
         for id in self.sent() {
             self.fail(id, Error::copy_of(&error), wakers);
         }
@@ -127,22 +131,37 @@ impl Lanes {
         text: Text,
         wakers: &mut Wakers,
     ) {
-        match (Failure::read(&text), receiver) {
+        let sent = if named { Vec::new() } else { self.sent() };
+        let unclear = sent.len() > 1;
+        let receiver = match *sent {
+            [only] => Some(only),
+            _ => receiver,
+        };
+        let failure = Failure::read(&text);
+        if unclear && !matches!(failure, Failure::Expired(_)) {
+            // The server may go on with any of them. On a lane that is taken for free, that would be
+            // taken for the answer to the next request.
+            self.retired.get_or_insert(Retired::Unclear);
+            self.refuse_unsent(|_| true, Retired::Unclear, wakers);
+        }
+        // Nor may a request be sent again that the server may be answering.
+        let staged = |error: Error| if unclear { error.with_stage(Stage::Unknown) } else { error };
+        match (failure, receiver) {
             (Failure::Expired(error), receiver) => {
                 self.retired.get_or_insert(Retired::Expired);
                 self.refuse_unsent(|_| true, Retired::Expired, wakers);
                 match receiver {
-                    Some(id) => self.fail(id, error, wakers),
-                    None => self.fail_sent(error, wakers),
+                    Some(id) => self.fail(id, staged(error), wakers),
+                    None => self.fail_sent(staged(error), wakers),
                 }
             }
             (Failure::ChainLost(error), Some(id)) => {
                 match self.call(id).and_then(|call| call.resend.take()) {
                     Some(resend) => self.send_again(id, resend, wakers),
-                    None => self.fail(id, error, wakers),
+                    None => self.fail(id, staged(error), wakers),
                 }
             }
-            (Failure::Refused(error), Some(id)) => self.fail(id, error, wakers),
+            (Failure::Refused(error), Some(id)) => self.fail(id, staged(error), wakers),
             (Failure::Event, Some(id)) => {
                 self.deliver(id, text, wakers);
                 self.finish(id, wakers);
@@ -150,10 +169,10 @@ impl Lanes {
             (_, None) if named => tracing::debug!("an error for a lane without a response"),
             // Whose it is cannot be told. It is somebody's, who would wait for ever.
             (Failure::ChainLost(error) | Failure::Refused(error), None) => {
-                self.fail_sent(error, wakers);
+                self.fail_sent(staged(error), wakers);
             }
             (Failure::Event, None) => {
-                for id in self.sent() {
+                for id in sent {
                     self.deliver(id, text.clone(), wakers);
                     self.finish(id, wakers);
                 }

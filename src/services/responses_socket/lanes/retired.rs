@@ -9,6 +9,8 @@ pub(super) enum Retired {
     Aged,
     /// The server says that it is too old.
     Expired,
+    /// An error that names no lane may have been for any of several.
+    Unclear,
     /// It still brings a response that nobody reads.
     Unread,
     /// The caller closes it.
@@ -24,6 +26,11 @@ impl Retired {
             Self::Expired => (
                 ErrorKind::ConnectionExpired,
                 "the server takes no more requests on this connection: open another",
+            ),
+            Self::Unclear => (
+                ErrorKind::ConnectionExpired,
+                "an error came that may be for any of several responses, which the server may go on \
+                 with: open another",
             ),
             Self::Unread => (
                 ErrorKind::ConnectionExpired,

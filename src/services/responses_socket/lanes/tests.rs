@@ -11,6 +11,9 @@ use crate::services::responses_socket::inbound::{Head, Kind};
 use crate::ws::protocol::{Protocol, Side};
 use crate::ws::{CloseCode, Message};
 
+mod steers;
+mod unclear;
+
 /// Lanes, and what a socket would do with them.
 struct Rig {
     lanes: Lanes,
