@@ -334,7 +334,8 @@ impl Connection {
         wakers: &mut Wakers,
     ) -> Turn {
         let now = Instant::now();
-        if self.engine.take_heard() || self.stalled {
+        let moved = self.engine.take_moved();
+        if self.engine.take_heard() || moved || self.stalled {
             self.liveness.heard(now);
         }
         let mut next = match self.phase {
