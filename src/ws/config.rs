@@ -102,7 +102,8 @@ impl WebSocketConfig {
         Ok(self)
     }
 
-    /// How long after a ping the peer may stay silent. Whatever it sends is a sign of life.
+    /// How long after a ping the peer may stay silent. Whatever it sends is a sign of life, and so is
+    /// that it goes on reading when it has held up what is written: a long upload is not cut short.
     ///
     /// # Errors
     ///

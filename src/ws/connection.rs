@@ -98,6 +98,9 @@ impl Connection {
         wakers: &mut Wakers,
     ) -> Poll<End> {
         self.engine.wake_with(cx.waker());
+        if let Turn::Over = self.read_first(protocol, abandoned, wakers) {
+            return Poll::Ready(self.over());
+        }
         loop {
             let mut turns = 0;
             let busy = loop {
@@ -137,6 +140,9 @@ impl Connection {
         wakers: &mut Wakers,
     ) -> Poll<End> {
         self.engine.wake_with(cx.waker());
+        if let Turn::Over = self.read_first(protocol, abandoned, wakers) {
+            return Poll::Ready(self.over());
+        }
         for _ in 0..TURNS {
             match self.turn(protocol, abandoned, wakers) {
                 Turn::Moved => {}
@@ -165,6 +171,25 @@ impl Connection {
             Some(end) => end.clone(),
             None => End::Closed { by: Side::Us, frame: None },
         }
+    }
+
+    /// Reads what has come, so that nothing is written into a socket that the peer has closed.
+    fn read_first<P: Protocol>(
+        &mut self,
+        protocol: &mut P,
+        abandoned: bool,
+        wakers: &mut Wakers,
+    ) -> Turn {
+        for _ in 0..TURNS {
+            if !matches!(self.phase, Phase::Open) {
+                break;
+            }
+            match self.read(protocol, abandoned, wakers) {
+                Turn::Moved => {}
+                turn => return turn,
+            }
+        }
+        Turn::Moved
     }
 
     fn turn<P: Protocol>(
@@ -342,7 +367,8 @@ impl Connection {
         wakers: &mut Wakers,
     ) -> Turn {
         let now = Instant::now();
-        if self.engine.take_heard() || self.stalled {
+        let moved = self.engine.take_moved();
+        if self.engine.take_heard() || moved || self.stalled {
             self.liveness.heard(now);
         }
         let mut next = match self.phase {

@@ -66,7 +66,8 @@ pub(super) struct Failure {
 
 impl Engine {
     pub(super) fn new(io: Box<dyn Transport>, config: &WebSocketConfig) -> Self {
-        let bridge = Bridge { io, waker: Waker::noop().clone(), heard: false };
+        let bridge =
+            Bridge { io, waker: Waker::noop().clone(), heard: false, full: false, moved: false };
         let limits = protocol::WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
@@ -85,6 +86,12 @@ impl Engine {
     /// Whether any byte has come since this was last asked.
     pub(super) fn take_heard(&mut self) -> bool {
         std::mem::take(&mut self.socket.get_mut().heard)
+    }
+
+    /// Whether the transport has taken bytes that it had refused, since this was last asked: the peer
+    /// reads. What is taken otherwise says nothing of the peer, who may be gone.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.socket.get_mut().moved)
     }
 
     pub(super) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
@@ -226,7 +233,12 @@ fn failure(fault: Fault) -> Failure {
 struct Bridge {
     io: Box<dyn Transport>,
     waker: Waker,
+    /// Bytes have come.
     heard: bool,
+    /// The last write was refused for want of room.
+    full: bool,
+    /// There was room again after that.
+    moved: bool,
 }
 
 impl Bridge {
@@ -258,7 +270,13 @@ impl Read for Bridge {
 
 impl Write for Bridge {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.now_or_never(|io, cx| io.poll_write(cx, buf))
+        let written = self.now_or_never(|io, cx| io.poll_write(cx, buf));
+        match &written {
+            Ok(0) => {}
+            Ok(_) => self.moved |= std::mem::take(&mut self.full),
+            Err(error) => self.full = error.kind() == io::ErrorKind::WouldBlock,
+        }
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -75,26 +75,36 @@ impl Wakers {
 }
 
 /// Tasks that wait for the same thing, such as room.
+///
+/// Nobody says that he waits no longer. So from time to time all of them are woken instead of kept,
+/// and those who still wait come back.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(Vec<Waker>);
+pub(crate) struct Waiting {
+    tasks: Vec<Waker>,
+    /// How many were woken last.
+    woken: usize,
+}
 
 impl Waiting {
-    /// More are woken instead of kept; they come back if they still wait.
-    const MOST: usize = 256;
+    /// So many are always kept.
+    const FEW: usize = 256;
 
     pub(crate) fn register(&mut self, waker: &Waker, wakers: &mut Wakers) {
-        if self.0.iter().any(|known| known.will_wake(waker)) {
+        if self.tasks.iter().any(|known| known.will_wake(waker)) {
             return;
         }
-        if self.0.len() >= Self::MOST {
+        // Twice as many as were woken: with a fixed limit, more tasks than that which really wait
+        // would wake each other without end.
+        if self.tasks.len() >= Self::FEW.max(self.woken.saturating_mul(2)) {
             self.wake(wakers);
         }
-        self.0.push(waker.clone());
+        self.tasks.push(waker.clone());
     }
 
     /// Has all of them woken.
     pub(crate) fn wake(&mut self, wakers: &mut Wakers) {
-        self.0.drain(..).for_each(|waker| wakers.push(waker));
+        self.woken = self.tasks.len();
+        self.tasks.drain(..).for_each(|waker| wakers.push(waker));
     }
 }
 
@@ -223,7 +233,7 @@ mod tests {
     fn those_who_wait_are_few_or_woken() {
         let mut waiting = Waiting::default();
         let mut wakers = Wakers::default();
-        let all: Vec<_> = (0..Waiting::MOST + 1).map(|_| counting()).collect();
+        let all: Vec<_> = (0..Waiting::FEW + 1).map(|_| counting()).collect();
         for (waker, _) in &all {
             waiting.register(waker, &mut wakers);
             waiting.register(waker, &mut wakers);
@@ -232,8 +242,34 @@ mod tests {
         let woken = |(_, count): &&(Waker, Arc<std::sync::atomic::AtomicUsize>)| {
             count.load(std::sync::atomic::Ordering::Relaxed) == 1
         };
-        assert_eq!(all.iter().filter(woken).count(), Waiting::MOST);
-        assert_eq!(waiting.0.len(), 1);
+        assert_eq!(all.iter().filter(woken).count(), Waiting::FEW);
+        assert_eq!(waiting.tasks.len(), 1);
+    }
+
+    #[test]
+    fn the_limit_follows_the_number_that_waits() {
+        let mut waiting = Waiting::default();
+        let all: Vec<_> = (0..5 * Waiting::FEW).map(|_| counting()).collect();
+        let woken = || -> usize {
+            all.iter().map(|(_, count)| count.load(std::sync::atomic::Ordering::Relaxed)).sum()
+        };
+        // All of them come back whenever they are woken.
+        for _ in 0..10 {
+            for (waker, _) in &all {
+                let mut wakers = Wakers::default();
+                waiting.register(waker, &mut wakers);
+                wakers.wake();
+            }
+        }
+        assert_eq!(waiting.tasks.len(), all.len());
+        assert!(woken() <= 2 * all.len(), "{}", woken());
+        // With fewer of them the limit comes down again.
+        let mut wakers = Wakers::default();
+        waiting.wake(&mut wakers);
+        all.iter().take(3).for_each(|(waker, _)| waiting.register(waker, &mut wakers));
+        waiting.wake(&mut wakers);
+        all.iter().take(Waiting::FEW + 1).for_each(|(w, _)| waiting.register(w, &mut wakers));
+        assert_eq!(waiting.tasks.len(), 1);
     }
 
     fn counting() -> (Waker, Arc<std::sync::atomic::AtomicUsize>) {

@@ -5,9 +5,11 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 use tower_openai::ErrorKind;
-use tower_openai::ws::{CloseCode, CloseFrame, Message, WebSocketConfig};
+use tower_openai::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketConfig};
 
-use super::support::{CLOSE, TEXT, assert_kind, close, driven, failure, frame, in_time, inline};
+use super::support::{
+    CLOSE, Peer, TEXT, assert_kind, close, driven, failure, frame, in_time, inline,
+};
 
 #[tokio::test(start_paused = true)]
 async fn row_61_the_peer_closes_in_order() {
@@ -51,6 +53,19 @@ async fn row_61_the_peer_closes_because_it_failed() {
             assert_kind(&end, ErrorKind::Closed, Some(1011));
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_into_a_socket_that_the_peer_has_closed() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
+    let (mut driver, mut peer) = (tokio_test::task::spawn(driver), Peer(theirs));
+    assert!(driver.poll().is_pending());
+    peer.send(TEXT, b"last").await;
+    peer.send(CLOSE, &close(1000, "")).await;
+    in_time(socket.send("late")).await.unwrap();
+    assert!(driver.poll().is_pending());
+    assert_eq!(in_time(peer.receive()).await, Some((CLOSE, close(1000, ""))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,9 @@
 //! Row 66: sizes both ways, and memory that stays flat.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -126,6 +130,53 @@ async fn senders_wait_for_a_server_that_does_not_read() {
     }
     in_time(waiting).await.unwrap().unwrap();
     assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"last".to_vec())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_senders_wait_without_waking_each_other_for_ever() {
+    const COUNT: usize = 300;
+    for is_driven in [true, false] {
+        let config = WebSocketConfig::default().ping_interval(None).unwrap();
+        let (socket, _driving, mut peer) = if is_driven {
+            let (socket, driving, peer) = driven(&config, MIB / 2);
+            (socket, Some(driving), peer)
+        } else {
+            let (socket, peer) = inline(&config, MIB / 2);
+            (socket, None, peer)
+        };
+        // The first is stuck in the pipe, the second fills the queue.
+        for _ in 0..2 {
+            in_time(socket.send("x".repeat(MIB))).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let polls = Arc::new(AtomicUsize::new(0));
+        let senders: Vec<_> = (0..COUNT)
+            .map(|_| {
+                let (sender, polls) = (socket.sender(), Arc::clone(&polls));
+                tokio::spawn(async move {
+                    let mut sending = pin!(sender.send("small"));
+                    poll_fn(|cx| {
+                        let polled = polls.fetch_add(1, Ordering::Relaxed);
+                        assert!(polled < 100 * COUNT, "they spin");
+                        sending.as_mut().poll(cx)
+                    })
+                    .await
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let polled = polls.load(Ordering::Relaxed);
+        assert!((COUNT..=3 * COUNT).contains(&polled), "{polled} polls, driven: {is_driven}");
+        for _ in 0..2 {
+            assert_eq!(in_time(peer.receive()).await.unwrap().1.len(), MIB);
+        }
+        for _ in 0..COUNT {
+            assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"small".to_vec())));
+        }
+        for sender in senders {
+            in_time(sender).await.unwrap().unwrap();
+        }
+    }
 }
 
 /// Each side has more to say than the pipe and the queues hold, and the server reads last.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 use tower_openai::ErrorKind;
 use tower_openai::ws::{Message, WebSocketConfig};
@@ -41,6 +41,47 @@ async fn row_62_although_there_is_something_left_to_write() {
     in_time(socket.send("x".repeat(100_000))).await.unwrap();
     assert_kind(&failure(&mut socket).await, ErrorKind::IdleTimeout, Some(1006));
     assert_eq!(start.elapsed(), 30 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_62_although_there_is_room_for_what_is_written() {
+    let start = Instant::now();
+    let (mut socket, _driving, _peer) = driven(&WebSocketConfig::default(), 1024 * 1024);
+    let sender = socket.sender();
+    let sending = tokio::spawn(async move {
+        while sender.send("x".repeat(100)).await.is_ok() {
+            sleep(SECOND).await;
+        }
+    });
+    assert_kind(&failure(&mut socket).await, ErrorKind::IdleTimeout, Some(1006));
+    assert_eq!(start.elapsed(), 30 * SECOND);
+    in_time(sending).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_slowly_and_says_nothing_is_alive_until_it_stops() {
+    for is_driven in [true, false] {
+        let config = WebSocketConfig::default();
+        let (mut socket, _driving, mut peer) = if is_driven {
+            let (socket, driving, peer) = driven(&config, 1000);
+            (socket, Some(driving), peer)
+        } else {
+            let (socket, peer) = inline(&config, 1000);
+            (socket, None, peer)
+        };
+        let start = Instant::now();
+        in_time(socket.send("x".repeat(100_000))).await.unwrap();
+        let reading = tokio::spawn(async move {
+            for _ in 0..50 {
+                sleep(25 * SECOND).await;
+                peer.0.read_exact(&mut [0; 1000]).await.unwrap();
+            }
+            peer
+        });
+        assert_kind(&failure(&mut socket).await, ErrorKind::IdleTimeout, Some(1006));
+        assert_eq!(start.elapsed(), (50 * 25 + 30) * SECOND);
+        drop(in_time(reading).await.unwrap());
+    }
 }
 
 #[tokio::test(start_paused = true)]

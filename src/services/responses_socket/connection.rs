@@ -291,8 +291,9 @@ impl Service<ResponsesRequest> for ResponsesConnection {
     type Future = SocketCall;
 
     /// Ready while the connection takes requests; else an error, so that
-    /// [`Reconnect`](https://docs.rs/tower/latest/tower/reconnect) opens another. The socket is
-    /// looked at first: one that the server has closed meanwhile is not used again.
+    /// [`Reconnect`](https://docs.rs/tower/latest/tower/reconnect) opens another. Without
+    /// a driver the socket is looked at first: one that the server has closed meanwhile is not used
+    /// again. With one, this says what the driver has seen; it reads before it sends the request.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.shared.change(|_, _| ());
         Poll::Ready(self.shared.look(Lanes::check_open))
