@@ -287,7 +287,9 @@ impl Connection {
             }
             Poll::Ready(Ok(Incoming::Control)) => Turn::Moved,
             Poll::Ready(Ok(Incoming::Close(frame))) => {
-                let by = if open { Side::Peer } else { Side::Us };
+                // Not ours while it waits behind other messages: the peer has not seen it.
+                let ours = matches!(self.phase, Phase::Closing { sent: true, .. });
+                let by = if ours { Side::Us } else { Side::Peer };
                 self.finish(protocol, End::Closed { by, frame }, wakers);
                 self.leave_after(false)
             }

@@ -115,6 +115,20 @@ async fn closing_sends_what_is_queued_and_waits_for_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_61_a_refusal_is_the_peers_while_our_close_waits_behind_messages() {
+    // What is sent fills the pipe, and nobody reads it: the close frame waits.
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 64);
+    in_time(socket.send("x".repeat(4 * 1024 * 1024))).await.unwrap();
+    let closing = tokio::spawn(async move { socket.close(CloseCode::NORMAL).await });
+    sleep(Duration::from_millis(10)).await;
+    peer.send(CLOSE, &close(1009, "too much")).await;
+    let error = in_time(closing).await.unwrap().unwrap_err();
+    assert_kind(&error, ErrorKind::TooLarge, Some(1009));
+    drop(peer);
+    in_time(driving).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
 async fn hanging_up_is_an_answer_to_a_close() {
     let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
     let server = tokio::spawn(async move { peer.receive().await });
