@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::env::ProcessEnv;
-use crate::layers::{RateLimitsHandle, Resume, ResumePolicy};
+use crate::layers::{RateLimitsHandle, Resume, ResumePolicy, StreamRetry, StreamRetryPolicy};
 use crate::model::ItemIds;
 use crate::services::{
     CancelResponse, Compact, Conversations, CountInputTokens, CreateFile, CreateResponse,
@@ -76,6 +76,7 @@ pub struct Client {
     stream: StreamSettings,
     policy: Arc<Policy>,
     resume: ResumePolicy,
+    stream_retry: StreamRetryPolicy,
     item_ids: ItemIds,
     session_form: SessionForm,
 }
@@ -116,6 +117,13 @@ impl Client {
         &self,
     ) -> Resume<Responses<BoxHttpService>, RetrieveStream<BoxHttpService>> {
         Resume::new(self.responses(), self.retrieve_stream()).policy(self.resume.clone())
+    }
+
+    /// The Responses endpoint that sends a request again whose stream fails before anything of the answer
+    /// has come: [`layers::stream_retry`](crate::layers::stream_retry). How often that is tried,
+    /// [`Policy::stream_retry`] says.
+    pub fn retrying_responses(&self) -> StreamRetry<Responses<BoxHttpService>> {
+        StreamRetry::new(self.responses()).policy(self.stream_retry.clone())
     }
 
     /// Conversations by voice and text over a WebSocket: [`services::realtime`](crate::services::realtime).

@@ -297,6 +297,20 @@ impl Deadline {
     pub const fn instant(self) -> tokio::time::Instant {
         self.0
     }
+
+    /// The earlier of `end` and what the caller says in `extensions`, which say so from then on.
+    #[cfg(feature = "retry")]
+    pub(crate) fn earliest(
+        end: Option<tokio::time::Instant>,
+        extensions: &mut http::Extensions,
+    ) -> Option<tokio::time::Instant> {
+        let callers = extensions.get().map(|deadline: &Self| deadline.0);
+        let end = end.into_iter().chain(callers).min();
+        if let Some(end) = end {
+            extensions.insert(Self(end));
+        }
+        end
+    }
 }
 
 /// Why a call is tried once more.

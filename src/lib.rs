@@ -180,7 +180,7 @@
 //! | `compression-gzip` | | `CompressionLayer` with gzip, for requests |
 //! | `compression-zstd` | | `CompressionLayer` with Zstandard, for requests |
 //! | `files` | with `client` | `services::Files`, uploads, from disk too: on tokio's file system and timer |
-//! | `retry` | with `client` | `RetryLayer` and `ResumeLayer`; turns `timeout` on |
+//! | `retry` | with `client` | `RetryLayer`, `ResumeLayer` and `StreamRetryLayer`; turns `timeout` on |
 //! | `backoff` | | schedules of the crate `backoff` for `RetryLayer`; that crate is unmaintained |
 //! | `cookies` | | Cloudflare's cookies for the ChatGPT hosts: `layers::CookieLayer` |
 //! | `token` | | bearer tokens from a source, kept until they expire: `layers::auth::Cached` |

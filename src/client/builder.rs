@@ -396,6 +396,7 @@ impl ClientBuilder {
         };
         let mut policy = self.policy;
         let resume = policy.resume.policy()?;
+        let stream_retry = policy.stream_retry.policy()?;
         let retry = &mut policy.default.retry;
         if retry.preset.is_none() {
             retry.max_retries = retry.max_retries.or(self.max_retries);
@@ -431,7 +432,15 @@ impl ClientBuilder {
         let stream = StreamSettings { timeouts: policy.responses().timeouts, ..self.stream };
         let policy = Arc::new(policy);
         let session_form = SessionForm::of(preset.provider.base_url());
-        Ok(Client { stacks: Arc::new(stacks), stream, policy, resume, item_ids, session_form })
+        Ok(Client {
+            stacks: Arc::new(stacks),
+            stream,
+            policy,
+            resume,
+            stream_retry,
+            item_ids,
+            session_form,
+        })
     }
 }
 

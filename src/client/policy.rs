@@ -8,6 +8,7 @@ use super::endpoints::endpoints;
 use crate::extensions::StreamTimeouts;
 use crate::layers::resume::ResumeSettings;
 use crate::layers::retry::RetrySettings;
+use crate::layers::stream_retry::StreamRetrySettings;
 use crate::services::Compression;
 
 /// [`Policy`], with a field and a method for each endpoint.
@@ -51,6 +52,9 @@ macro_rules! policy {
             /// How streams are taken up again that break off: for
             /// [`Client::resuming_responses`](super::Client::resuming_responses).
             pub resume: ResumeSettings,
+            /// How requests are sent again whose streams fail before anything of the answer has come: for
+            /// [`Client::retrying_responses`](super::Client::retrying_responses).
+            pub stream_retry: StreamRetrySettings,
             $(
                 #[doc = concat!("For [`Client::", stringify!($name), "`](super::Client::", stringify!($name), ").")]
                 pub $name: EndpointPolicy,

@@ -37,8 +37,9 @@
 //! | `TelemetryLayer` outside `RetryLayer`, `AttemptLayer` inside `AuthLayer` | calls and attempts are counted as each other |
 //! | decompression inside `RetryLayer`, outside `IdleTimeoutLayer` | error bodies cannot be read; the clock of bytes sees none while a block fills |
 //!
-//! One layer stands on the typed level, around the endpoint: `ResumeLayer` takes a stream up again
-//! where it broke off.
+//! Two layers stand on the typed level, around the endpoint: `ResumeLayer` takes a stream up again where
+//! it broke off, and `StreamRetryLayer`, outside it, sends a request again whose stream has failed before
+//! anything of the answer came.
 //!
 //! Leave out what you do not need. The preset, `Client`, is this order with settings. Two layers are there
 //! only if they are asked for: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the
@@ -69,6 +70,8 @@ macro_rules! inner_accessors {
 }
 
 pub mod auth;
+#[cfg(feature = "retry")]
+mod call_again;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 pub mod compression;
 #[cfg(feature = "cookies")]
@@ -86,6 +89,8 @@ mod refusal;
 pub mod resume;
 #[cfg(feature = "retry")]
 pub mod retry;
+#[cfg(feature = "retry")]
+pub mod stream_retry;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 #[cfg(feature = "timeout")]
@@ -112,6 +117,11 @@ pub use self::resume::{
 };
 #[cfg(feature = "retry")]
 pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
+#[cfg(feature = "retry")]
+pub use self::stream_retry::{
+    StreamRetry, StreamRetryCall, StreamRetryFuture, StreamRetryLayer, StreamRetryPolicy,
+    StreamRetrySource, StreamRetryStream,
+};
 #[cfg(feature = "telemetry")]
 pub use self::telemetry::{AttemptLayer, Telemetry, TelemetryBody, TelemetryLayer, WatchAttempt};
 #[cfg(feature = "timeout")]

@@ -50,7 +50,7 @@ pub(crate) use self::observer::Audience;
 pub use self::observer::{AnswerFacts, StreamEnd, StreamObserver};
 pub use self::raw::{RawEvent, RawEvents};
 #[cfg(any(feature = "retry", feature = "ws"))]
-pub(crate) use self::rules::{Broken, Core};
+pub(crate) use self::rules::{Broken, Reopened};
 pub use self::settings::StreamSettings;
 #[cfg(any(feature = "retry", feature = "ws"))]
 pub(crate) use self::source::sealed::Source;

@@ -62,6 +62,16 @@ impl Broken {
     }
 }
 
+/// A stream that was opened again.
+#[allow(missing_debug_implementations)] // Out of sight.
+#[cfg_attr(not(feature = "retry"), allow(dead_code))] // Nobody does there.
+pub enum Reopened {
+    /// Behind the last event that was read.
+    Behind(Core),
+    /// From the beginning: another response.
+    Anew(Core),
+}
+
 /// What became of one message.
 pub(super) enum Message {
     /// Nothing to hand out.
@@ -234,8 +244,9 @@ impl Core {
         self.flow.is_over() && self.broken.is_none() && self.ready.is_empty()
     }
 
-    /// The connection has ended: its observers hear of it, and the stream may be resumed.
+    /// The connection has ended: its observers hear of it, and the stream may be opened again.
     pub(super) fn break_off(&mut self, error: Error) {
+        self.ready.clear();
         let nothing = self.flow.events == 0;
         let error = match nothing.then(|| error::undecoded(self.meta.headers())).flatten() {
             Some(problem) => error.adding(problem),
@@ -251,9 +262,25 @@ impl Core {
         }));
     }
 
+    /// Whether a failure may still be made good by another response, unseen by the reader.
+    pub(super) fn is_untouched(&self) -> bool {
+        !self.handed_out
+    }
+
+    pub(super) fn go_on(&mut self, with: Reopened) {
+        match with {
+            Reopened::Behind(again) => self.resume(again),
+            Reopened::Anew(again) => {
+                let skipped = self.flow.skipped;
+                *self = again;
+                self.flow.skipped += skipped;
+            }
+        }
+    }
+
     /// Goes on with a stream that was opened where this one broke off. What its head stands for is not
     /// handed out: the reader is in the middle of the response.
-    pub(super) fn resume(&mut self, again: Self) {
+    fn resume(&mut self, again: Self) {
         self.meta = again.meta;
         self.flow.resume(again.flow);
         self.decoder = again.decoder;

@@ -10,7 +10,7 @@ use http_body::Body;
 
 use super::decoder::{Decoder, SseEvent};
 use super::limits::Limits;
-use super::rules::{Broken, Core};
+use super::rules::{Broken, Reopened};
 use crate::{BoxError, Error};
 
 /// Frames read without an event before the task gives way to others. A body that is always ready and
@@ -230,13 +230,17 @@ pub(crate) mod sealed {
         fn close(self: Pin<&mut Self>);
         /// The stream has broken off with this error, before its terminal event.
         fn broken(self: Pin<&mut Self>, _: &Error) {}
-        /// The stream has broken off: opens it once more, if it can be, behind the last event that was
-        /// read. Else says what to end with.
+        /// Whether it may open the stream anew after this failure of the server's, as long as nothing
+        /// of the answer has been handed out.
+        fn retries(&self, _: &Error) -> bool {
+            false
+        }
+        /// The stream has broken off: opens it once more, if it can be. Else says what to end with.
         fn poll_resume(
             self: Pin<&mut Self>,
             _: &mut Context<'_>,
             broken: &mut Broken,
-        ) -> Poll<Result<Core, Error>> {
+        ) -> Poll<Result<Reopened, Error>> {
             Poll::Ready(Err(broken.take_error()))
         }
     }

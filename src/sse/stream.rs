@@ -245,7 +245,7 @@ impl<Src: EventSource> ResponseStream<Src> {
             }
             if let Some(broken) = &mut core.broken {
                 match ready!(this.source.as_mut().poll_resume(cx, broken)) {
-                    Ok(again) => core.resume(again),
+                    Ok(again) => core.go_on(again),
                     Err(error) => {
                         core.broken = None;
                         return Poll::Ready(Some(Err(core.told(error))));
@@ -280,6 +280,10 @@ impl<Src: EventSource> ResponseStream<Src> {
                     return Poll::Ready(Some(Ok(event)));
                 }
                 Message::Event(event) => core.ready.push_back(event),
+                Message::Last(Err(error)) if core.is_untouched() && this.source.retries(&error) => {
+                    core.flow.end(this.source.as_mut(), cx, false);
+                    core.break_off(error);
+                }
                 Message::Last(result) => {
                     core.flow.end(this.source.as_mut(), cx, result.is_ok());
                     match result {
@@ -293,7 +297,6 @@ impl<Src: EventSource> ResponseStream<Src> {
                 Message::Broken(error) => {
                     this.source.as_mut().broken(&error);
                     core.flow.end(this.source.as_mut(), cx, false);
-                    core.ready.clear();
                     core.break_off(error);
                 }
             }

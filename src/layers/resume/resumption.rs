@@ -4,11 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::Service;
 
 use super::policy::ResumePolicy;
 use crate::extensions::Deadline;
+use crate::layers::call_again::CallAgain;
 use crate::layers::retry::Delays;
 use crate::services::RetrieveStreamRequest;
 use crate::sse::{Broken, ResponseStream};
@@ -25,18 +26,8 @@ pub(super) struct Resumption<R, F> {
     /// How often the stream has been opened again.
     made: u32,
     row: Option<Row>,
-    state: State<R, F>,
-}
-
-enum State<R, F> {
-    /// The stream is read.
-    Open,
-    /// It has broken off, and the next try is not yet due.
-    Waiting(Pin<Box<Sleep>>),
-    /// The service is made ready.
-    Readying(R),
-    /// The stream is opened again.
-    Opening(Pin<Box<F>>),
+    /// Idle while the stream is read.
+    again: CallAgain<R, F>,
 }
 
 /// Tries without a new event between them.
@@ -60,13 +51,8 @@ impl<R, F> Resumption<R, F> {
         mut request: RetrieveStreamRequest,
         deadline: Option<Instant>,
     ) -> Self {
-        let extensions = &mut request.options_mut().extensions;
-        let callers = extensions.get().map(|deadline: &Deadline| deadline.instant());
-        let deadline = deadline.into_iter().chain(callers).min();
-        if let Some(deadline) = deadline {
-            extensions.insert(Deadline::at(deadline));
-        }
-        Self { retrieve, policy, request, deadline, made: 0, row: None, state: State::Open }
+        let deadline = Deadline::earliest(deadline, &mut request.options_mut().extensions);
+        Self { retrieve, policy, request, deadline, made: 0, row: None, again: CallAgain::Idle }
     }
 
     pub(super) fn made(&self) -> u32 {
@@ -84,40 +70,21 @@ impl<R, F> Resumption<R, F> {
         R::Error: Into<BoxError>,
         F: Future<Output = Result<ResponseStream<B>, R::Error>>,
     {
-        if let State::Open = self.state {
+        if self.again.is_idle() {
             self.begin(broken)?;
         }
         loop {
-            let failure = match &mut self.state {
-                State::Open => return Poll::Ready(Err(broken.take_error())),
-                State::Waiting(delay) => {
-                    if delay.as_mut().poll(cx).is_pending() {
-                        return self.poll_over(cx, broken);
-                    }
-                    // Whatever came of the service that was called before.
-                    self.state = State::Readying(self.retrieve.clone());
-                    continue;
+            let request = || self.request.clone().behind(broken);
+            match self.again.poll(cx, &self.retrieve, request) {
+                Poll::Ready(Ok(stream)) => {
+                    self.made = self.made.saturating_add(1);
+                    return Poll::Ready(Ok(stream));
                 }
-                State::Readying(service) => match service.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {
-                        let request = self.request.clone().behind(broken);
-                        self.state = State::Opening(Box::pin(service.call(request)));
-                        continue;
-                    }
-                    Poll::Ready(Err(error)) => error,
-                    Poll::Pending => return self.poll_over(cx, broken),
-                },
-                State::Opening(opening) => match opening.as_mut().poll(cx) {
-                    Poll::Ready(Ok(stream)) => {
-                        self.made = self.made.saturating_add(1);
-                        self.state = State::Open;
-                        return Poll::Ready(Ok(stream));
-                    }
-                    Poll::Ready(Err(error)) => error,
-                    Poll::Pending => return self.poll_over(cx, broken),
-                },
-            };
-            self.try_again(Some(Error::from(failure.into())), broken)?;
+                Poll::Ready(Err(error)) => {
+                    self.try_again(Some(Error::from(error.into())), broken)?;
+                }
+                Poll::Pending => return self.poll_over(cx, broken),
+            }
         }
     }
 
@@ -145,7 +112,7 @@ impl<R, F> Resumption<R, F> {
 
     /// Waits for the next try, if there is to be one.
     fn try_again(&mut self, failure: Option<Error>, broken: &mut Broken) -> Result<(), Error> {
-        self.state = State::Open;
+        self.again = CallAgain::Idle;
         let Some(row) = &mut self.row else { return Err(broken.take_error()) };
         row.failure = failure;
         let may_pass = row.failure.as_ref().is_none_or(Error::is_retryable);
@@ -157,7 +124,7 @@ impl<R, F> Resumption<R, F> {
                 if row.until.is_none_or(|until| due.is_some_and(|due| due < until)) {
                     tracing::debug!(after = row.after, ?delay, "a response stream is resumed");
                     row.tries += 1;
-                    self.state = State::Waiting(Box::pin(sleep(delay)));
+                    self.again = CallAgain::after(delay);
                     return Ok(());
                 }
             }
@@ -174,7 +141,7 @@ impl<R, F> Resumption<R, F> {
         let alarm = self.row.as_mut().and_then(|row| row.alarm.as_mut());
         match alarm.map(|alarm| alarm.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => {
-                self.state = State::Open;
+                self.again = CallAgain::Idle;
                 Poll::Ready(Err(self.given_up(broken)))
             }
             _ => Poll::Pending,

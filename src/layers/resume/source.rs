@@ -10,7 +10,7 @@ use tower::Service;
 
 use super::resumption::Resumption;
 use crate::services::RetrieveStreamRequest;
-use crate::sse::{Broken, Core, ResponseStream, Source, SseEvent};
+use crate::sse::{Broken, Reopened, ResponseStream, Source, SseEvent};
 use crate::{BoxError, Error};
 
 pin_project! {
@@ -125,14 +125,14 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         broken: &mut Broken,
-    ) -> Poll<Result<Core, Error>> {
+    ) -> Poll<Result<Reopened, Error>> {
         let mut this = self.project();
         let Some(resumption) = this.resumption else {
             return Poll::Ready(Err(broken.take_error()));
         };
         let (source, core) = ready!(resumption.poll(cx, broken))?.into_parts();
         this.source.set(Current::Again { source });
-        Poll::Ready(Ok(core))
+        Poll::Ready(Ok(Reopened::Behind(core)))
     }
 }
 

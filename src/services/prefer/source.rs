@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::state::PreferHandle;
-use crate::sse::{Broken, Core, Source, SseEvent};
+use crate::sse::{Broken, Reopened, Source, SseEvent};
 use crate::{BoxError, Error};
 
 pin_project! {
@@ -124,11 +124,18 @@ impl<A: Source, B: Source> Source for PreferSource<A, B> {
         }
     }
 
+    fn retries(&self, error: &Error) -> bool {
+        match &self.source {
+            Either::Http { source } => source.retries(error),
+            Either::Socket { source, .. } => source.retries(error),
+        }
+    }
+
     fn poll_resume(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         broken: &mut Broken,
-    ) -> Poll<Result<Core, Error>> {
+    ) -> Poll<Result<Reopened, Error>> {
         either!(self.poll_resume(cx, broken))
     }
 }
