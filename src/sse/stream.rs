@@ -245,7 +245,13 @@ impl<Src: EventSource> ResponseStream<Src> {
             }
             if let Some(broken) = &mut core.broken {
                 match ready!(this.source.as_mut().poll_resume(cx, broken)) {
-                    Ok(again) => core.go_on(again),
+                    Ok(again) => {
+                        core.go_on(again);
+                        // Of the event that told of the failure, if one did.
+                        if let Some(raw) = raw.as_deref_mut() {
+                            *raw = None;
+                        }
+                    }
                     Err(error) => {
                         core.broken = None;
                         return Poll::Ready(Some(Err(core.told(error))));

@@ -12,7 +12,7 @@ use tower_openai::layers::stream_retry::StreamRetrySettings;
 use tower_openai::layers::{ResumeLayer, ResumePolicy, StreamRetry, StreamRetryPolicy};
 use tower_openai::model::ResponseEvent;
 use tower_openai::services::{Responses, ResponsesRequest, RetrieveStream};
-use tower_openai::sse::{ResponseStream, StreamEnd, StreamObserver};
+use tower_openai::sse::{RawEvent, ResponseStream, StreamEnd, StreamObserver};
 use tower_openai::testing::{Script, Server};
 use tower_openai::{Client, Error, ErrorKind, Stage};
 use tower_test::mock;
@@ -184,18 +184,31 @@ async fn the_stream_tells_of_the_response_that_is_read() {
     assert!(response.output_text().starts_with("w0 w1 "));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn raw_events_are_those_of_each_response() {
     let (http, _) = server([fails("server_error"), Play::From(0)]);
-    let responses = StreamRetry::new(Responses::new(http)).policy(policy());
+    let http = ServiceBuilder::new()
+        .map_response(|mut response: http::Response<_>| {
+            response.headers_mut().insert("openai-model", "m-1".parse().unwrap());
+            response
+        })
+        .service(http);
+    let at_once = policy().backoff([Duration::ZERO]);
+    let responses = StreamRetry::new(Responses::new(http)).policy(at_once);
     let mut raw = responses.oneshot(request()).await.unwrap().into_raw();
-    let mut count = 0;
+    let (mut head, mut wire) = (0, Vec::new());
     while let Some(event) = raw.try_next().await.unwrap() {
-        let event: Value = event.parse().unwrap();
-        assert_ne!(event["type"], "response.failed", "that one is made good");
-        count += 1;
+        match event {
+            RawEvent::Wire(event) => wire.push(event.parse::<Value>().unwrap()),
+            event => {
+                assert_eq!(event.parse::<Value>().unwrap()["model"], "m-1");
+                head += 1;
+            }
+        }
     }
-    assert_eq!(count, 1 + EVENTS);
+    assert_eq!(head, 2, "each has a head");
+    assert_eq!(wire[0], created("resp_0"));
+    assert_eq!(wire[1..], events(), "and not the failure that was made good");
 }
 
 /// Notes how each call ended.
