@@ -28,7 +28,7 @@
 //! | the server is [silent](WebSocketConfig::ping_interval) | [`IdleTimeout`], with the code 1006 | the same |
 //! | the server breaks the protocol | [`Protocol`](crate::ErrorKind::Protocol); it is told why | the same |
 //! | a message is above a [limit](WebSocketConfig) | [`TooLarge`]; the server is told 1009 | the same |
-//! | the server does not answer a close in [time](WebSocketConfig::close_timeout) | [`Timeout`] | the same |
+//! | the server does not answer a close, or take what goes before it, in [time](WebSocketConfig::close_timeout) | [`Timeout`] | the same |
 //!
 //! [`Error::close_code`](crate::Error::close_code) and
 //! [`close_reason`](crate::Error::close_reason) tell what the server said.

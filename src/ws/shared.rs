@@ -236,7 +236,8 @@ impl<P: Protocol> fmt::Debug for Shared<P> {
 ///
 /// Nothing happens on the socket while it is not polled, so spawn it, or join it with what uses the
 /// socket. It ends when the socket is over, or soon after the last handle was dropped: the socket is
-/// closed in order then, within [`close_timeout`](WebSocketConfig::close_timeout).
+/// closed in order then, and a server that does not go along is left after a
+/// [`close_timeout`](WebSocketConfig::close_timeout).
 ///
 /// Dropping it ends the socket at once, and its handles get an error. Polling it needs a tokio runtime
 /// with its timer on.
