@@ -83,6 +83,9 @@ impl WebSocketConfig {
     /// The largest message that may go out, in bytes. A larger one is refused before any of it is
     /// sent, with an error of [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge); the socket stays.
     ///
+    /// A message goes out in frames of at most 256 KiB, so that the server's pings are answered in the
+    /// middle of one that takes long.
+    ///
     /// # Errors
     ///
     /// If it is not from 1 byte to 1 GiB.

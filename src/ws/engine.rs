@@ -10,8 +10,11 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::error::{Error as Fault, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{self, Role, WebSocket};
 use tokio_tungstenite::tungstenite::{Message as Raw, error::CapacityError};
 
@@ -25,7 +28,11 @@ const READ_BUFFER: usize = 16 * 1024;
 /// So much is gathered before it is written, unless it is flushed.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Room for control frames beside a message that is as large as may be.
+/// A longer message goes out in frames of so many bytes. The answer to a ping comes between them, and
+/// the engine, which copies what it sends and moves the rest up after each write, never has more.
+const LARGEST_FRAME: usize = 256 * 1024;
+
+/// Room for control frames beside a frame that is as large as may be.
 const CONTROL_FRAMES: usize = 4 * 1024;
 
 /// What a WebSocket runs over once it is open.
@@ -36,6 +43,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 /// A client's end of a WebSocket, after the handshake.
 pub(super) struct Engine {
     socket: WebSocket<Bridge>,
+    /// What is left of a message whose first frame has been written.
+    rest: Option<(Data, Bytes)>,
     /// There is something to flush.
     dirty: bool,
     /// The transport takes no more for now.
@@ -71,11 +80,11 @@ impl Engine {
         let limits = protocol::WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(WRITE_BUFFER + config.max_outgoing + CONTROL_FRAMES)
+            .max_write_buffer_size(WRITE_BUFFER + LARGEST_FRAME + CONTROL_FRAMES)
             .max_message_size(Some(config.max_message))
             .max_frame_size(Some(config.max_frame));
         let socket = WebSocket::from_raw_socket(bridge, Role::Client, Some(limits));
-        Self { socket, dirty: false, blocked: false }
+        Self { socket, rest: None, dirty: false, blocked: false }
     }
 
     /// Whom to wake when what is pending now may go on.
@@ -100,6 +109,7 @@ impl Engine {
             Ok(Raw::Binary(bytes)) => Incoming::Message(Message::Binary(bytes)),
             Ok(Raw::Close(frame)) => {
                 self.dirty = true;
+                self.rest = None;
                 Incoming::Close(frame.map(|frame| {
                     CloseFrame::new(CloseCode::new(frame.code.into()), Text(frame.reason))
                 }))
@@ -125,11 +135,25 @@ impl Engine {
 
     /// Takes a message, if it [can](Self::can_send).
     pub(super) fn send(&mut self, message: Message) -> Result<(), Failure> {
-        let raw = match message {
-            Message::Text(Text(text)) => Raw::Text(text),
-            Message::Binary(bytes) => Raw::Binary(bytes),
-        };
-        self.write(raw)
+        self.rest = Some(match message {
+            Message::Text(Text(text)) => (Data::Text, text.into()),
+            Message::Binary(bytes) => (Data::Binary, bytes),
+        });
+        self.write_rest()
+    }
+
+    /// Writes the frames that are left of a message, as long as the transport takes them.
+    fn write_rest(&mut self) -> Result<(), Failure> {
+        while !self.blocked {
+            let Some((kind, mut rest)) = self.rest.take() else { break };
+            let payload = rest.split_to(rest.len().min(LARGEST_FRAME));
+            let last = rest.is_empty();
+            if !last {
+                self.rest = Some((Data::Continue, rest));
+            }
+            self.write(Raw::Frame(Frame::message(payload, OpCode::Data(kind), last)))?;
+        }
+        Ok(())
     }
 
     /// Sends a ping, unless there is unsent data: that asks the peer for a sign of life as well.
@@ -137,8 +161,9 @@ impl Engine {
         if self.blocked { Ok(()) } else { self.write(Raw::Ping(Default::default())) }
     }
 
-    /// Sends a close frame; nothing can be sent after it.
+    /// Sends a close frame; nothing can be sent after it, not even the rest of a message.
     pub(super) fn close(&mut self, frame: &CloseFrame) -> Result<(), Failure> {
+        self.rest = None;
         let frame = frame.code().is_sendable().then(|| protocol::CloseFrame {
             code: frame.code().as_u16().into(),
             reason: frame.reason().into(),
@@ -154,18 +179,15 @@ impl Engine {
 
     /// Ready when nothing waits to be written.
     pub(super) fn poll_flush(&mut self) -> Poll<Result<(), Failure>> {
-        if !self.dirty {
-            return Poll::Ready(Ok(()));
-        }
-        let flushed = self.socket.flush();
-        match self.settle(flushed) {
-            Ok(true) => {
-                self.dirty = false;
-                Poll::Ready(Ok(()))
+        while self.dirty {
+            let flushed = self.socket.flush();
+            if !self.settle(flushed)? {
+                return Poll::Pending;
             }
-            Ok(false) => Poll::Pending,
-            Err(failure) => Poll::Ready(Err(failure)),
+            self.dirty = false;
+            self.write_rest()?;
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Whether all was written; what was not is kept by the engine.

@@ -8,7 +8,7 @@ use tower_openai::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketConfi
 use tower_openai::{Error, ErrorKind};
 
 use super::support::{
-    CLOSE, PING, Peer, TEXT, assert_kind, close, driven, failure, frame, in_time, inline,
+    CLOSE, FINAL, PING, Peer, TEXT, assert_kind, close, driven, failure, frame, in_time, inline,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -128,6 +128,29 @@ async fn row_61_a_refusal_is_the_peers_while_our_close_waits_behind_messages() {
     assert_kind(&error, ErrorKind::TooLarge, Some(1009));
     drop(peer);
     in_time(driving).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_message_is_not_sent_to_a_peer_that_has_closed() {
+    const LEN: usize = 4 * 1024 * 1024;
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    in_time(socket.send("x".repeat(LEN))).await.unwrap();
+    let (first, started) = in_time(peer.receive_frame()).await.unwrap();
+    assert_eq!(first, TEXT & !FINAL);
+    peer.send(CLOSE, &close(1009, "too much")).await;
+    let mut taken = started.len();
+    loop {
+        match in_time(peer.receive_frame()).await.unwrap() {
+            (CLOSE, reason) => break assert_eq!(reason, close(1009, "too much")),
+            (first, payload) => {
+                assert_eq!(first, 0);
+                taken += payload.len();
+            }
+        }
+    }
+    assert!(taken <= LEN / 4, "{taken} bytes");
+    drop(peer);
+    assert_kind(&in_time(driving).await.unwrap().unwrap_err(), ErrorKind::TooLarge, Some(1009));
 }
 
 #[tokio::test(start_paused = true)]
