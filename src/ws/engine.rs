@@ -49,6 +49,8 @@ pub(super) struct Engine {
     dirty: bool,
     /// The transport takes no more for now.
     blocked: bool,
+    /// All that has come was read: there is no more before the waker is woken.
+    dry: bool,
 }
 
 /// What has come in.
@@ -84,12 +86,13 @@ impl Engine {
             .max_message_size(Some(config.max_message))
             .max_frame_size(Some(config.max_frame));
         let socket = WebSocket::from_raw_socket(bridge, Role::Client, Some(limits));
-        Self { socket, rest: None, dirty: false, blocked: false }
+        Self { socket, rest: None, dirty: false, blocked: false, dry: false }
     }
 
-    /// Whom to wake when what is pending now may go on.
+    /// Whom to wake when what is pending now may go on. To be called whenever that has happened.
     pub(super) fn wake_with(&mut self, waker: &Waker) {
         self.socket.get_mut().waker.clone_from(waker);
+        self.dry = false;
     }
 
     /// Whether any byte has come since this was last asked.
@@ -104,6 +107,10 @@ impl Engine {
     }
 
     pub(super) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
+        // The engine clears its buffer before it asks the transport.
+        if self.dry {
+            return Poll::Pending;
+        }
         let incoming = match self.socket.read() {
             Ok(Raw::Text(text)) => Incoming::Message(Message::Text(Text(text))),
             Ok(Raw::Binary(bytes)) => Incoming::Message(Message::Binary(bytes)),
@@ -121,6 +128,7 @@ impl Engine {
             Ok(Raw::Pong(_) | Raw::Frame(_)) => Incoming::Control,
             Err(Fault::ConnectionClosed | Fault::AlreadyClosed) => Incoming::End,
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.dry = true;
                 return Poll::Pending;
             }
             Err(fault) => return Poll::Ready(Err(failure(fault))),

@@ -1,8 +1,13 @@
 //! Many tasks on one socket: no wake-up is lost, and nobody starves.
 
 use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
 use tower_openai::ws::{CloseCode, WebSocket, WebSocketConfig};
@@ -115,4 +120,61 @@ fn a_flood_leaves_time_for_others() {
     };
     runtime.block_on(async { assert_pending!(spawn(reading).poll()) });
     assert!((1..MANY / 2).contains(&in_one_poll), "{in_one_poll} messages in one poll");
+}
+
+/// A transport that counts how often it is read.
+struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_costs_one_read_that_finds_nothing() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (reads, mut peer) = (Arc::default(), Peer(theirs));
+    let io = Counted(ours, Arc::clone(&reads));
+    let (mut socket, driver) = WebSocket::over(io, &WebSocketConfig::default());
+    let mut driver = spawn(driver);
+    let mut reads_of_a_poll = || {
+        assert_pending!(driver.poll());
+        reads.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!(reads_of_a_poll(), 1);
+    in_time(socket.send("hello")).await.unwrap();
+    assert_eq!(reads_of_a_poll(), 1);
+    assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"hello".to_vec())));
+    // What has come in one piece is read in one.
+    for _ in 0..3 {
+        peer.send(TEXT, b"hello").await;
+    }
+    assert_eq!(reads_of_a_poll(), 2);
+    for _ in 0..3 {
+        in_time(socket.next()).await.unwrap().unwrap();
+    }
 }
