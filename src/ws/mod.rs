@@ -33,6 +33,18 @@
 //! [`Error::close_code`](crate::Error::close_code) and
 //! [`close_reason`](crate::Error::close_reason) tell what the server said.
 //!
+//! # What travels
+//!
+//! A text is judged as its frames come: the first one that cannot belong to UTF-8 ends the socket, and
+//! nobody waits for the end of the message. Within a frame it is judged when all of that has come, and
+//! a message is handed out when it is whole.
+//!
+//! A message of more than 256 KiB goes out in several frames, so that pings are answered meanwhile.
+//!
+//! Nothing is compressed: `permessage-deflate` is not offered, and a server that grants it all the
+//! same is refused. The engine below does not have it. Those that do are too young to be trusted with
+//! every byte, not kept up, or not under a permissive licence; and the API works without it.
+//!
 //! # Example
 //!
 //! ```
