@@ -90,6 +90,17 @@ impl Connection {
         self.stalled
     }
 
+    /// Whether something is due before the timer fires, so that the connection has to be polled.
+    pub(super) fn outruns_timer<P: Protocol>(&self, protocol: &P) -> bool {
+        let own = match self.phase {
+            Phase::Open if self.stalled => None,
+            Phase::Open => self.liveness.due(),
+            Phase::Closing { until, .. } | Phase::Leaving { until, .. } => Some(until),
+        };
+        let due = own.into_iter().chain(protocol.deadline()).min();
+        due.is_some_and(|due| !self.timer.fires_by(due))
+    }
+
     /// Does all that can be done now. Ready when the connection is over and can be dropped.
     ///
     /// `abandoned`: nobody is there any more to read or to write.

@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
-use tower_openai::ws::{CloseCode, WebSocket, WebSocketConfig};
+use tower_openai::ws::{CloseCode, Message, WebSocket, WebSocketConfig};
 
-use super::support::{Peer, TEXT, frame, in_time, soon};
+use super::support::{Peer, TEXT, frame, in_time, inline, soon};
 
 const SENDERS: usize = 8;
 const MESSAGES: usize = 100;
@@ -151,6 +152,25 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_driver_a_message_that_goes_out_wakes_nobody() {
+    for interval in [None, Some(Duration::from_secs(20))] {
+        let config = WebSocketConfig::default().ping_interval(interval).unwrap();
+        let (mut socket, mut peer) = inline(&config, 1024);
+        let sender = socket.sender();
+        let mut reading = spawn(socket.next());
+        assert_pending!(reading.poll());
+        for _ in 0..10 {
+            assert_ready!(spawn(sender.send("x")).poll()).unwrap();
+            assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"x".to_vec())));
+        }
+        assert!(!reading.is_woken());
+        peer.send(TEXT, b"answer").await;
+        assert!(reading.is_woken());
+        assert_eq!(assert_ready!(reading.poll()).unwrap().unwrap(), Message::from("answer"));
     }
 }
 
