@@ -77,8 +77,15 @@ pub(super) struct Failure {
 
 impl Engine {
     pub(super) fn new(io: Box<dyn Transport>, config: &WebSocketConfig) -> Self {
-        let bridge =
-            Bridge { io, waker: Waker::noop().clone(), heard: false, full: false, moved: false };
+        let bridge = Bridge {
+            io,
+            waker: Waker::noop().clone(),
+            heard: false,
+            full: false,
+            moved: false,
+            reading: false,
+            write_error: None,
+        };
         let limits = protocol::WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
@@ -111,7 +118,10 @@ impl Engine {
         if self.dry {
             return Poll::Pending;
         }
-        let incoming = match self.socket.read() {
+        self.socket.get_mut().reading = true;
+        let read = self.socket.read();
+        self.socket.get_mut().reading = false;
+        let incoming = match read {
             Ok(Raw::Text(text)) => Incoming::Message(Message::Text(Text(text))),
             Ok(Raw::Binary(bytes)) => Incoming::Message(Message::Binary(bytes)),
             Ok(Raw::Close(frame)) => {
@@ -128,6 +138,9 @@ impl Engine {
             Ok(Raw::Pong(_) | Raw::Frame(_)) => Incoming::Control,
             Err(Fault::ConnectionClosed | Fault::AlreadyClosed) => Incoming::End,
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(error) = self.socket.get_mut().write_error.take() {
+                    return Poll::Ready(Err(failure(Fault::Io(error))));
+                }
                 self.dry = true;
                 return Poll::Pending;
             }
@@ -269,6 +282,10 @@ struct Bridge {
     full: bool,
     /// There was room again after that.
     moved: bool,
+    /// The engine reads, and answers what it has read.
+    reading: bool,
+    /// Such an answer has failed. What the peer said before it went is still to be read.
+    write_error: Option<io::Error>,
 }
 
 impl Bridge {
@@ -286,6 +303,24 @@ impl Bridge {
             Poll::Ready(result) => result,
         }
     }
+
+    /// What comes of writing: an error waits while the engine reads.
+    fn write_or_never<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut dyn Transport>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        let result = match self.write_error.take() {
+            Some(error) => Err(error),
+            None => self.now_or_never(poll),
+        };
+        match result {
+            Err(error) if self.reading && error.kind() != io::ErrorKind::WouldBlock => {
+                self.write_error = Some(error);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            result => result,
+        }
+    }
 }
 
 impl Read for Bridge {
@@ -300,7 +335,7 @@ impl Read for Bridge {
 
 impl Write for Bridge {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let written = self.now_or_never(|io, cx| io.poll_write(cx, buf));
+        let written = self.write_or_never(|io, cx| io.poll_write(cx, buf));
         match &written {
             Ok(0) => {}
             Ok(_) => self.moved |= std::mem::take(&mut self.full),
@@ -310,6 +345,6 @@ impl Write for Bridge {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.now_or_never(|io, cx| io.poll_flush(cx))
+        self.write_or_never(|io, cx| io.poll_flush(cx))
     }
 }

@@ -71,6 +71,30 @@ async fn nothing_is_written_into_a_socket_that_the_peer_has_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_61_a_close_is_heard_although_a_ping_before_it_can_not_be_answered() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (mut socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
+    let mut peer = Peer(theirs);
+    peer.send(PING, b"there?").await;
+    peer.send(TEXT, b"last").await;
+    peer.send(CLOSE, &close(1009, "too much")).await;
+    drop(peer);
+    let driving = tokio::spawn(driver);
+    assert_eq!(in_time(socket.next()).await.unwrap().unwrap(), Message::from("last"));
+    assert_kind(&failure(&mut socket).await, ErrorKind::TooLarge, Some(1009));
+    in_time(driving).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_61_a_ping_of_a_peer_that_has_gone_is_no_close() {
+    let (mut socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    peer.send(PING, b"there?").await;
+    drop(peer);
+    assert_kind(&failure(&mut socket).await, ErrorKind::Transport, Some(1006));
+    in_time(driving).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
 async fn row_61_the_peer_hangs_up() {
     for cut in [Vec::new(), frame(TEXT, b"in the middle")[..5].to_vec()] {
         let (mut socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
