@@ -4,6 +4,10 @@
 //! cargo run -q --example ws_echo -- ws://127.0.0.1:9001/runCase?case=1
 //! ```
 //!
+//! Autobahn's own suite (`pip install autobahntestsuite`, for Python 2.7) is such a server when it is
+//! started with `wstest -m fuzzingserver`: it has a case for each number, and a report afterwards at
+//! `/updateReports`.
+//!
 //! The URL may begin with `ws`, `wss`, `http` or `https`. How the socket ended is told on stderr;
 //! whatever the server did to it, only a socket that does not open is a failure.
 

@@ -40,16 +40,19 @@ impl Liveness {
         self.pinged = None;
     }
 
+    /// When the next sign is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let interval = self.interval?;
+        Some(self.pinged.map_or(self.heard + interval, |pinged| pinged + self.timeout))
+    }
+
     /// To be asked when all that has come was read.
     pub(super) fn sign(&mut self, now: Instant) -> Sign {
-        let Some(interval) = self.interval else { return Sign::None };
-        let (due, sign) = match self.pinged {
-            Some(pinged) => (pinged + self.timeout, Sign::Dead),
-            None => (self.heard + interval, Sign::Ping),
-        };
+        let Some(due) = self.due() else { return Sign::None };
         if due > now {
             return Sign::Until(due);
         }
+        let sign = if self.pinged.is_some() { Sign::Dead } else { Sign::Ping };
         // Counted from now: one who comes late has not waited for an answer yet.
         self.pinged = Some(now);
         sign
@@ -67,6 +70,12 @@ pub(super) struct Timer {
 }
 
 impl Timer {
+    /// Whether it is going to wake somebody by then.
+    pub(super) fn fires_by(&self, at: Instant) -> bool {
+        let set = |sleep: &Pin<Box<Sleep>>| !sleep.is_elapsed() && sleep.deadline() <= at;
+        self.waker.is_some() && self.sleep.as_ref().is_some_and(set)
+    }
+
     /// Ready at `at`.
     pub(super) fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let sleep = match &mut self.sleep {

@@ -16,7 +16,7 @@ const MIB: usize = 1024 * 1024;
 /// | a message that goes out | 16 MiB less 64 KiB |
 /// | a ping after this long without a byte from the peer | 20 s |
 /// | a byte from the peer after a ping, within | 10 s |
-/// | the close handshake | 5 s |
+/// | the answer to a close, and before that any byte to go out | 5 s |
 ///
 /// It is a checked value: setters refuse what cannot work, so nothing goes wrong with it later.
 ///
@@ -83,6 +83,9 @@ impl WebSocketConfig {
     /// The largest message that may go out, in bytes. A larger one is refused before any of it is
     /// sent, with an error of [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge); the socket stays.
     ///
+    /// A message goes out in frames of at most 256 KiB, so that the server's pings are answered in the
+    /// middle of one that takes long.
+    ///
     /// # Errors
     ///
     /// If it is not from 1 byte to 1 GiB.
@@ -113,7 +116,10 @@ impl WebSocketConfig {
         Ok(self)
     }
 
-    /// How long the peer has to answer a close frame.
+    /// How long the peer has to answer a close, counted from when our close frame has gone out.
+    ///
+    /// What is queued goes out first. That may take as long as it does while the peer goes on
+    /// reading; once it has taken nothing for this long, it is given up, whatever it says meanwhile.
     ///
     /// # Errors
     ///
@@ -148,7 +154,7 @@ impl WebSocketConfig {
         self.pong_timeout
     }
 
-    /// How long the peer has to answer a close frame.
+    /// How long the peer has to answer a close.
     pub fn close_timeout_value(&self) -> Duration {
         self.close_timeout
     }

@@ -44,10 +44,13 @@ pub(super) struct Connection {
 #[derive(Debug)]
 enum Phase {
     Open,
-    /// We want it closed, and have said so once `sent`.
+    /// We want it closed.
     Closing {
-        frame: CloseFrame,
-        sent: bool,
+        /// What it is closed with, until the engine has it: what is queued goes first.
+        frame: Option<CloseFrame>,
+        /// All is out, so the peer knows: what comes now may be its answer.
+        said: bool,
+        /// For the answer, and before that for any byte to go out.
         until: Instant,
     },
     /// All is said; what is left to write is written, and then the peer is to hang up.
@@ -85,6 +88,17 @@ impl Connection {
     /// Whether reading stopped for want of room.
     pub(super) fn is_stalled(&self) -> bool {
         self.stalled
+    }
+
+    /// Whether something is due before the timer fires, so that the connection has to be polled.
+    pub(super) fn outruns_timer<P: Protocol>(&self, protocol: &P) -> bool {
+        let own = match self.phase {
+            Phase::Open if self.stalled => None,
+            Phase::Open => self.liveness.due(),
+            Phase::Closing { until, .. } | Phase::Leaving { until, .. } => Some(until),
+        };
+        let due = own.into_iter().chain(protocol.deadline()).min();
+        due.is_some_and(|due| !self.timer.fires_by(due))
     }
 
     /// Does all that can be done now. Ready when the connection is over and can be dropped.
@@ -157,7 +171,7 @@ impl Connection {
     /// Says goodbye as far as that goes at once, and whether the protocol has still to hear of the
     /// end.
     pub(super) fn hang_up(&mut self) -> bool {
-        if matches!(self.phase, Phase::Open | Phase::Closing { sent: false, .. }) {
+        if matches!(self.phase, Phase::Open | Phase::Closing { frame: Some(_), .. }) {
             let _ = self.engine.close(&CloseCode::GOING_AWAY.into());
         }
         let _ = self.engine.poll_flush();
@@ -219,23 +233,23 @@ impl Connection {
             None => return,
         };
         let until = Instant::now() + self.config.close_timeout;
-        self.phase = Phase::Closing { frame, sent: false, until };
+        self.phase = Phase::Closing { frame: Some(frame), said: false, until };
     }
 
     /// Writes what there is, as long as the transport takes it. Whether anything was taken up.
     fn write<P: Protocol>(&mut self, protocol: &mut P, wakers: &mut Wakers) -> bool {
         let mut wrote = false;
         for _ in 0..TURNS {
-            let said_all = matches!(self.phase, Phase::Closing { sent: true, .. });
-            if said_all || !self.can_send() {
+            let written = matches!(self.phase, Phase::Closing { frame: None, .. });
+            if written || !self.can_send() {
                 break;
             }
             let result = match (protocol.transmit(wakers), &mut self.phase) {
                 (Some(message), _) => self.engine.send(message),
-                (None, Phase::Closing { frame, sent, .. }) => {
-                    *sent = true;
-                    self.engine.close(frame)
-                }
+                (None, Phase::Closing { frame, .. }) => match frame.take() {
+                    Some(frame) => self.engine.close(&frame),
+                    None => break,
+                },
                 (None, _) => break,
             };
             wrote = true;
@@ -253,10 +267,16 @@ impl Connection {
     }
 
     fn flush(&mut self) {
-        if self.write_failure.is_none() {
-            if let Poll::Ready(Err(failure)) = self.engine.poll_flush() {
-                self.write_failure = Some(failure);
+        if self.write_failure.is_some() {
+            return;
+        }
+        match (self.engine.poll_flush(), &mut self.phase) {
+            (Poll::Ready(Err(failure)), _) => self.write_failure = Some(failure),
+            (Poll::Ready(Ok(())), Phase::Closing { frame: None, said: said @ false, until }) => {
+                *said = true;
+                *until = Instant::now() + self.config.close_timeout;
             }
+            _ => {}
         }
     }
 
@@ -288,7 +308,7 @@ impl Connection {
             Poll::Ready(Ok(Incoming::Control)) => Turn::Moved,
             Poll::Ready(Ok(Incoming::Close(frame))) => {
                 // Not ours while it waits behind other messages: the peer has not seen it.
-                let ours = matches!(self.phase, Phase::Closing { sent: true, .. });
+                let ours = matches!(self.phase, Phase::Closing { said: true, .. });
                 let by = if ours { Side::Us } else { Side::Peer };
                 self.finish(protocol, End::Closed { by, frame }, wakers);
                 self.leave_after(false)
@@ -308,7 +328,7 @@ impl Connection {
         wakers: &mut Wakers,
     ) -> Turn {
         let Failure { error, tell, hung_up } = failure;
-        if hung_up && matches!(self.phase, Phase::Closing { sent: true, .. }) {
+        if hung_up && matches!(self.phase, Phase::Closing { said: true, .. }) {
             // Hanging up is an answer to a close frame too.
             self.finish(protocol, End::Closed { by: Side::Us, frame: None }, wakers);
             return Turn::Over;
@@ -373,11 +393,16 @@ impl Connection {
         if self.engine.take_heard() || moved || self.stalled {
             self.liveness.heard(now);
         }
+        if let Phase::Closing { said: false, until, .. } = &mut self.phase {
+            if moved {
+                *until = now + self.config.close_timeout;
+            }
+        }
         let mut next = match self.phase {
             Phase::Leaving { until, .. } if until <= now => return Turn::Over,
             Phase::Leaving { until, .. } => return self.wait(until, cx),
-            Phase::Closing { until, .. } if until <= now => {
-                self.finish(protocol, self.unanswered(), wakers);
+            Phase::Closing { until, said, .. } if until <= now => {
+                self.finish(protocol, self.unanswered(said), wakers);
                 return Turn::Over;
             }
             Phase::Closing { until, .. } => Some(until),
@@ -419,11 +444,12 @@ impl Connection {
         }
     }
 
-    fn unanswered(&self) -> End {
-        let message = format!(
-            "the server did not answer the close frame within {:?}",
-            self.config.close_timeout
-        );
+    fn unanswered(&self, said: bool) -> End {
+        let failing = match said {
+            true => "did not answer the close frame",
+            false => "took nothing of what is to be sent before the socket is closed",
+        };
+        let message = format!("the server {failing} within {:?}", self.config.close_timeout);
         End::broken(Error::new(ErrorKind::Timeout, message))
     }
 

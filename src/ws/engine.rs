@@ -10,8 +10,11 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::error::{Error as Fault, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{self, Role, WebSocket};
 use tokio_tungstenite::tungstenite::{Message as Raw, error::CapacityError};
 
@@ -25,7 +28,11 @@ const READ_BUFFER: usize = 16 * 1024;
 /// So much is gathered before it is written, unless it is flushed.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// Room for control frames beside a message that is as large as may be.
+/// A longer message goes out in frames of so many bytes. The answer to a ping comes between them, and
+/// the engine, which copies what it sends and moves the rest up after each write, never has more.
+const LARGEST_FRAME: usize = 256 * 1024;
+
+/// Room for control frames beside a frame that is as large as may be.
 const CONTROL_FRAMES: usize = 4 * 1024;
 
 /// What a WebSocket runs over once it is open.
@@ -36,10 +43,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 /// A client's end of a WebSocket, after the handshake.
 pub(super) struct Engine {
     socket: WebSocket<Bridge>,
+    /// What is left of a message whose first frame has been written.
+    rest: Option<(Data, Bytes)>,
     /// There is something to flush.
     dirty: bool,
     /// The transport takes no more for now.
     blocked: bool,
+    /// All that has come was read: there is no more before the waker is woken.
+    dry: bool,
 }
 
 /// What has come in.
@@ -66,21 +77,29 @@ pub(super) struct Failure {
 
 impl Engine {
     pub(super) fn new(io: Box<dyn Transport>, config: &WebSocketConfig) -> Self {
-        let bridge =
-            Bridge { io, waker: Waker::noop().clone(), heard: false, full: false, moved: false };
+        let bridge = Bridge {
+            io,
+            waker: Waker::noop().clone(),
+            heard: false,
+            full: false,
+            moved: false,
+            reading: false,
+            write_error: None,
+        };
         let limits = protocol::WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(WRITE_BUFFER + config.max_outgoing + CONTROL_FRAMES)
+            .max_write_buffer_size(WRITE_BUFFER + LARGEST_FRAME + CONTROL_FRAMES)
             .max_message_size(Some(config.max_message))
             .max_frame_size(Some(config.max_frame));
         let socket = WebSocket::from_raw_socket(bridge, Role::Client, Some(limits));
-        Self { socket, dirty: false, blocked: false }
+        Self { socket, rest: None, dirty: false, blocked: false, dry: false }
     }
 
-    /// Whom to wake when what is pending now may go on.
+    /// Whom to wake when what is pending now may go on. To be called whenever that has happened.
     pub(super) fn wake_with(&mut self, waker: &Waker) {
         self.socket.get_mut().waker.clone_from(waker);
+        self.dry = false;
     }
 
     /// Whether any byte has come since this was last asked.
@@ -95,11 +114,19 @@ impl Engine {
     }
 
     pub(super) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
-        let incoming = match self.socket.read() {
+        // The engine clears its buffer before it asks the transport.
+        if self.dry {
+            return Poll::Pending;
+        }
+        self.socket.get_mut().reading = true;
+        let read = self.socket.read();
+        self.socket.get_mut().reading = false;
+        let incoming = match read {
             Ok(Raw::Text(text)) => Incoming::Message(Message::Text(Text(text))),
             Ok(Raw::Binary(bytes)) => Incoming::Message(Message::Binary(bytes)),
             Ok(Raw::Close(frame)) => {
                 self.dirty = true;
+                self.rest = None;
                 Incoming::Close(frame.map(|frame| {
                     CloseFrame::new(CloseCode::new(frame.code.into()), Text(frame.reason))
                 }))
@@ -111,6 +138,10 @@ impl Engine {
             Ok(Raw::Pong(_) | Raw::Frame(_)) => Incoming::Control,
             Err(Fault::ConnectionClosed | Fault::AlreadyClosed) => Incoming::End,
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(error) = self.socket.get_mut().write_error.take() {
+                    return Poll::Ready(Err(failure(Fault::Io(error))));
+                }
+                self.dry = true;
                 return Poll::Pending;
             }
             Err(fault) => return Poll::Ready(Err(failure(fault))),
@@ -125,11 +156,25 @@ impl Engine {
 
     /// Takes a message, if it [can](Self::can_send).
     pub(super) fn send(&mut self, message: Message) -> Result<(), Failure> {
-        let raw = match message {
-            Message::Text(Text(text)) => Raw::Text(text),
-            Message::Binary(bytes) => Raw::Binary(bytes),
-        };
-        self.write(raw)
+        self.rest = Some(match message {
+            Message::Text(Text(text)) => (Data::Text, text.into()),
+            Message::Binary(bytes) => (Data::Binary, bytes),
+        });
+        self.write_rest()
+    }
+
+    /// Writes the frames that are left of a message, as long as the transport takes them.
+    fn write_rest(&mut self) -> Result<(), Failure> {
+        while !self.blocked {
+            let Some((kind, mut rest)) = self.rest.take() else { break };
+            let payload = rest.split_to(rest.len().min(LARGEST_FRAME));
+            let last = rest.is_empty();
+            if !last {
+                self.rest = Some((Data::Continue, rest));
+            }
+            self.write(Raw::Frame(Frame::message(payload, OpCode::Data(kind), last)))?;
+        }
+        Ok(())
     }
 
     /// Sends a ping, unless there is unsent data: that asks the peer for a sign of life as well.
@@ -137,8 +182,9 @@ impl Engine {
         if self.blocked { Ok(()) } else { self.write(Raw::Ping(Default::default())) }
     }
 
-    /// Sends a close frame; nothing can be sent after it.
+    /// Sends a close frame; nothing can be sent after it, not even the rest of a message.
     pub(super) fn close(&mut self, frame: &CloseFrame) -> Result<(), Failure> {
+        self.rest = None;
         let frame = frame.code().is_sendable().then(|| protocol::CloseFrame {
             code: frame.code().as_u16().into(),
             reason: frame.reason().into(),
@@ -154,18 +200,15 @@ impl Engine {
 
     /// Ready when nothing waits to be written.
     pub(super) fn poll_flush(&mut self) -> Poll<Result<(), Failure>> {
-        if !self.dirty {
-            return Poll::Ready(Ok(()));
-        }
-        let flushed = self.socket.flush();
-        match self.settle(flushed) {
-            Ok(true) => {
-                self.dirty = false;
-                Poll::Ready(Ok(()))
+        while self.dirty {
+            let flushed = self.socket.flush();
+            if !self.settle(flushed)? {
+                return Poll::Pending;
             }
-            Ok(false) => Poll::Pending,
-            Err(failure) => Poll::Ready(Err(failure)),
+            self.dirty = false;
+            self.write_rest()?;
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Whether all was written; what was not is kept by the engine.
@@ -239,6 +282,10 @@ struct Bridge {
     full: bool,
     /// There was room again after that.
     moved: bool,
+    /// The engine reads, and answers what it has read.
+    reading: bool,
+    /// Such an answer has failed. What the peer said before it went is still to be read.
+    write_error: Option<io::Error>,
 }
 
 impl Bridge {
@@ -256,6 +303,24 @@ impl Bridge {
             Poll::Ready(result) => result,
         }
     }
+
+    /// What comes of writing: an error waits while the engine reads.
+    fn write_or_never<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut dyn Transport>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        let result = match self.write_error.take() {
+            Some(error) => Err(error),
+            None => self.now_or_never(poll),
+        };
+        match result {
+            Err(error) if self.reading && error.kind() != io::ErrorKind::WouldBlock => {
+                self.write_error = Some(error);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            result => result,
+        }
+    }
 }
 
 impl Read for Bridge {
@@ -270,7 +335,7 @@ impl Read for Bridge {
 
 impl Write for Bridge {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let written = self.now_or_never(|io, cx| io.poll_write(cx, buf));
+        let written = self.write_or_never(|io, cx| io.poll_write(cx, buf));
         match &written {
             Ok(0) => {}
             Ok(_) => self.moved |= std::mem::take(&mut self.full),
@@ -280,6 +345,6 @@ impl Write for Bridge {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.now_or_never(|io, cx| io.poll_flush(cx))
+        self.write_or_never(|io, cx| io.poll_flush(cx))
     }
 }

@@ -200,7 +200,8 @@ impl CloseCode {
     pub const RESTART: Self = Self(1012);
     /// 1013: the server is overloaded; try again later.
     pub const TRY_AGAIN: Self = Self(1013);
-    /// 1014: a gateway had a bad answer.
+    /// 1014: a gateway had a bad answer. The engine does not know it: when it comes, it is told as
+    /// [1002](Self::PROTOCOL).
     pub const BAD_GATEWAY: Self = Self(1014);
     /// 1015: TLS could not be agreed on. Never sent.
     pub const TLS: Self = Self(1015);

@@ -28,10 +28,22 @@
 //! | the server is [silent](WebSocketConfig::ping_interval) | [`IdleTimeout`], with the code 1006 | the same |
 //! | the server breaks the protocol | [`Protocol`](crate::ErrorKind::Protocol); it is told why | the same |
 //! | a message is above a [limit](WebSocketConfig) | [`TooLarge`]; the server is told 1009 | the same |
-//! | the server does not answer a close in [time](WebSocketConfig::close_timeout) | [`Timeout`] | the same |
+//! | the server does not answer a close, or take what goes before it, in [time](WebSocketConfig::close_timeout) | [`Timeout`] | the same |
 //!
 //! [`Error::close_code`](crate::Error::close_code) and
 //! [`close_reason`](crate::Error::close_reason) tell what the server said.
+//!
+//! # What travels
+//!
+//! A text is judged as its frames come: the first one that cannot belong to UTF-8 ends the socket, and
+//! nobody waits for the end of the message. Within a frame it is judged when all of that has come, and
+//! a message is handed out when it is whole.
+//!
+//! A message of more than 256 KiB goes out in several frames, so that pings are answered meanwhile.
+//!
+//! Nothing is compressed: `permessage-deflate` is not offered, and a server that grants it all the
+//! same is refused. The engine below does not have it. Those that do are too young to be trusted with
+//! every byte, not kept up, or not under a permissive licence; and the API works without it.
 //!
 //! # Example
 //!

@@ -58,6 +58,16 @@ impl<P: Protocol> State<P> {
         }
     }
 
+    /// Does what follows from a change, without a driver. A timer is set by those who wait, so if it
+    /// has to be set anew they are all woken.
+    fn follow(&mut self, hub: &Hub, waker: &Waker, wakers: &mut Wakers) {
+        self.drive(How::Once, &mut Context::from_waker(waker), wakers);
+        let connection = self.connection.as_ref();
+        if connection.is_some_and(|connection| connection.outruns_timer(&self.protocol)) {
+            hub.waiting().wake(wakers);
+        }
+    }
+
     /// Whether reading has stopped for want of room, and there is room again.
     fn has_made_room(&self) -> bool {
         self.connection.as_ref().is_some_and(Connection::is_stalled) && self.protocol.has_room()
@@ -115,11 +125,7 @@ impl<P: Protocol> Shared<P> {
         let result = change(&mut state.protocol, &mut wakers);
         match &self.core.hub {
             None => wakers.take(&mut state.driver.clone()),
-            Some((hub, waker)) => {
-                state.drive(How::Once, &mut Context::from_waker(waker), &mut wakers);
-                // There may be another deadline now, and a timer is set by those who wait.
-                hub.waiting().wake(&mut wakers);
-            }
+            Some((hub, waker)) => state.follow(hub, waker, &mut wakers),
         }
         drop(state);
         wakers.wake();
@@ -162,15 +168,13 @@ impl<P: Protocol> Shared<P> {
                 }
             }
             Some((hub, waker)) => {
-                let mut io = Context::from_waker(waker);
                 if polled.is_pending() {
                     hub.waiting().register(cx.waker(), &mut wakers);
-                    state.drive(How::OnTime, &mut io, &mut wakers);
+                    state.drive(How::OnTime, &mut Context::from_waker(waker), &mut wakers);
                     polled = poll(&mut state.protocol, cx, &mut wakers);
                 }
                 if (changes && polled.is_ready()) || state.has_made_room() {
-                    state.drive(How::Once, &mut io, &mut wakers);
-                    hub.waiting().wake(&mut wakers);
+                    state.follow(hub, waker, &mut wakers);
                 }
             }
         }
@@ -236,7 +240,8 @@ impl<P: Protocol> fmt::Debug for Shared<P> {
 ///
 /// Nothing happens on the socket while it is not polled, so spawn it, or join it with what uses the
 /// socket. It ends when the socket is over, or soon after the last handle was dropped: the socket is
-/// closed in order then, within [`close_timeout`](WebSocketConfig::close_timeout).
+/// closed in order then, and a server that does not go along is left after a
+/// [`close_timeout`](WebSocketConfig::close_timeout).
 ///
 /// Dropping it ends the socket at once, and its handles get an error. Polling it needs a tokio runtime
 /// with its timer on.
@@ -325,5 +330,84 @@ impl Wake for Hub {
         let mut wakers = Wakers::default();
         self.waiting().wake(&mut wakers);
         wakers.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+    use tokio_test::task::spawn;
+    use tokio_test::{assert_pending, assert_ready};
+
+    use super::*;
+    use crate::ws::message::{CloseFrame, Message};
+
+    /// Says nothing, and has a deadline.
+    #[derive(Default)]
+    struct Silent {
+        deadline: Option<Instant>,
+        expired: bool,
+    }
+
+    impl Protocol for Silent {
+        fn has_room(&self) -> bool {
+            true
+        }
+
+        fn receive(&mut self, _: Message, _: &mut Wakers) {}
+
+        fn transmit(&mut self, _: &mut Wakers) -> Option<Message> {
+            None
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.deadline
+        }
+
+        fn expire(&mut self, _: Instant, _: &mut Wakers) {
+            self.deadline = None;
+            self.expired = true;
+        }
+
+        fn closing(&mut self) -> Option<CloseFrame> {
+            None
+        }
+
+        fn ended(&mut self, _: &End, _: &mut Wakers) {}
+    }
+
+    /// Without a driver the timer is set by those who wait, so they have to hear of a deadline that is
+    /// sooner than what it is set to, and of no other.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_are_woken_for_an_earlier_deadline() {
+        let second = Duration::from_secs(1);
+        for ping_interval in [None, Some(20 * second)] {
+            let (ours, _theirs) = tokio::io::duplex(64);
+            let config = WebSocketConfig::default().ping_interval(ping_interval).unwrap();
+            let shared = Shared::inline(Box::new(ours), &config, Silent::default());
+            let due_in = |seconds| {
+                let deadline = Instant::now() + seconds * second;
+                shared.change(|silent, _| silent.deadline = Some(deadline));
+            };
+            let mut waiting = spawn(std::future::poll_fn(|cx| {
+                shared.poll(cx, |silent, _, _| match silent.expired {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                })
+            }));
+            assert_pending!(waiting.poll());
+            for (seconds, sooner) in [(10, true), (15, false), (10, false), (5, true)] {
+                due_in(seconds);
+                assert_eq!(waiting.is_woken(), sooner, "{seconds}");
+                assert_pending!(waiting.poll());
+            }
+            let start = Instant::now();
+            tokio::time::sleep(5 * second).await;
+            assert!(waiting.is_woken());
+            assert_ready!(waiting.poll());
+            assert_eq!(start.elapsed(), 5 * second);
+        }
     }
 }

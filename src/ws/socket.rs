@@ -105,7 +105,7 @@ impl WebSocket {
     /// # Errors
     ///
     /// What ended the socket before. That the server does not answer in
-    /// [time](WebSocketConfig::close_timeout) is one, too.
+    /// [time](WebSocketConfig::close_timeout), or does not take what is queued, is one, too.
     pub async fn close(&self, frame: impl Into<CloseFrame>) -> Result<(), Error> {
         let frame = frame.into();
         self.shared.change(|plain, wakers| plain.close(frame, wakers));

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
-use tower_openai::ErrorKind;
 use tower_openai::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketConfig};
+use tower_openai::{Error, ErrorKind};
 
 use super::support::{
-    CLOSE, Peer, TEXT, assert_kind, close, driven, failure, frame, in_time, inline,
+    CLOSE, FINAL, PING, Peer, TEXT, assert_kind, close, driven, failure, frame, in_time, inline,
 };
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn row_61_the_peer_closes_in_order() {
@@ -66,6 +68,30 @@ async fn nothing_is_written_into_a_socket_that_the_peer_has_closed() {
     in_time(socket.send("late")).await.unwrap();
     assert!(driver.poll().is_pending());
     assert_eq!(in_time(peer.receive()).await, Some((CLOSE, close(1000, ""))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_61_a_close_is_heard_although_a_ping_before_it_can_not_be_answered() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (mut socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
+    let mut peer = Peer(theirs);
+    peer.send(PING, b"there?").await;
+    peer.send(TEXT, b"last").await;
+    peer.send(CLOSE, &close(1009, "too much")).await;
+    drop(peer);
+    let driving = tokio::spawn(driver);
+    assert_eq!(in_time(socket.next()).await.unwrap().unwrap(), Message::from("last"));
+    assert_kind(&failure(&mut socket).await, ErrorKind::TooLarge, Some(1009));
+    in_time(driving).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_61_a_ping_of_a_peer_that_has_gone_is_no_close() {
+    let (mut socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    peer.send(PING, b"there?").await;
+    drop(peer);
+    assert_kind(&failure(&mut socket).await, ErrorKind::Transport, Some(1006));
+    in_time(driving).await.unwrap().unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,6 +155,29 @@ async fn row_61_a_refusal_is_the_peers_while_our_close_waits_behind_messages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_rest_of_a_message_is_not_sent_to_a_peer_that_has_closed() {
+    const LEN: usize = 4 * 1024 * 1024;
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
+    in_time(socket.send("x".repeat(LEN))).await.unwrap();
+    let (first, started) = in_time(peer.receive_frame()).await.unwrap();
+    assert_eq!(first, TEXT & !FINAL);
+    peer.send(CLOSE, &close(1009, "too much")).await;
+    let mut taken = started.len();
+    loop {
+        match in_time(peer.receive_frame()).await.unwrap() {
+            (CLOSE, reason) => break assert_eq!(reason, close(1009, "too much")),
+            (first, payload) => {
+                assert_eq!(first, 0);
+                taken += payload.len();
+            }
+        }
+    }
+    assert!(taken <= LEN / 4, "{taken} bytes");
+    drop(peer);
+    assert_kind(&in_time(driving).await.unwrap().unwrap_err(), ErrorKind::TooLarge, Some(1009));
+}
+
+#[tokio::test(start_paused = true)]
 async fn hanging_up_is_an_answer_to_a_close() {
     let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 1024);
     let server = tokio::spawn(async move { peer.receive().await });
@@ -149,6 +198,116 @@ async fn a_close_that_is_not_answered_is_bounded() {
         assert_eq!(start.elapsed(), Duration::from_secs(5));
         in_time(driving).await.unwrap().unwrap_err();
     }
+}
+
+/// Closes a socket that has much left to send to a peer who reads 1000 bytes every four seconds, so
+/// many times, and answers or does not. How that ends, and when.
+async fn close_while_read(
+    config: &WebSocketConfig,
+    is_driven: bool,
+    reads: usize,
+    answers: bool,
+) -> (Result<(), Error>, Duration) {
+    let (socket, driving, mut peer) = if is_driven {
+        let (socket, driving, peer) = driven(config, 1000);
+        (socket, Some(driving), peer)
+    } else {
+        let (socket, peer) = inline(config, 1000);
+        (socket, None, peer)
+    };
+    let start = Instant::now();
+    let server = tokio::spawn(async move {
+        for _ in 0..reads {
+            sleep(4 * SECOND).await;
+            peer.0.read_exact(&mut [0; 1000]).await.unwrap();
+        }
+        if answers {
+            // The last of the message, and the close frame of eight bytes.
+            sleep(4 * SECOND).await;
+            peer.0.read_exact(&mut [0; 1008]).await.unwrap();
+            sleep(4 * SECOND).await;
+            peer.send(CLOSE, &close(1000, "")).await;
+        }
+        sleep(100 * SECOND).await;
+    });
+    // With its head it is 100,000 bytes.
+    in_time(socket.send("x".repeat(99_986))).await.unwrap();
+    let closed = in_time(socket.close(CloseCode::NORMAL)).await;
+    let taken = start.elapsed();
+    if let Some(driving) = driving {
+        assert_eq!(in_time(driving).await.unwrap().is_ok(), closed.is_ok());
+    }
+    server.abort();
+    (closed, taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_is_not_cut_short_by_a_close_while_the_peer_goes_on_reading() {
+    for is_driven in [true, false] {
+        let config = WebSocketConfig::default();
+        let (closed, taken) = close_while_read(&config, is_driven, 99, true).await;
+        closed.unwrap();
+        assert_eq!(taken, (99 + 2) * 4 * SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_stops_reading_is_left_the_close_timeout_after_it_did() {
+    for is_driven in [true, false] {
+        for (reads, text) in [(0, "took nothing"), (7, "took nothing"), (100, "did not answer")] {
+            let config = WebSocketConfig::default();
+            let (closed, taken) = close_while_read(&config, is_driven, reads, false).await;
+            let error = closed.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+            assert!(error.to_string().contains(text), "{error}");
+            assert_eq!(taken, (reads as u32 * 4 + 5) * SECOND);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_talks_but_never_reads_does_not_hold_up_a_close() {
+    for interval in [None, Some(20 * SECOND)] {
+        for is_driven in [true, false] {
+            let config = WebSocketConfig::default().ping_interval(interval).unwrap();
+            let (socket, driving, mut peer) = if is_driven {
+                let (socket, driving, peer) = driven(&config, 64);
+                (socket, Some(driving), peer)
+            } else {
+                let (socket, peer) = inline(&config, 64);
+                (socket, None, peer)
+            };
+            let talking = tokio::spawn(async move {
+                loop {
+                    peer.send(TEXT, b"blah").await;
+                    peer.send(PING, b"there?").await;
+                    sleep(SECOND / 10).await;
+                }
+            });
+            let start = Instant::now();
+            in_time(socket.send("x".repeat(1000))).await.unwrap();
+            let error = in_time(socket.close(CloseCode::NORMAL)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+            assert_eq!(start.elapsed(), 5 * SECOND);
+            if let Some(driving) = driving {
+                in_time(driving).await.unwrap().unwrap_err();
+            }
+            talking.abort();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_hangs_up_before_our_close_is_out_has_not_answered_it() {
+    let (socket, driving, mut peer) = driven(&WebSocketConfig::default(), 64);
+    in_time(socket.send("x".repeat(1000))).await.unwrap();
+    let closing = tokio::spawn(async move { socket.close(CloseCode::NORMAL).await });
+    peer.0.read_exact(&mut [0; 500]).await.unwrap();
+    drop(peer);
+    // The message was not delivered, so this is no success.
+    let error = in_time(closing).await.unwrap().unwrap_err();
+    assert_kind(&error, ErrorKind::Transport, Some(1006));
+    in_time(driving).await.unwrap().unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]

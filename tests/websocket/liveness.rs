@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tower_openai::ErrorKind;
 use tower_openai::ws::{Message, WebSocketConfig};
 
-use super::support::{PING, PONG, TEXT, assert_kind, driven, failure, frame, in_time, inline};
+use super::support::{
+    FINAL, PING, PONG, TEXT, assert_kind, driven, failure, frame, in_time, inline,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -122,6 +124,52 @@ async fn a_peer_that_only_answers_pings_is_alive() {
         assert!(timeout(HOUR, socket.next()).await.is_err());
         drop(socket);
         assert_eq!(in_time(answering).await.unwrap(), 3600 / 29);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_are_answered_in_the_middle_of_a_long_upload() {
+    const LEN: usize = 4 * 1024 * 1024;
+    for is_driven in [true, false] {
+        let config = WebSocketConfig::default();
+        let (mut socket, _driving, mut peer) = if is_driven {
+            let (socket, driving, peer) = driven(&config, 1024);
+            (socket, Some(driving), peer)
+        } else {
+            let (socket, peer) = inline(&config, 1024);
+            (socket, None, peer)
+        };
+        let sent: String = ('a'..='z').cycle().take(LEN).collect();
+        let expected = sent.clone().into_bytes();
+        let server = tokio::spawn(async move {
+            let (mut message, mut pongs, mut frames) = (Vec::new(), Vec::new(), 0);
+            for number in 0..4 {
+                peer.send(PING, &[number]).await;
+                loop {
+                    let (first, payload) = peer.receive_frame().await.unwrap();
+                    if first == PONG {
+                        pongs.extend(payload);
+                        break;
+                    }
+                    assert!(payload.len() <= 256 * 1024, "{}", payload.len());
+                    assert_eq!(first, if frames == 0 { TEXT & !FINAL } else { 0 });
+                    message.extend(payload);
+                    frames += 1;
+                }
+            }
+            assert!(message.len() < LEN / 2, "{} bytes before the answers", message.len());
+            while message.len() < LEN {
+                let (first, payload) = peer.receive_frame().await.unwrap();
+                message.extend(payload);
+                assert_eq!(first, if message.len() < LEN { 0 } else { FINAL });
+            }
+            assert_eq!(pongs, (0..4).collect::<Vec<_>>());
+            peer.send(TEXT, b"all there").await;
+            (message, peer)
+        });
+        in_time(socket.send(sent)).await.unwrap();
+        assert_eq!(in_time(socket.next()).await.unwrap().unwrap(), Message::from("all there"));
+        assert!(server.await.unwrap().0 == expected);
     }
 }
 

@@ -2,6 +2,7 @@
 //! handshake over real sockets. The numbers of rows are those of the fault matrix.
 
 mod closing;
+mod conformance;
 mod echo;
 mod framing;
 mod handshake;

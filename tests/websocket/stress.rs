@@ -1,13 +1,19 @@
 //! Many tasks on one socket: no wake-up is lost, and nobody starves.
 
 use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready};
-use tower_openai::ws::{CloseCode, WebSocket, WebSocketConfig};
+use tower_openai::ws::{CloseCode, Message, WebSocket, WebSocketConfig};
 
-use super::support::{Peer, TEXT, frame, in_time, soon};
+use super::support::{Peer, TEXT, frame, in_time, inline, soon};
 
 const SENDERS: usize = 8;
 const MESSAGES: usize = 100;
@@ -115,4 +121,80 @@ fn a_flood_leaves_time_for_others() {
     };
     runtime.block_on(async { assert_pending!(spawn(reading).poll()) });
     assert!((1..MANY / 2).contains(&in_one_poll), "{in_one_poll} messages in one poll");
+}
+
+/// A transport that counts how often it is read.
+struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_driver_a_message_that_goes_out_wakes_nobody() {
+    for interval in [None, Some(Duration::from_secs(20))] {
+        let config = WebSocketConfig::default().ping_interval(interval).unwrap();
+        let (mut socket, mut peer) = inline(&config, 1024);
+        let sender = socket.sender();
+        let mut reading = spawn(socket.next());
+        assert_pending!(reading.poll());
+        for _ in 0..10 {
+            assert_ready!(spawn(sender.send("x")).poll()).unwrap();
+            assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"x".to_vec())));
+        }
+        assert!(!reading.is_woken());
+        peer.send(TEXT, b"answer").await;
+        assert!(reading.is_woken());
+        assert_eq!(assert_ready!(reading.poll()).unwrap().unwrap(), Message::from("answer"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_costs_one_read_that_finds_nothing() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (reads, mut peer) = (Arc::default(), Peer(theirs));
+    let io = Counted(ours, Arc::clone(&reads));
+    let (mut socket, driver) = WebSocket::over(io, &WebSocketConfig::default());
+    let mut driver = spawn(driver);
+    let mut reads_of_a_poll = || {
+        assert_pending!(driver.poll());
+        reads.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!(reads_of_a_poll(), 1);
+    in_time(socket.send("hello")).await.unwrap();
+    assert_eq!(reads_of_a_poll(), 1);
+    assert_eq!(in_time(peer.receive()).await, Some((TEXT, b"hello".to_vec())));
+    // What has come in one piece is read in one.
+    for _ in 0..3 {
+        peer.send(TEXT, b"hello").await;
+    }
+    assert_eq!(reads_of_a_poll(), 2);
+    for _ in 0..3 {
+        in_time(socket.next()).await.unwrap().unwrap();
+    }
 }

@@ -11,6 +11,9 @@ use tower_openai::{Error, ErrorKind};
 const PATIENCE: Duration = Duration::from_secs(3600);
 const REAL_PATIENCE: Duration = Duration::from_secs(120);
 
+/// The flag of a message's last frame.
+pub(crate) const FINAL: u8 = 0x80;
+
 pub(crate) const TEXT: u8 = 0x81;
 pub(crate) const BINARY: u8 = 0x82;
 pub(crate) const CLOSE: u8 = 0x88;
@@ -48,8 +51,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
         self.0.write_all(&frame(first, payload)).await.unwrap();
     }
 
-    /// The next frame of the client; `None` if it has hung up.
+    /// The next message of the client, whatever frames it is in; `None` if it has hung up.
     pub(crate) async fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
+        let (mut first, mut message) = self.receive_frame().await?;
+        while first & FINAL == 0 {
+            let (next, payload) = self.receive_frame().await?;
+            assert_eq!(next & !FINAL, 0, "nothing comes between");
+            first |= next & FINAL;
+            message.extend(payload);
+        }
+        Some((first, message))
+    }
+
+    /// The next frame of the client; `None` if it has hung up.
+    pub(crate) async fn receive_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let first = self.0.read_u8().await.ok()?;
         let second = self.0.read_u8().await.unwrap();
         assert_eq!(second & 0x80, 0x80, "a client masks its frames");
