@@ -209,7 +209,8 @@ pub(crate) mod lenient {
         }
         Ok(raw.parse().map_or_else(
             |_| {
-                reading.extra.set_raw(member.name, raw);
+                // The last of several is kept once the object is read.
+                reading.extra.push(member.name.into(), raw);
                 Slot::Absent
             },
             Slot::Value,
