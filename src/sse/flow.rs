@@ -127,17 +127,12 @@ impl Flow {
         self.events += 1;
     }
 
-    /// Counts an event with this data; false if it is none: some servers keep the connection alive
-    /// with empty events, which are no more than comments.
-    pub(super) fn counts(&mut self, data: &[u8]) -> bool {
-        if data.iter().all(u8::is_ascii_whitespace) {
-            return false;
-        }
+    /// Counts an event.
+    pub(super) fn count(&mut self) {
         self.repeated();
         if self.events == 1 {
             self.watchdog.set_limit(self.settings.progress_timeout());
         }
-        true
     }
 
     /// A message that is no event of the API.
@@ -215,6 +210,12 @@ impl Flow {
             _ => error,
         }
     }
+}
+
+/// Whether an event with this data is one: some servers keep the connection alive with empty events,
+/// which are no more than comments.
+pub(super) fn is_event(data: &[u8]) -> bool {
+    !data.iter().all(u8::is_ascii_whitespace)
 }
 
 /// What the member `error` of an event says, if it says something.
