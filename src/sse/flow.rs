@@ -146,13 +146,8 @@ impl Flow {
         if data.starts_with("[DONE]") {
             return Undecodable::End(self.truncated());
         }
-        // Some servers send an error body into the stream. An event that has a `type` is none: the
-        // flat form of an error body has one too, so only the member `error` tells them apart.
-        let said = ErrorBody::parse(data.as_bytes()).filter(|body| {
-            let member = |name| body.members().get(name).is_some_and(|raw| !raw.is_null());
-            member("error") || !member("type")
-        });
-        if let Some(said) = said {
+        // Some servers send an error body into the stream.
+        if let Some(said) = ErrorBody::parse(data.as_bytes()).filter(ErrorBody::is_nothing_else) {
             let status = said.members().get("status").and_then(status_in);
             return Undecodable::Failure(error::in_stream(Some(said.error()), "error", status));
         }
