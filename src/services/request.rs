@@ -177,10 +177,6 @@ impl ResponsesRequest {
         previous_response_id(impl Into<String>), id => Some(id.into());
         /// The most tokens that the answer may have, those of reasoning included.
         max_output_tokens(u64), tokens => Some(tokens);
-        /// The sampling temperature.
-        temperature(f64), temperature => Some(temperature);
-        /// The share of probability that is sampled from.
-        top_p(f64), top_p => Some(top_p);
         /// How many of the likeliest tokens to report at each place.
         top_logprobs(u64), count => Some(count);
         /// The most calls of the server's own tools.
@@ -210,6 +206,34 @@ impl ResponsesRequest {
         safety_identifier(impl Into<String>), id => Some(id.into());
         /// Older form of `safety_identifier` and `prompt_cache_key`.
         user(impl Into<String>), user => Some(user.into());
+    }
+
+    /// The sampling temperature. One that is no finite number is an error when the request is sent.
+    pub fn temperature(self, temperature: f64) -> Self {
+        self.number("temperature", temperature, |request| &mut request.temperature)
+    }
+
+    /// The share of probability that is sampled from. One that is no finite number is an error when
+    /// the request is sent.
+    pub fn top_p(self, top_p: f64) -> Self {
+        self.number("top_p", top_p, |request| &mut request.top_p)
+    }
+
+    fn number(
+        mut self,
+        name: &str,
+        value: f64,
+        field: impl FnOnce(&mut ResponsesApiRequest) -> &mut Option<f64>,
+    ) -> Self {
+        match &mut self.payload {
+            _ if !value.is_finite() => {
+                // JSON would have `null` in its place.
+                self.options.fail(format!("`{name}` is {value}: give a finite number"));
+            }
+            Payload::Typed(request) => *field(request) = Some(value),
+            Payload::Json(_) => self.set_member(name, &value),
+        }
+        self
     }
 
     /// The lane of a WebSocket that the request goes on, in place of the one of the handle that it is

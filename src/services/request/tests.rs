@@ -105,6 +105,24 @@ fn another_spelling_of_the_same_leaves_the_request_typed() {
 }
 
 #[test]
+fn a_number_that_json_has_no_word_for_is_an_error() {
+    let own = || ResponsesRequest::from_body(&json!({"model": "m"})).unwrap();
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let typed = || ResponsesRequest::new("m", "hi");
+        for request in [typed().temperature(value), typed().top_p(value), own().top_p(value)] {
+            let error = request.options.headers().unwrap_err();
+            assert!(error.to_string().contains("give a finite number"), "{error}");
+        }
+        let mut payload = ResponsesApiRequest::new("m", "hi");
+        payload.temperature = Some(value);
+        let error = ResponsesRequest::from(payload).encode(ItemIds::default(), true).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Build);
+        let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+        assert!(chain.concat().contains("`temperature`"), "{chain:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_and_not_dropped() {
     let problem = |request: ResponsesRequest| {
         let error = request.options.headers().unwrap_err();
