@@ -17,9 +17,9 @@ use crate::extensions::StreamTimeouts;
 #[cfg(feature = "retry")]
 use crate::model::StreamOptions;
 use crate::model::{
-    Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
-    Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool, ToolChoice,
-    Truncation,
+    Conversation, Include, Input, ItemIds, Outline, Prompt, PromptCacheRetention, RawJson,
+    RawObject, Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool,
+    ToolChoice, Truncation,
 };
 
 /// A request to create a response.
@@ -448,11 +448,12 @@ impl From<ResponsesApiRequest> for ResponsesRequest {
 }
 
 impl fmt::Debug for ResponsesRequest {
+    /// Of a body of the caller's own the names of its members only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("ResponsesRequest");
         match &self.payload {
             Payload::Typed(request) => out.field("payload", request),
-            Payload::Json(object) => out.field("payload", object),
+            Payload::Json(object) => out.field("payload", &Outline(object)),
         };
         out.field("options", &self.options).finish()
     }
