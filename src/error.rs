@@ -60,7 +60,7 @@ pub use self::chain::Chain;
 pub(crate) use self::http_status::not_switched;
 pub(crate) use self::http_status::{not_a_stream, request_id_header, undecoded};
 pub use self::kind::{ErrorKind, Stage};
-pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
+pub(crate) use self::said::{in_stream, incomplete, one_line, parser_words, undecodable};
 #[cfg(feature = "telemetry")]
 pub(crate) use self::{causes::kind_of, http_status::kind_of_status};
 

@@ -73,7 +73,7 @@ pub(crate) fn unasked(
 
 /// The error of an answer of `endpoint` that cannot be read.
 ///
-/// The parser's words are its source as text: they may quote the answer, so they are scrubbed.
+/// The parser's words are its source as text, without what they quote of the answer.
 pub(crate) fn unreadable(
     endpoint: &str,
     status: StatusCode,
@@ -138,5 +138,5 @@ fn not_the_type(
         ),
     };
     let error = Error::new(kind, message).with_stage(Stage::Streaming);
-    error.with_source(said::one_line(&parser.to_string()))
+    error.with_source(said::parser_words(parser))
 }

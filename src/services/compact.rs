@@ -45,6 +45,7 @@ use super::endpoint::{item_ids_setting, unary_endpoint};
 use super::options::{ResponsesOptions, call_options};
 use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use super::{CallOnce, HttpService, UnaryCall};
+use crate::error::parser_words;
 use crate::model::{
     CompactedResponse, CompactionInput, CompactionRequest, Input, ItemIds, Outline, RawJson,
     RawObject, ResponseItem,
@@ -86,7 +87,8 @@ impl CompactRequest {
     pub fn from_body(body: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
         let object = |json: RawJson| json.parse::<RawObject>().map(|_| json);
         let json = RawJson::from_value(body).and_then(object).map_err(|error| {
-            Error::build("the request body does not serialise to a JSON object").with_source(error)
+            Error::build("the request body does not serialise to a JSON object")
+                .with_source(parser_words(&error))
         })?;
         Ok(Self { payload: Payload::Json(json), options: ResponsesOptions::default() })
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::options::{ResponsesOptions, call_options};
 use crate::Error;
+use crate::error::parser_words;
 use crate::extensions::StreamTimeouts;
 #[cfg(feature = "retry")]
 use crate::model::StreamOptions;
@@ -86,7 +87,8 @@ impl ResponsesRequest {
     pub fn from_body(body: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
         let object = RawJson::from_value(body).and_then(|raw| raw.parse());
         let object = object.map_err(|error| {
-            Error::build("the request body does not serialise to a JSON object").with_source(error)
+            Error::build("the request body does not serialise to a JSON object")
+                .with_source(parser_words(&error))
         })?;
         Ok(Self { payload: Payload::Json(object), options: ResponsesOptions::default() })
     }

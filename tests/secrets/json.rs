@@ -1,8 +1,15 @@
 //! Credentials in JSON that is not read: in events, in tools, in bodies of the caller's own.
 
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use serde_json::{Value, json};
+use tower::service_fn;
+use tower_openai::RequestBody;
 use tower_openai::model::{CompactionRequest, ErrorBody, ResponseEvent, Tool};
-use tower_openai::services::{CompactRequest, ResponsesRequest};
+use tower_openai::services::{Compact, CompactRequest, Responses, ResponsesRequest};
 
 use crate::support::*;
 
@@ -58,4 +65,27 @@ fn credentials_of_tools_are_not_shown_wherever_they_stand() {
     let mut typed = CompactionRequest::new("m", "hi");
     typed.extra.set("tool", &tool).unwrap();
     clean(&CompactRequest::from(typed));
+}
+
+/// It may have been written to the model, or by it.
+#[tokio::test]
+async fn an_error_quotes_nothing_of_what_could_not_be_read() {
+    let answering = |body: String| {
+        service_fn(move |_: Request<RequestBody>| {
+            let body = body.clone();
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(body))) }
+        })
+    };
+    let quoted = format!("{OWN} \" {TOKEN}");
+    let items = json!([{"type": "reasoning", "summary": quoted}]);
+    let compact = Compact::new(answering(json!({"output": items}).to_string()));
+    let error = clean_error(compact.send(CompactRequest::new("m", "hi")).await.unwrap_err());
+    let chain: Vec<_> = error.chain().map(ToString::to_string).collect();
+    assert!(chain.concat().contains("`summary`"), "{chain:?}");
+
+    let done = json!({"type": "response.output_item.done", "item": items[0]});
+    let responses = Responses::new(answering(format!("data: {done}\n\n")));
+    clean_error(call(&responses).await.unwrap());
+    clean_error(ResponsesRequest::from_body(&quoted).unwrap_err());
+    clean_error(CompactRequest::from_body(&quoted).unwrap_err());
 }
