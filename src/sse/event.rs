@@ -10,6 +10,9 @@ use crate::model::{CallDelta, Extra, IdCache, ResponseEvent, SummaryTextDelta, T
 /// How many items may send deltas by turns before templates are of no use.
 const TEMPLATES: usize = 4;
 
+/// The longest event that is learnt from, in bytes: its template stays as long as the stream.
+const LONGEST: usize = 8 * 1024;
+
 /// How often a template may be learnt for nothing before learning is given up.
 const PATIENCE: u8 = 16;
 
@@ -72,7 +75,7 @@ impl EventDecoder {
         let mut json = serde_json::Deserializer::from_str(&text);
         let event = TaggedSeed::<ResponseEvent>::new(&mut self.ids).deserialize(&mut json)?;
         json.end()?;
-        if self.in_vain < PATIENCE {
+        if self.in_vain < PATIENCE && text.len() <= LONGEST {
             if let Some(prototype) = Prototype::of(&event) {
                 let mut template = Template::learn(&text);
                 if let Some(template) = &mut template {
@@ -152,6 +155,50 @@ enum Prototype {
     Code(CallDelta),
 }
 
+/// An event like another one, with this delta and number. Written out, not cloned and filled in:
+/// moving an event costs as much as reading its numbers, and the other's delta would be copied.
+macro_rules! text {
+    ($like:ident, $delta:expr, $number:expr) => {
+        TextDelta {
+            item_id: $like.item_id.clone(),
+            output_index: $like.output_index,
+            content_index: $like.content_index,
+            delta: $delta,
+            logprobs: $like.logprobs.as_ref().map(|_none| Vec::new()),
+            sequence_number: $number,
+            extra: $like.extra.clone(),
+        }
+    };
+}
+
+/// The same of a summary.
+macro_rules! summary {
+    ($like:ident, $delta:expr, $number:expr) => {
+        SummaryTextDelta {
+            item_id: $like.item_id.clone(),
+            output_index: $like.output_index,
+            summary_index: $like.summary_index,
+            delta: $delta,
+            sequence_number: $number,
+            extra: $like.extra.clone(),
+        }
+    };
+}
+
+/// The same of a call.
+macro_rules! call {
+    ($like:ident, $delta:expr, $number:expr) => {
+        CallDelta {
+            item_id: $like.item_id.clone(),
+            call_id: $like.call_id.clone(),
+            output_index: $like.output_index,
+            delta: $delta,
+            sequence_number: $number,
+            extra: $like.extra.clone(),
+        }
+    };
+}
+
 impl Prototype {
     /// The prototype of a delta, unless it speaks of more than its text.
     fn of(event: &ResponseEvent) -> Option<Self> {
@@ -161,17 +208,16 @@ impl Prototype {
         };
         let text = |event: &TextDelta| {
             let plain = quiet(&event.extra) && event.logprobs.iter().all(Vec::is_empty);
-            plain.then(|| TextDelta { delta: String::new(), ..event.clone() })
+            plain.then(|| text!(event, String::new(), None))
         };
-        let call = |event: &CallDelta| {
-            quiet(&event.extra).then(|| CallDelta { delta: String::new(), ..event.clone() })
-        };
+        let call =
+            |event: &CallDelta| quiet(&event.extra).then(|| call!(event, String::new(), None));
         Some(match event {
             E::OutputTextDelta(event) => Self::OutputText(text(event)?),
             E::RefusalDelta(event) => Self::Refusal(text(event)?),
             E::ReasoningTextDelta(event) => Self::ReasoningText(text(event)?),
             E::ReasoningSummaryTextDelta(event) if quiet(&event.extra) => {
-                Self::SummaryText(SummaryTextDelta { delta: String::new(), ..event.clone() })
+                Self::SummaryText(summary!(event, String::new(), None))
             }
             E::FunctionCallArgumentsDelta(event) => Self::Arguments(call(event)?),
             E::CustomToolCallInputDelta(event) => Self::Input(call(event)?),
@@ -181,51 +227,26 @@ impl Prototype {
         })
     }
 
-    /// The event with this delta. Written out, not cloned and filled in: moving an event costs as
-    /// much as reading its numbers.
+    /// The event with this delta.
     fn event(&self, delta: String, sequence_number: Option<u64>) -> ResponseEvent {
         use ResponseEvent as E;
-        macro_rules! text {
-            ($like:ident) => {
-                TextDelta {
-                    item_id: $like.item_id.clone(),
-                    output_index: $like.output_index,
-                    content_index: $like.content_index,
-                    delta,
-                    logprobs: $like.logprobs.as_ref().map(|_none| Vec::new()),
-                    sequence_number,
-                    extra: $like.extra.clone(),
-                }
-            };
-        }
-        macro_rules! call {
-            ($like:ident) => {
-                CallDelta {
-                    item_id: $like.item_id.clone(),
-                    call_id: $like.call_id.clone(),
-                    output_index: $like.output_index,
-                    delta,
-                    sequence_number,
-                    extra: $like.extra.clone(),
-                }
-            };
-        }
         match self {
-            Self::OutputText(like) => E::OutputTextDelta(text!(like)),
-            Self::Refusal(like) => E::RefusalDelta(text!(like)),
-            Self::ReasoningText(like) => E::ReasoningTextDelta(text!(like)),
-            Self::SummaryText(like) => E::ReasoningSummaryTextDelta(SummaryTextDelta {
-                item_id: like.item_id.clone(),
-                output_index: like.output_index,
-                summary_index: like.summary_index,
-                delta,
-                sequence_number,
-                extra: like.extra.clone(),
-            }),
-            Self::Arguments(like) => E::FunctionCallArgumentsDelta(call!(like)),
-            Self::Input(like) => E::CustomToolCallInputDelta(call!(like)),
-            Self::McpArguments(like) => E::McpCallArgumentsDelta(call!(like)),
-            Self::Code(like) => E::CodeInterpreterCallCodeDelta(call!(like)),
+            Self::OutputText(like) => E::OutputTextDelta(text!(like, delta, sequence_number)),
+            Self::Refusal(like) => E::RefusalDelta(text!(like, delta, sequence_number)),
+            Self::ReasoningText(like) => E::ReasoningTextDelta(text!(like, delta, sequence_number)),
+            Self::SummaryText(like) => {
+                E::ReasoningSummaryTextDelta(summary!(like, delta, sequence_number))
+            }
+            Self::Arguments(like) => {
+                E::FunctionCallArgumentsDelta(call!(like, delta, sequence_number))
+            }
+            Self::Input(like) => E::CustomToolCallInputDelta(call!(like, delta, sequence_number)),
+            Self::McpArguments(like) => {
+                E::McpCallArgumentsDelta(call!(like, delta, sequence_number))
+            }
+            Self::Code(like) => {
+                E::CodeInterpreterCallCodeDelta(call!(like, delta, sequence_number))
+            }
         }
     }
 }
@@ -289,6 +310,18 @@ mod tests {
             }
             assert_eq!(decoder.templates.len(), 1, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_long_event_leaves_nothing_behind() {
+        let mut decoder = EventDecoder::default();
+        let long = delta("msg_1", 1, &"x".repeat(LONGEST));
+        assert_eq!(decoder.decode(long.as_bytes()).unwrap(), parsed(&long));
+        assert_eq!(decoder.templates.len(), 0);
+        // A short one has been learnt from, and long ones are read by it.
+        decoder.decode(delta("msg_1", 2, "x").as_bytes()).unwrap();
+        assert_eq!(decoder.decode(long.as_bytes()).unwrap(), parsed(&long));
+        assert_eq!((decoder.templates.len(), decoder.in_vain), (1, 0));
     }
 
     #[test]
