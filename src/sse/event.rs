@@ -1,9 +1,11 @@
 //! The JSON of an event to its type, cheaply where events repeat themselves.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeSeed;
 
-use super::decoder;
 use super::template::{Filled, Template};
+use super::{decoder, surrogates};
 use crate::model::wire::TaggedSeed;
 use crate::model::{CallDelta, Extra, IdCache, ResponseEvent, SummaryTextDelta, TextDelta};
 
@@ -65,16 +67,20 @@ impl EventDecoder {
     }
 
     /// Decodes any event; `around` are the bytes before and behind its data, if they may be
-    /// expected again. Invalid UTF-8 is read as U+FFFD.
+    /// expected again. Invalid UTF-8 is read as U+FFFD, and so is half of a pair of surrogates.
     pub(super) fn parse<'a>(
         &mut self,
         data: &[u8],
         around: impl FnOnce() -> Option<(&'a [u8], &'a [u8])>,
     ) -> Result<ResponseEvent, serde_json::Error> {
-        let text = decoder::text(data);
-        let mut json = serde_json::Deserializer::from_str(&text);
-        let event = TaggedSeed::<ResponseEvent>::new(&mut self.ids).deserialize(&mut json)?;
-        json.end()?;
+        let mut text = decoder::text(data);
+        let event = match self.parse_text(&text) {
+            Ok(event) => event,
+            Err(error) => {
+                text = surrogates::mended(&text).map(Cow::Owned).ok_or(error)?;
+                self.parse_text(&text)?
+            }
+        };
         if self.in_vain < PATIENCE && text.len() <= LONGEST {
             if let Some(prototype) = Prototype::of(&event) {
                 let mut template = Template::learn(&text);
@@ -84,6 +90,13 @@ impl EventDecoder {
                 self.learn(template, prototype);
             }
         }
+        Ok(event)
+    }
+
+    fn parse_text(&mut self, text: &str) -> Result<ResponseEvent, serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let event = TaggedSeed::new(&mut self.ids).deserialize(&mut json)?;
+        json.end()?;
         Ok(event)
     }
 
@@ -322,6 +335,28 @@ mod tests {
         decoder.decode(delta("msg_1", 2, "x").as_bytes()).unwrap();
         assert_eq!(decoder.decode(long.as_bytes()).unwrap(), parsed(&long));
         assert_eq!((decoder.templates.len(), decoder.in_vain), (1, 0));
+    }
+
+    /// As JavaScript and Python read them: clients of theirs have no trouble with such text.
+    #[test]
+    fn half_of_a_pair_of_surrogates_reads_as_a_replacement() {
+        let mut decoder = EventDecoder::default();
+        for (text, expected) in [
+            (r"a\ud83d", "a\u{fffd}"),
+            (r"\ude00b", "\u{fffd}b"),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1F600}"),
+            (r"\uD83D\n\\ud83d", "\u{fffd}\n\\ud83d"),
+        ] {
+            for _ in 0..2 {
+                let json = delta("msg_1", 1, "here").replace("here", text);
+                let event = decoder.decode(json.as_bytes()).unwrap();
+                let ResponseEvent::OutputTextDelta(event) = event else { panic!("a text delta") };
+                assert_eq!(event.delta, expected);
+            }
+        }
+        // Other errors stay what they are.
+        let bad = delta("msg_1", 1, "here").replace("here", r"\ud83d\x");
+        assert!(decoder.decode(bad.as_bytes()).unwrap_err().to_string().contains("escape"));
     }
 
     #[test]
