@@ -60,7 +60,7 @@ pub use self::chain::Chain;
 pub(crate) use self::http_status::not_switched;
 pub(crate) use self::http_status::{not_a_stream, request_id_header, undecoded};
 pub use self::kind::{ErrorKind, Stage};
-pub(crate) use self::said::{in_stream, incomplete, one_line, undecodable};
+pub(crate) use self::said::{in_stream, incomplete, one_line, parser_words, undecodable};
 #[cfg(feature = "telemetry")]
 pub(crate) use self::{causes::kind_of, http_status::kind_of_status};
 
@@ -397,11 +397,11 @@ impl Error {
         &self.0.body
     }
 
-    /// Whether the same request may well succeed if it is sent again, and repeats nothing that was
-    /// handed out.
+    /// Whether the same request may well succeed if it is sent again.
     ///
-    /// False once content of a stream was handed out and the connection broke: what has been read
-    /// would come twice.
+    /// False once content of a stream was handed out and the connection broke: the same answer would
+    /// come twice. A failure that the server itself tells in the stream, such as `server_error`, is
+    /// the end of that answer: another one may be had, whatever has been read of this one.
     pub fn is_retryable(&self) -> bool {
         if let Some(retryable) = self.0.retryable {
             return retryable;

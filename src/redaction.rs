@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName};
 /// A shorter secret is a word that text may hold by chance.
 const SHORTEST_SECRET: usize = 8;
 
-const PLACEHOLDER: &str = "[redacted]";
+pub(crate) const PLACEHOLDER: &str = "[redacted]";
 
 /// True if values of this header are never shown.
 ///

@@ -173,7 +173,8 @@ async fn events_of_a_stream_are_reports() {
     let server = Server::start().await.unwrap();
     let completed = json!({"type": "response.completed",
         "response": {"id": "resp_1", "usage": null}});
-    let script = Script::events([event(20), event(30), completed]);
+    let silent = json!({"type": "codex.rate_limits", "limit_name": "silent"});
+    let script = Script::events([event(20), silent, event(30), completed]);
     server.enqueue(script.header("x-codex-primary-used-percent", "10"));
 
     let layer = RateLimitLayer::new();
@@ -192,6 +193,7 @@ async fn events_of_a_stream_are_reports() {
     let codex = limits.limit("codex").unwrap();
     assert_eq!(codex.plan_type.unwrap().as_str(), "pro");
     assert_eq!(codex.primary.unwrap().window_minutes, Some(300));
+    assert!(limits.limit("silent").is_none());
     // From the server's own headers.
     assert!(limits.public().is_some());
 }

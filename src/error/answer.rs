@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::http_status::{request_id_header, text, undecoded};
 use super::{Error, ErrorKind, Stage, said};
-use crate::model::ErrorBody;
+use crate::model::{ApiError, ErrorBody};
 
 /// The most of the body that the error keeps.
 const KEPT: usize = 64 * 1024;
@@ -73,7 +73,7 @@ pub(crate) fn unasked(
 
 /// The error of an answer of `endpoint` that cannot be read.
 ///
-/// The parser's words are its source as text: they may quote the answer, so they are scrubbed.
+/// The parser's words are its source as text, without what they quote of the answer.
 pub(crate) fn unreadable(
     endpoint: &str,
     status: StatusCode,
@@ -82,12 +82,9 @@ pub(crate) fn unreadable(
     problem: &Unreadable,
 ) -> Error {
     let mut error = match problem {
-        Unreadable::Json(parser) => match ErrorBody::parse(body).map(ErrorBody::into_error) {
-            // A failure that came under the wrong status. A `type` alone makes none.
-            Some(said) if said.message.is_some() || said.code.is_some() => {
-                said::in_stream(Some(&said), "error", None).with_stage(Stage::Sent)
-            }
-            _ => not_the_type(endpoint, headers, body, parser),
+        Unreadable::Json(parser) => match failure(body) {
+            Some(said) => said::in_stream(Some(&said), "error", None).with_stage(Stage::Sent),
+            None => not_the_type(endpoint, headers, body, parser),
         },
         Unreadable::Other(problem) => {
             Error::new(ErrorKind::Protocol, format!("the answer of `{endpoint}` {problem}"))
@@ -96,6 +93,12 @@ pub(crate) fn unreadable(
     };
     error.0.body = Bytes::copy_from_slice(body.get(..KEPT).unwrap_or(body));
     error.under_head(status, headers)
+}
+
+/// What a body says that is an error, under whatever status it came.
+fn failure(body: &[u8]) -> Option<ApiError> {
+    let said = ErrorBody::parse(body).filter(ErrorBody::is_nothing_else)?.into_error();
+    (said.message.is_some() || said.code.is_some()).then_some(said)
 }
 
 fn not_the_type(
@@ -135,5 +138,5 @@ fn not_the_type(
         ),
     };
     let error = Error::new(kind, message).with_stage(Stage::Streaming);
-    error.with_source(said::one_line(&parser.to_string()))
+    error.with_source(said::parser_words(parser))
 }

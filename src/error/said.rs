@@ -105,14 +105,39 @@ pub(crate) fn incomplete(response: Box<Response>) -> Error {
 
 /// The error of an event whose data is not what the protocol says.
 ///
-/// The parser's words are its source as text: they may quote the data, so they are scrubbed too.
+/// The parser's words are its source as text, without the data.
 pub(crate) fn undecodable(number: u64, name: &str, data: &str, error: &serde_json::Error) -> Error {
     let problem = match serde_json::from_str::<IgnoredAny>(data) {
         Ok(_) => "not what its type asks for",
         Err(_) => "not JSON",
     };
     let message = format!("event {number} (`{}`) is {problem}", one_line(name));
-    Error::new(ErrorKind::Protocol, message).with_source(one_line(&error.to_string()))
+    Error::new(ErrorKind::Protocol, message).with_source(parser_words(error))
+}
+
+/// What a JSON parser says is wrong, and where: on one line, without the text that it found there,
+/// which may be anything that was written to the model or by it.
+pub(crate) fn parser_words(error: &serde_json::Error) -> String {
+    one_line(&without_quotes(&error.to_string()))
+}
+
+/// `words` without the strings that serde quotes: `invalid type: string "…", expected …`.
+fn without_quotes(words: &str) -> String {
+    let mut out = String::new();
+    let mut rest = words;
+    while let Some((before, quote)) = rest.split_once("string \"") {
+        out.push_str(before);
+        out.push_str("a string");
+        let mut is_escaped = false;
+        let end = quote.find(|c| {
+            let ends = c == '"' && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            ends
+        });
+        rest = end.and_then(|end| quote.get(end + 1..)).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }
 
 #[cfg(feature = "ws")]
@@ -202,6 +227,31 @@ mod tests {
                 "{code} {kind}"
             );
         }
+    }
+
+    #[test]
+    fn a_parser_s_words_name_the_place_and_not_the_value() {
+        let read = |json: &str| {
+            let error = serde_json::from_str::<crate::model::ResponseEvent>(json).unwrap_err();
+            let error = undecodable(7, "message", json, &error);
+            format!("{error} {error:?} {:?}", error.chain().last().map(ToString::to_string))
+        };
+        let hidden = r#"pri\"vate\\"#;
+        let shown = read(&format!(
+            r#"{{"type":"response.output_item.done","item":{{"type":"message","role":"assistant",
+                "content":[{{"type":"output_text","text":["{hidden}"]}}],"id":{{"x":"{hidden}"}}}}}}"#
+        ));
+        assert!(!shown.contains("pri"), "{shown}");
+        let shown = read(&format!(
+            r#"{{"type":"response.completed","response":{{"id":"r","output":"{hidden}"}}}}"#
+        ));
+        assert!(!shown.contains("pri") && !shown.contains("vate"), "{shown}");
+        for part in ["`response`", "`output`", "invalid type: a string, expected", "line 1 column"]
+        {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        assert_eq!(without_quotes("string \"cut"), "a string");
+        assert_eq!(without_quotes("string \"a\\\\\" and string \"\""), "a string and a string");
     }
 
     #[test]

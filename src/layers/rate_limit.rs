@@ -176,7 +176,7 @@ impl StreamObserver for Reports {
     fn on_event(&self, event: &ResponseEvent) {
         if let ResponseEvent::CodexRateLimits(report) = event {
             let mut limits = RateLimits::default();
-            limits.codex.push(report.snapshot());
+            limits.codex.extend(report.said());
             self.add(&limits);
         }
     }

@@ -171,6 +171,13 @@ impl ErrorBody {
         self.error
     }
 
+    /// Whether the body is an error and no event or item: those have a `type`, and perhaps a member
+    /// that the flat form of an error has too. So then only the member `error` tells.
+    pub(crate) fn is_nothing_else(&self) -> bool {
+        let has = |name| self.members.get(name).is_some_and(|raw| !raw.is_null());
+        has("error") || !has("type")
+    }
+
     /// All members of the body.
     #[must_use]
     pub fn members(&self) -> &RawObject {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::raw::{RawJson, RawObject};
+use super::raw::{RawJson, RawObject, ShownMember};
 
 /// Members of a JSON object that its Rust type has no field for.
 ///
@@ -150,7 +150,8 @@ impl Extra {
 
 impl std::fmt::Debug for Extra {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        let shown = self.iter().map(|(name, value)| (name, ShownMember(name, value.as_str())));
+        f.debug_map().entries(shown).finish()
     }
 }
 

@@ -70,6 +70,7 @@ pub use self::item::*;
 pub use self::memories::*;
 pub use self::models::*;
 pub use self::rate_limits::*;
+pub(crate) use self::raw::Outline;
 pub use self::raw::{RawJson, RawObject};
 pub use self::request::*;
 pub use self::response::*;

@@ -10,6 +10,7 @@
 //! | `optional_object` | when it has a member | omitted | `None` |
 //! | `items` | always | `[]` | empty; also read from a string |
 //! | `search_context` | when it is there | omitted | `None` |
+//! | `finite` | when it is there; an error if it is no finite number | omitted | `None` |
 //! | `lenient` | when not empty | omitted | empty; a bad value is kept in `extra` |
 //! | `auto_summary`, `percent_95`, `text_and_image` | when it is not that value | omitted | that value; a bad one is kept in `extra` |
 //! | `finished` | as `required`, and the response must say its `id` | | error |
@@ -24,7 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde::ser::SerializeMap;
+use serde::ser::{self, SerializeMap};
 use serde::{Deserialize, Serialize};
 
 use super::content::ContentPart;
@@ -194,6 +195,27 @@ pub(crate) mod finished {
     }
 }
 
+/// A number that JSON has a word for: the others would be written as `null`.
+pub(crate) mod finite {
+    pub(crate) use super::optional::{finish, read};
+    use super::*;
+
+    pub(crate) fn write<M: SerializeMap>(
+        map: &mut M,
+        member: Member,
+        value: &Option<f64>,
+        writing: Writing<'_>,
+    ) -> Result<(), M::Error> {
+        match value {
+            Some(value) if !value.is_finite() => Err(ser::Error::custom(format_args!(
+                "`{}` is {value}: give a finite number",
+                member.name
+            ))),
+            _ => super::optional::write(map, member, value, writing),
+        }
+    }
+}
+
 pub(crate) mod lenient {
     pub(crate) use super::optional::{finish, write};
     use super::*;
@@ -209,7 +231,8 @@ pub(crate) mod lenient {
         }
         Ok(raw.parse().map_or_else(
             |_| {
-                reading.extra.set_raw(member.name, raw);
+                // The last of several is kept once the object is read.
+                reading.extra.push(member.name.into(), raw);
                 Slot::Absent
             },
             Slot::Value,

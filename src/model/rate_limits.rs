@@ -203,14 +203,16 @@ impl RateLimitSnapshot {
         others.remove(CODEX);
         let codex = Self::for_limit(headers, CODEX);
         let others = others.iter().map(|id| Self::for_limit(headers, id));
-        let has_numbers = |limit: &Self| {
-            limit.primary.is_some() || limit.secondary.is_some() || limit.credits.is_some()
-        };
         Some(codex)
-            .filter(|codex| codex.limit_name.is_some() || has_numbers(codex))
+            .filter(|codex| codex.limit_name.is_some() || codex.has_numbers())
             .into_iter()
-            .chain(others.filter(has_numbers))
+            .chain(others.filter(Self::has_numbers))
             .collect()
+    }
+
+    /// Whether it says how much of anything is used or left.
+    pub(crate) fn has_numbers(&self) -> bool {
+        self.primary.is_some() || self.secondary.is_some() || self.credits.is_some()
     }
 
     /// What the headers say about the limit `limit_id`, in any spelling of the id; perhaps nothing.

@@ -3,6 +3,8 @@
 //! Whatever the API says that this crate does not model is kept in these, so that it can be read by those who know it
 //! and is written back as it came.
 
+mod shown;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
@@ -12,6 +14,8 @@ use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub(crate) use self::shown::{Member as ShownMember, Outline};
 
 /// The name under which `serde_json` hands out the text of a value instead of the value.
 ///
@@ -87,8 +91,9 @@ impl Default for RawJson {
 }
 
 impl fmt::Debug for RawJson {
+    /// The JSON text; where members are called `authorization` or `headers`, without their values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        shown::Json(self.as_str()).fmt(f)
     }
 }
 
@@ -253,12 +258,6 @@ impl RawObject {
     }
 }
 
-impl fmt::Debug for RawObject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
-    }
-}
-
 impl PartialEq for RawObject {
     /// Compares names and texts; the order of members does not count, as in JSON.
     fn eq(&self, other: &Self) -> bool {
@@ -307,7 +306,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 /// The members of an object, borrowed from its text.
 struct Members<'a>(Vec<(Name<'a>, &'a RawValue)>);
 
-fn members(object: &RawJson) -> Result<Members<'_>, serde_json::Error> {
+fn members(object: &str) -> Result<Members<'_>, serde_json::Error> {
     struct MembersVisitor;
 
     impl<'de> Visitor<'de> for MembersVisitor {
@@ -326,12 +325,12 @@ fn members(object: &RawJson) -> Result<Members<'_>, serde_json::Error> {
         }
     }
 
-    serde_json::Deserializer::from_str(object.as_str()).deserialize_map(MembersVisitor)
+    serde_json::Deserializer::from_str(object).deserialize_map(MembersVisitor)
 }
 
 /// The string that is the member `name` of an object, when it can be borrowed.
 pub(crate) fn text_member<'a>(object: &'a RawJson, name: &str) -> Option<&'a str> {
-    let Members(members) = members(object).ok()?;
+    let Members(members) = members(object.as_str()).ok()?;
     let (_, value) = members.into_iter().find(|(Name(member), _)| *member == name)?;
     serde_json::from_str(value.get()).ok()
 }
@@ -344,7 +343,7 @@ pub(crate) fn write_object<S: Serializer>(
     object: &RawJson,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let Members(members) = members(object).map_err(serde::ser::Error::custom)?;
+    let Members(members) = members(object.as_str()).map_err(serde::ser::Error::custom)?;
     let mut map = serializer.serialize_map(Some(members.len()))?;
     for (Name(name), value) in &members {
         map.serialize_entry(name, value)?;

@@ -85,9 +85,9 @@ wire_struct! {
         /// How many of the likeliest tokens to report at each place.
         optional top_logprobs: Option<u64>,
         /// Randomness, from 0 to 2.
-        optional temperature: Option<f64>,
+        finite temperature: Option<f64>,
         /// Share of probability mass to sample from, from 0 to 1.
-        optional top_p: Option<f64>,
+        finite top_p: Option<f64>,
         /// What happens to input that does not fit.
         optional truncation: Option<Truncation>,
         /// A stored prompt.

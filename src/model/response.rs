@@ -7,8 +7,8 @@ use serde_json::Number;
 
 use super::macros::{open_enum, wire_struct};
 use super::{
-    ApiError, ContentPart, Conversation, PromptCacheRetention, RawJson, Reasoning, ResponseItem,
-    ServiceTier, TextControls, TokenUsage, Tool, ToolChoice, Truncation,
+    ApiError, Content, ContentPart, Conversation, PromptCacheRetention, RawJson, Reasoning,
+    ResponseItem, ServiceTier, TextControls, TokenUsage, Tool, ToolChoice, Truncation,
 };
 
 wire_struct! {
@@ -150,12 +150,20 @@ open_enum! {
 }
 
 impl Response {
-    /// The model's text: the output text of all messages, concatenated.
+    /// The model's text: the output text of all messages, and of those whose content is plain text
+    /// that, concatenated.
     #[must_use]
     pub fn output_text(&self) -> String {
         let mut text = String::new();
         for message in self.output.iter().filter_map(ResponseItem::as_message) {
-            for part in message.content.parts() {
+            let parts = match &message.content {
+                Content::Text(plain) => {
+                    text.push_str(plain);
+                    continue;
+                }
+                Content::Parts(parts) => parts,
+            };
+            for part in parts {
                 if let ContentPart::OutputText(part) = part {
                     text.push_str(&part.text);
                 }
@@ -197,9 +205,10 @@ mod tests {
             {"type": "message", "role": "assistant", "content": [
                 text("a"), {"type": "refusal", "refusal": "no"}, text("b")]},
             {"type": "hologram", "text": "no"},
+            {"type": "message", "role": "assistant", "content": "plain"},
             {"type": "message", "role": "assistant", "content": [text("c")]},
         ]}));
-        assert_eq!(response.output_text(), "abc");
+        assert_eq!(response.output_text(), "abplainc");
         assert_eq!(Response::default().output_text(), "");
     }
 

@@ -45,9 +45,10 @@ use super::endpoint::{item_ids_setting, unary_endpoint};
 use super::options::{ResponsesOptions, call_options};
 use super::unary::{UnaryRequest, UnarySettings, json_answer};
 use super::{CallOnce, HttpService, UnaryCall};
+use crate::error::parser_words;
 use crate::model::{
-    CompactedResponse, CompactionInput, CompactionRequest, Input, ItemIds, RawJson, RawObject,
-    ResponseItem,
+    CompactedResponse, CompactionInput, CompactionRequest, Input, ItemIds, Outline, RawJson,
+    RawObject, ResponseItem,
 };
 use crate::sse::AnswerFacts;
 use crate::{Error, RequestBody};
@@ -86,7 +87,8 @@ impl CompactRequest {
     pub fn from_body(body: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
         let object = |json: RawJson| json.parse::<RawObject>().map(|_| json);
         let json = RawJson::from_value(body).and_then(object).map_err(|error| {
-            Error::build("the request body does not serialise to a JSON object").with_source(error)
+            Error::build("the request body does not serialise to a JSON object")
+                .with_source(parser_words(&error))
         })?;
         Ok(Self { payload: Payload::Json(json), options: ResponsesOptions::default() })
     }
@@ -142,11 +144,15 @@ impl From<&CompactionInput<'_>> for CompactRequest {
 }
 
 impl fmt::Debug for CompactRequest {
+    /// Of a body of the caller's own the names of its members only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("CompactRequest");
         match &self.payload {
             Payload::Typed(request) => out.field("payload", request),
-            Payload::Json(json) => out.field("payload", json),
+            Payload::Json(json) => match json.parse() {
+                Ok(object) => out.field("payload", &Outline(&object)),
+                Err(_) => out.field("bytes", &json.as_str().len()),
+            },
             Payload::Written { model, json } => {
                 out.field("model", model).field("bytes", &json.len())
             }

@@ -1,21 +1,26 @@
 //! The request of the Responses endpoint: a payload and what is said beside it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::options::{ResponsesOptions, call_options};
 use crate::Error;
+use crate::error::parser_words;
 use crate::extensions::StreamTimeouts;
 #[cfg(feature = "retry")]
 use crate::model::StreamOptions;
 use crate::model::{
-    Conversation, Include, Input, ItemIds, Prompt, PromptCacheRetention, RawJson, RawObject,
-    Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool, ToolChoice,
-    Truncation,
+    Conversation, Include, Input, ItemIds, Outline, Prompt, PromptCacheRetention, RawJson,
+    RawObject, Reasoning, ResponseItem, ResponsesApiRequest, ServiceTier, TextControls, Tool,
+    ToolChoice, Truncation,
 };
 
 /// A request to create a response.
@@ -82,7 +87,8 @@ impl ResponsesRequest {
     pub fn from_body(body: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
         let object = RawJson::from_value(body).and_then(|raw| raw.parse());
         let object = object.map_err(|error| {
-            Error::build("the request body does not serialise to a JSON object").with_source(error)
+            Error::build("the request body does not serialise to a JSON object")
+                .with_source(parser_words(&error))
         })?;
         Ok(Self { payload: Payload::Json(object), options: ResponsesOptions::default() })
     }
@@ -173,10 +179,6 @@ impl ResponsesRequest {
         previous_response_id(impl Into<String>), id => Some(id.into());
         /// The most tokens that the answer may have, those of reasoning included.
         max_output_tokens(u64), tokens => Some(tokens);
-        /// The sampling temperature.
-        temperature(f64), temperature => Some(temperature);
-        /// The share of probability that is sampled from.
-        top_p(f64), top_p => Some(top_p);
         /// How many of the likeliest tokens to report at each place.
         top_logprobs(u64), count => Some(count);
         /// The most calls of the server's own tools.
@@ -206,6 +208,34 @@ impl ResponsesRequest {
         safety_identifier(impl Into<String>), id => Some(id.into());
         /// Older form of `safety_identifier` and `prompt_cache_key`.
         user(impl Into<String>), user => Some(user.into());
+    }
+
+    /// The sampling temperature. One that is no finite number is an error when the request is sent.
+    pub fn temperature(self, temperature: f64) -> Self {
+        self.number("temperature", temperature, |request| &mut request.temperature)
+    }
+
+    /// The share of probability that is sampled from. One that is no finite number is an error when
+    /// the request is sent.
+    pub fn top_p(self, top_p: f64) -> Self {
+        self.number("top_p", top_p, |request| &mut request.top_p)
+    }
+
+    fn number(
+        mut self,
+        name: &str,
+        value: f64,
+        field: impl FnOnce(&mut ResponsesApiRequest) -> &mut Option<f64>,
+    ) -> Self {
+        match &mut self.payload {
+            _ if !value.is_finite() => {
+                // JSON would have `null` in its place.
+                self.options.fail(format!("`{name}` is {value}: give a finite number"));
+            }
+            Payload::Typed(request) => *field(request) = Some(value),
+            Payload::Json(_) => self.set_member(name, &value),
+        }
+        self
     }
 
     /// The lane of a WebSocket that the request goes on, in place of the one of the handle that it is
@@ -363,7 +393,7 @@ fn texts(
 }
 
 /// The request with one field replaced by its wire name: typed still where the types say the same
-/// as the JSON, so that the rules for typed requests hold on; else plain JSON.
+/// as the JSON, however it is spelled, so that the rules for typed requests hold on; else plain JSON.
 fn overridden(
     request: &ResponsesApiRequest,
     name: &str,
@@ -374,11 +404,43 @@ fn overridden(
     object.set_raw(name, value);
     let typed = RawJson::from_value(&object)?.parse::<ResponsesApiRequest>();
     Ok(match typed {
-        Ok(typed) if members(&typed).is_ok_and(|same| same == object) => {
+        Ok(typed) if members(&typed).is_ok_and(|said| say_the_same(&said, &object)) => {
             Payload::Typed(Box::new(typed))
         }
         _ => Payload::Json(object),
     })
+}
+
+/// Whether two objects differ in their spelling at most: `1` and `1.0`, the order of members.
+fn say_the_same(one: &RawObject, other: &RawObject) -> bool {
+    let is_same = |(name, value): (&str, &RawJson)| {
+        let Some(other) = other.get(name) else { return false };
+        value == other
+            || match (value.parse(), other.parse()) {
+                (Ok(value), Ok(other)) => is_same_value(&value, &other),
+                _ => false,
+            }
+    };
+    one.len() == other.len() && one.iter().all(is_same)
+}
+
+fn is_same_value(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => {
+            one == other || (one.is_f64() || other.is_f64()) && one.as_f64() == other.as_f64()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| is_same_value(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, one)| {
+                    other.get(name).is_some_and(|other| is_same_value(one, other))
+                })
+        }
+        _ => one == other,
+    }
 }
 
 impl From<ResponsesApiRequest> for ResponsesRequest {
@@ -388,112 +450,13 @@ impl From<ResponsesApiRequest> for ResponsesRequest {
 }
 
 impl fmt::Debug for ResponsesRequest {
+    /// Of a body of the caller's own the names of its members only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("ResponsesRequest");
         match &self.payload {
             Payload::Typed(request) => out.field("payload", request),
-            Payload::Json(object) => out.field("payload", object),
+            Payload::Json(object) => out.field("payload", &Outline(object)),
         };
         out.field("options", &self.options).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn sent(request: ResponsesRequest) -> Value {
-        let (body, _) = request.encode(ItemIds::default(), true).unwrap();
-        serde_json::from_slice(&body).unwrap()
-    }
-
-    #[test]
-    fn stream_is_forced_whatever_the_payload_says() {
-        assert_eq!(sent(ResponsesRequest::new("m", "hi"))["stream"], true);
-        let own = json!({"stream": false, "model": "m", "anything": [1, 2]});
-        let own = ResponsesRequest::from_body(&own).unwrap();
-        assert_eq!(own.model_name().as_deref(), Some("m"));
-        assert_eq!(sent(own), json!({"stream": true, "model": "m", "anything": [1, 2]}));
-    }
-
-    #[test]
-    fn setters_reach_both_kinds_of_payload() {
-        let own = ResponsesRequest::from_body(&json!({"model": "m"})).unwrap();
-        for request in [ResponsesRequest::new("m", "hi"), own] {
-            let body = sent(request.model("n").temperature(0.5).store(false).set("new_knob", &7));
-            assert_eq!(body["model"], "n");
-            assert_eq!(body["temperature"], 0.5);
-            assert_eq!(body["store"], false);
-            assert_eq!(body["new_knob"], 7);
-        }
-    }
-
-    #[test]
-    fn the_rarer_members_have_setters_too() {
-        let own = ResponsesRequest::from_body(&json!({"model": "m"})).unwrap();
-        for request in [ResponsesRequest::new("m", "hi"), own] {
-            let body = sent(
-                request
-                    .top_logprobs(3)
-                    .max_tool_calls(4)
-                    .truncation(Truncation::Auto)
-                    .background(true)
-                    .conversation("conv_1")
-                    .prompt_cache_retention("24h".into())
-                    .service_tier(ServiceTier::Flex)
-                    .metadata([("a", "b")])
-                    .client_metadata([("c", "d")])
-                    .safety_identifier("person")
-                    .user("user"),
-            );
-            let expected = json!({"top_logprobs": 3, "max_tool_calls": 4, "truncation": "auto",
-                "background": true, "conversation": "conv_1", "prompt_cache_retention": "24h",
-                "service_tier": "flex", "metadata": {"a": "b"}, "client_metadata": {"c": "d"},
-                "safety_identifier": "person", "user": "user"});
-            for (name, value) in expected.as_object().unwrap() {
-                assert_eq!(body[name], *value, "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_known_member_can_be_overridden_by_name() {
-        let body = sent(ResponsesRequest::new("m", "hi").set("input", "plain").instructions("i"));
-        assert_eq!(body["input"], "plain");
-        assert_eq!(body["instructions"], "i");
-    }
-
-    #[test]
-    fn a_field_set_by_name_leaves_the_request_typed() {
-        let item = json!({"type": "message", "id": "msg_1", "role": "user", "content": []});
-        let item: ResponseItem = serde_json::from_value(item).unwrap();
-        let request = ResponsesRequest::new("m", item)
-            .store(false)
-            .set("metadata", &json!({"a": "b"}))
-            .set("service_tier", "flex")
-            .push("more");
-        assert!(request.payload().is_some_and(|payload| payload.metadata.is_some()));
-        let (body, _) = request.encode(ItemIds::WhenStored, true).unwrap();
-        let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(body["metadata"], json!({"a": "b"}));
-        assert_eq!(body["service_tier"], "flex");
-        assert_eq!(body["input"][0].get("id"), None);
-        assert_eq!(body["input"].as_array().map(Vec::len), Some(2));
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_and_not_dropped() {
-        let problem = |request: ResponsesRequest| {
-            let error = request.options.headers().unwrap_err();
-            assert_eq!(error.kind(), crate::ErrorKind::Build);
-            error.to_string()
-        };
-        let request = || ResponsesRequest::new("m", "hi");
-        assert!(problem(request().header("bad name", "x")).contains("`bad name`"));
-        assert!(problem(request().header("x-good", "a\nb")).contains("x-good"));
-        let own = ResponsesRequest::from_body(&json!({})).unwrap();
-        assert!(problem(own.push("more")).contains("push"));
-        assert!(ResponsesRequest::from_body(&[1, 2]).is_err());
     }
 }

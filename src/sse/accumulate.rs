@@ -1,18 +1,26 @@
 //! The events of a stream, put together to the response they tell of.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 
 use crate::model::{
-    Content, ContentPart, Message, ReasoningItem, Refusal, Response, ResponseEvent, ResponseItem,
-    Role,
+    Content, ContentPart, ItemEvent, Message, PartEvent, ReasoningItem, Refusal, Response,
+    ResponseEvent, ResponseItem, Role,
 };
 
 /// Puts a response together from its events.
 ///
-/// Deltas are merged into the items they belong to. A snapshot that a lifecycle event carries is
-/// what the server says and replaces what was put together; only a finished response without
-/// output (some servers leave it out) keeps the items that had come.
+/// Deltas are merged into the items they belong to: those of their index, of their id, or of the id
+/// of the call that they name. Some servers name none of these: their events are about the item that
+/// has begun last, if it is of the kind that the event speaks of, and else about a new one.
+///
+/// A snapshot that a lifecycle event carries is what the server says and replaces what was put
+/// together. One without output (some servers leave it out) keeps the items that had come, if the
+/// response is finished or the same as before.
 ///
 /// ```
 /// use tower_openai::model::ResponseEvent;
@@ -34,10 +42,23 @@ pub struct ResponseAccumulator {
     response: Response,
     /// Where in `response.output` the item of an index is: a server need not count up by one.
     places: HashMap<u32, usize>,
+    /// Where the item of an id is, or of the id of its call: a server need not give an index.
+    names: HashMap<Box<str>, usize>,
+    /// The lists of parts whose indexes are not their places.
+    parts: HashMap<List, HashMap<u32, usize>>,
     /// The index of the last item, and the item looked for last with its place: events come in runs
     /// of one item.
     last_index: Option<u32>,
     recent: Option<(u32, usize)>,
+    /// The item that has begun last, until it is done.
+    open: Option<usize>,
+}
+
+/// The parts of the item at a place: its summary, or its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum List {
+    Summary(usize),
+    Content(usize),
 }
 
 impl ResponseAccumulator {
@@ -59,26 +80,16 @@ impl ResponseAccumulator {
     /// Takes in one event, in the order of the stream.
     pub fn push(&mut self, event: &ResponseEvent) {
         if let Some(snapshot) = event.response() {
-            return self.replace(snapshot, event.is_terminal());
+            return self.replace(snapshot, event);
         }
         match event {
-            ResponseEvent::OutputItemAdded(event) | ResponseEvent::OutputItemDone(event) => {
-                match self.place(event.output_index, event.item.id()) {
-                    Some(place) => *place = event.item.clone(),
-                    None => {
-                        self.append(event.output_index, event.item.clone());
-                    }
-                }
-            }
-            ResponseEvent::ContentPartAdded(event) | ResponseEvent::ContentPartDone(event) => {
-                let of = Of::new(&event.item_id, event.output_index, event.content_index);
-                if let Some(part) = self.part(of, || event.part.clone()) {
-                    *part = event.part.clone();
-                }
-            }
+            ResponseEvent::OutputItemAdded(event) => self.take_item(event, false),
+            ResponseEvent::OutputItemDone(event) => self.take_item(event, true),
+            ResponseEvent::ContentPartAdded(event) => self.take_part(event, true),
+            ResponseEvent::ContentPartDone(event) => self.take_part(event, false),
             ResponseEvent::OutputTextAnnotationAdded(event) => {
                 let of = Of::new(&event.item_id, event.output_index, event.content_index);
-                let part = self.part(of, || ContentPart::output_text(""));
+                let part = self.part(of, ContentPart::output_text(""), false);
                 if let (Some(ContentPart::OutputText(part)), Some(annotation)) =
                     (part, &event.annotation)
                 {
@@ -116,57 +127,121 @@ impl ResponseAccumulator {
             | E::CustomToolCallInputDelta(e)
             | E::McpCallArgumentsDelta(e)
             | E::CodeInterpreterCallCodeDelta(e) => {
-                let of = Of::new(&e.item_id, e.output_index, None);
-                self.given(of, Text::More(&e.delta));
+                let of = Of::new(&e.item_id, e.output_index, None).call(&e.call_id);
+                self.given(of, event, Text::More(&e.delta));
             }
             E::FunctionCallArgumentsDone(e) | E::McpCallArgumentsDone(e) => {
-                self.given(Of::new(&e.item_id, e.output_index, None), Text::All(&e.arguments));
+                let of = Of::new(&e.item_id, e.output_index, None);
+                self.given(of, event, Text::All(&e.arguments));
             }
             E::CustomToolCallInputDone(e) => {
-                self.given(Of::new(&e.item_id, e.output_index, None), Text::All(&e.input));
+                let of = Of::new(&e.item_id, e.output_index, None).call(&e.call_id);
+                self.given(of, event, Text::All(&e.input));
             }
             E::CodeInterpreterCallCodeDone(e) => {
-                self.given(Of::new(&e.item_id, e.output_index, None), Text::All(&e.code));
+                let of = Of::new(&e.item_id, e.output_index, None);
+                self.given(of, event, Text::All(&e.code));
             }
             _ => {}
         }
     }
 
-    fn replace(&mut self, snapshot: &Response, terminal: bool) {
-        let output = std::mem::take(&mut self.response.output);
-        self.response = snapshot.clone();
-        if terminal && self.response.output.is_empty() {
-            self.response.output = output;
-        } else {
-            // A snapshot lists its items without gaps.
-            self.places = (0..).zip(0..self.response.output.len()).collect();
-            self.last_index = (0..).take(self.response.output.len()).last();
-            self.recent = None;
-        }
-    }
-
-    /// Where the item at an index is, or the one with an id if there is no index.
-    fn position(&mut self, index: Option<u32>, id: Option<&str>) -> Option<usize> {
-        match (index, id) {
-            (Some(index), _) => {
-                if let Some((_, place)) = self.recent.filter(|(recent, _)| *recent == index) {
-                    return Some(place);
-                }
-                let place = *self.places.get(&index)?;
-                self.recent = Some((index, place));
-                Some(place)
+    fn replace(&mut self, snapshot: &Response, event: &ResponseEvent) {
+        let goes_on = match event {
+            ResponseEvent::Created(_) => false,
+            _ => {
+                event.is_terminal() || (!snapshot.id.is_empty() && snapshot.id == self.response.id)
             }
-            (None, Some(id)) => self.response.output.iter().rposition(|i| i.id() == Some(id)),
-            (None, None) => self.response.output.len().checked_sub(1),
+        };
+        let output = mem::take(&mut self.response.output);
+        self.response = snapshot.clone();
+        if goes_on && self.response.output.is_empty() {
+            self.response.output = output;
+            return;
+        }
+        // A snapshot lists its items without gaps.
+        let places = 0..self.response.output.len();
+        self.places = (0..).zip(places.clone()).collect();
+        self.last_index = (0..).take(places.len()).last();
+        self.recent = None;
+        self.open = places.clone().last();
+        self.parts.clear();
+        self.names.clear();
+        places.for_each(|place| self.name(place));
+    }
+
+    /// An item begins, or is done.
+    fn take_item(&mut self, event: &ItemEvent, done: bool) {
+        let item = event.item.clone();
+        let place = match self.earlier_form(event, done) {
+            Some(place) => {
+                self.put(place, item);
+                place
+            }
+            None => self.append(event.output_index, item),
+        };
+        if !done {
+            self.open = Some(place);
+        } else if self.open == Some(place) {
+            self.open = None;
         }
     }
 
-    fn place(&mut self, index: Option<u32>, id: Option<&str>) -> Option<&mut ResponseItem> {
-        let position = self.position(index, id)?;
-        self.response.output.get_mut(position)
+    /// A part begins, or is done.
+    fn take_part(&mut self, event: &PartEvent, begins: bool) {
+        let of = Of::new(&event.item_id, event.output_index, event.content_index);
+        if let Some(part) = self.part(of, event.part.clone(), begins) {
+            *part = event.part.clone();
+        }
     }
 
-    /// Adds an item and says where it is.
+    /// Where the item of an event is, if it has come before.
+    fn earlier_form(&mut self, event: &ItemEvent, done: bool) -> Option<usize> {
+        let item = &event.item;
+        if event.output_index.is_some() {
+            return self.position(Of::new(&None, event.output_index, None));
+        }
+        if let Some(place) = item.id().and_then(|id| self.names.get(id)) {
+            return Some(*place);
+        }
+        let old = |place: usize| self.response.output.get(place);
+        let of_call = item.call_id().and_then(|id| self.names.get(id).copied());
+        let same_kind = |place: &usize| old(*place).is_some_and(|old| old.kind() == item.kind());
+        let agree =
+            |old: Option<&str>, new: Option<&str>| old.is_none() || new.is_none() || old == new;
+        of_call.filter(same_kind).or_else(|| {
+            // A new item that has no name is none that had begun before.
+            let open = self.open.filter(|_| done).filter(same_kind)?;
+            let old = old(open)?;
+            (agree(old.id(), item.id()) && agree(old.call_id(), item.call_id())).then_some(open)
+        })
+    }
+
+    /// Where the item is that an event names; if it names none, the open one if that fits.
+    fn item(&mut self, of: Of<'_>, fits: impl Fn(&ResponseItem) -> bool) -> Option<usize> {
+        match of {
+            Of { index: None, item: None, call: None, .. } => {
+                self.open.filter(|open| self.response.output.get(*open).is_some_and(fits))
+            }
+            _ => self.position(of),
+        }
+    }
+
+    /// Where the item at an index is, or the one of a name if there is no index.
+    fn position(&mut self, of: Of<'_>) -> Option<usize> {
+        let Some(index) = of.index else {
+            let names = [of.item, of.call].into_iter().flatten();
+            return names.filter_map(|name| self.names.get(name)).next().copied();
+        };
+        if let Some((_, place)) = self.recent.filter(|(recent, _)| *recent == index) {
+            return Some(place);
+        }
+        let place = *self.places.get(&index)?;
+        self.recent = Some((index, place));
+        Some(place)
+    }
+
+    /// Adds an item, which is then the open one, and says where it is.
     fn append(&mut self, index: Option<u32>, item: ResponseItem) -> usize {
         let next = self.last_index.map_or(0, |last| last.saturating_add(1));
         let index = index.unwrap_or(next);
@@ -175,51 +250,61 @@ impl ResponseAccumulator {
         self.last_index = Some(index);
         self.recent = Some((index, place));
         self.response.output.push(item);
+        self.open = Some(place);
+        self.name(place);
         place
     }
 
-    /// The item that a delta belongs to. One that was never announced is begun with `new`.
-    fn item(
-        &mut self,
-        of: Of<'_>,
-        new: impl FnOnce() -> ResponseItem,
-    ) -> Option<&mut ResponseItem> {
-        let position = match self.position(of.index, of.item) {
-            Some(position) => position,
-            None => self.append(of.index, new()),
-        };
-        self.response.output.get_mut(position)
+    /// Puts an item in the place of its earlier form.
+    fn put(&mut self, place: usize, item: ResponseItem) {
+        let Some(old) = self.response.output.get_mut(place) else { return };
+        let old = mem::replace(old, item);
+        for name in names(&old) {
+            if self.names.get(name) == Some(&place) {
+                self.names.remove(name);
+            }
+        }
+        self.name(place);
+        self.parts.remove(&List::Summary(place));
+        self.parts.remove(&List::Content(place));
     }
 
-    /// A part of a message or of reasoning; one that was never announced is begun with `new`.
-    fn part(&mut self, of: Of<'_>, new: impl FnOnce() -> ContentPart) -> Option<&mut ContentPart> {
-        let new = new();
-        let begin = || match &new {
-            ContentPart::SummaryText(_) | ContentPart::ReasoningText(_) => {
-                let mut item = ReasoningItem::default();
-                item.id = of.item.map(Into::into);
-                item.into()
-            }
-            _ => {
-                let mut item = Message::new(Role::Assistant, Vec::new());
-                item.id = of.item.map(Into::into);
-                item.into()
-            }
+    /// Lets the item at a place be found by its names. The output of a call has the name of the
+    /// call, which came first and keeps it.
+    fn name(&mut self, place: usize) {
+        let Some(item) = self.response.output.get(place) else { return };
+        for name in names(item) {
+            self.names.entry(name.into()).or_insert(place);
+        }
+    }
+
+    /// A part of a message or of reasoning, which is `new` if it was never announced. Without an
+    /// index it is the last one if that is of the same kind, unless it is said to begin here.
+    fn part(&mut self, of: Of<'_>, new: ContentPart, begins: bool) -> Option<&mut ContentPart> {
+        let place = match self.item(of, |item| can_have(item, &new)) {
+            Some(place) => place,
+            None => self.append(of.index, item_for(&new, of.item)),
         };
-        let parts = match self.item(of, begin)? {
+        let (parts, list) = match self.response.output.get_mut(place)? {
             ResponseItem::Message(message) => match &mut message.content {
-                Content::Parts(parts) => parts,
+                Content::Parts(parts) => (parts, List::Content(place)),
                 Content::Text(_) => return None,
             },
             ResponseItem::Reasoning(item) => match new {
-                ContentPart::SummaryText(_) => &mut item.summary,
-                _ => item.content.get_or_insert_default(),
+                ContentPart::SummaryText(_) => (&mut item.summary, List::Summary(place)),
+                _ => (item.content.get_or_insert_default(), List::Content(place)),
             },
             _ => return None,
         };
-        // An index beyond the next place is that of the next place.
-        let at = of.part.map_or(parts.len().saturating_sub(1), |part| part as usize);
-        if at >= parts.len() {
+        let end = parts.len();
+        let at = match of.part {
+            Some(index) => place_in(&mut self.parts, list, index, end),
+            None => match parts.last() {
+                Some(last) if !begins && is_like(last, &new) => end - 1,
+                _ => end,
+            },
+        };
+        if at >= end {
             parts.push(new);
             return parts.last_mut();
         }
@@ -228,7 +313,7 @@ impl ResponseAccumulator {
 
     fn text(&mut self, of: Of<'_>, event: &ResponseEvent, text: Text<'_>) {
         use ResponseEvent as E;
-        let new = || match event {
+        let new = match event {
             E::RefusalDelta(_) | E::RefusalDone(_) => Refusal::default().into(),
             E::ReasoningTextDelta(_) | E::ReasoningTextDone(_) => ContentPart::reasoning_text(""),
             E::ReasoningSummaryTextDelta(_) | E::ReasoningSummaryTextDone(_) => {
@@ -236,7 +321,7 @@ impl ResponseAccumulator {
             }
             _ => ContentPart::output_text(""),
         };
-        match self.part(of, new) {
+        match self.part(of, new, false) {
             Some(ContentPart::OutputText(part)) => text.put(&mut part.text),
             Some(ContentPart::Refusal(part)) => text.put(&mut part.refusal),
             Some(
@@ -250,8 +335,9 @@ impl ResponseAccumulator {
 
     /// What a call is given: arguments, input, code. A call that was never announced has no name and
     /// is left out.
-    fn given(&mut self, of: Of<'_>, text: Text<'_>) {
-        match self.place(of.index, of.item) {
+    fn given(&mut self, of: Of<'_>, event: &ResponseEvent, text: Text<'_>) {
+        let place = self.item(of, |item| is_given(item, event));
+        match place.and_then(|place| self.response.output.get_mut(place)) {
             Some(ResponseItem::FunctionCall(call)) => text.put(&mut call.arguments),
             Some(ResponseItem::CustomToolCall(call)) => text.put(&mut call.input),
             Some(ResponseItem::McpCall(call)) => text.put(&mut call.arguments),
@@ -263,18 +349,107 @@ impl ResponseAccumulator {
     }
 }
 
+/// What events may call an item by.
+fn names(item: &ResponseItem) -> impl Iterator<Item = &str> {
+    [item.id(), item.call_id()].into_iter().flatten().filter(|name| !name.is_empty())
+}
+
+/// The item of a part that was never announced.
+fn item_for(part: &ContentPart, id: Option<&str>) -> ResponseItem {
+    let id = id.map(Into::into);
+    match part {
+        ContentPart::SummaryText(_) | ContentPart::ReasoningText(_) => {
+            ReasoningItem { id, ..ReasoningItem::default() }.into()
+        }
+        _ => Message { id, ..Message::new(Role::Assistant, Vec::new()) }.into(),
+    }
+}
+
+/// Whether an item is of the kind that has such parts.
+fn can_have(item: &ResponseItem, part: &ContentPart) -> bool {
+    match part {
+        ContentPart::SummaryText(_) | ContentPart::ReasoningText(_) => {
+            matches!(item, ResponseItem::Reasoning(_))
+        }
+        ContentPart::OutputText(_) | ContentPart::Refusal(_) => {
+            matches!(item, ResponseItem::Message(_))
+        }
+        _ => matches!(item, ResponseItem::Message(_) | ResponseItem::Reasoning(_)),
+    }
+}
+
+/// Whether an event gives a call of this kind something.
+fn is_given(item: &ResponseItem, event: &ResponseEvent) -> bool {
+    use ResponseEvent as E;
+    match item {
+        ResponseItem::FunctionCall(_) => {
+            matches!(event, E::FunctionCallArgumentsDelta(_) | E::FunctionCallArgumentsDone(_))
+        }
+        ResponseItem::CustomToolCall(_) => {
+            matches!(event, E::CustomToolCallInputDelta(_) | E::CustomToolCallInputDone(_))
+        }
+        ResponseItem::McpCall(_) => {
+            matches!(event, E::McpCallArgumentsDelta(_) | E::McpCallArgumentsDone(_))
+        }
+        ResponseItem::CodeInterpreterCall(_) => {
+            matches!(event, E::CodeInterpreterCallCodeDelta(_) | E::CodeInterpreterCallCodeDone(_))
+        }
+        _ => false,
+    }
+}
+
+/// Whether the text of a part like `new` can go into this one.
+fn is_like(part: &ContentPart, new: &ContentPart) -> bool {
+    let plain = matches!(part, ContentPart::Text(_)) && !matches!(new, ContentPart::Refusal(_));
+    plain || mem::discriminant(part) == mem::discriminant(new)
+}
+
+/// Where in a list of `end` parts the one of an index is, or is to be: at the end, if the index goes
+/// beyond it. From there on the indexes of this list are looked up.
+fn place_in(
+    known: &mut HashMap<List, HashMap<u32, usize>>,
+    list: List,
+    index: u32,
+    end: usize,
+) -> usize {
+    let in_row = index as usize <= end;
+    if known.is_empty() && in_row {
+        return index as usize;
+    }
+    if let Some(places) = known.get_mut(&list) {
+        return *places.entry(index).or_insert(end);
+    }
+    if in_row {
+        return index as usize;
+    }
+    let places = (0..).zip(0..end).chain([(index, end)]).collect();
+    known.insert(list, places);
+    end
+}
+
 /// Where a piece of text belongs.
 #[derive(Clone, Copy)]
 struct Of<'a> {
     item: Option<&'a str>,
+    call: Option<&'a str>,
     index: Option<u32>,
     part: Option<u32>,
 }
 
 impl<'a> Of<'a> {
     fn new(item: &'a Option<Arc<str>>, index: Option<u32>, part: Option<u32>) -> Self {
-        Self { item: item.as_deref(), index, part }
+        Self { item: some_name(item), call: None, index, part }
     }
+
+    /// The call that stands in for the item.
+    fn call(self, call: &'a Option<Arc<str>>) -> Self {
+        Self { call: some_name(call), ..self }
+    }
+}
+
+/// Some servers write an id that they do not have as `""`.
+fn some_name(name: &Option<Arc<str>>) -> Option<&str> {
+    name.as_deref().filter(|name| !name.is_empty())
 }
 
 #[derive(Clone, Copy)]
@@ -289,98 +464,5 @@ impl Text<'_> {
             Self::More(more) => text.push_str(more),
             Self::All(all) => all.clone_into(text),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn accumulate(events: &[serde_json::Value]) -> serde_json::Value {
-        let mut response = ResponseAccumulator::new();
-        for event in events {
-            response.push(&serde_json::from_str::<ResponseEvent>(&event.to_string()).unwrap());
-        }
-        serde_json::to_value(&response.response().output).unwrap()
-    }
-
-    #[test]
-    fn deltas_merge_into_their_items() {
-        let output = accumulate(&[
-            json!({"type": "response.created", "response": {"id": "r", "output": []}}),
-            json!({"type": "response.output_item.added", "output_index": 0,
-                "item": {"id": "rs", "type": "reasoning", "summary": []}}),
-            json!({"type": "response.reasoning_summary_text.delta", "item_id": "rs",
-                "output_index": 0, "summary_index": 0, "delta": "Thin"}),
-            json!({"type": "response.output_item.added", "output_index": 2,
-                "item": {"id": "fc", "type": "function_call", "call_id": "c", "name": "f", "arguments": ""}}),
-            json!({"type": "response.reasoning_summary_text.delta", "item_id": "rs",
-                "output_index": 0, "summary_index": 0, "delta": "king"}),
-            json!({"type": "response.function_call_arguments.delta", "item_id": "fc",
-                "output_index": 2, "delta": "{\"a\":"}),
-            json!({"type": "response.function_call_arguments.delta", "item_id": "fc",
-                "output_index": 2, "delta": "1}"}),
-        ]);
-        assert_eq!(output[0]["summary"][0]["text"], "Thinking");
-        assert_eq!(output[1]["arguments"], "{\"a\":1}");
-    }
-
-    /// With a search from end to end for each event this would take minutes.
-    #[test]
-    fn many_items_that_grow_by_turns_are_found_again() {
-        const ITEMS: u32 = 30_000;
-        let mut response = ResponseAccumulator::new();
-        let mut push = |index: u32, delta: &str| {
-            let event = json!({"type": "response.output_text.delta", "output_index": index,
-                "content_index": 0, "delta": delta});
-            response.push(&serde_json::from_value(event).unwrap());
-        };
-        // Not counted up by one, and not in order.
-        for index in (0..ITEMS).rev() {
-            push(index * 7, "a");
-        }
-        for index in 0..ITEMS {
-            push(index * 7, "b");
-            push((ITEMS - 1 - index) * 7, "c");
-        }
-        let response = response.into_response();
-        assert_eq!(response.output.len(), ITEMS as usize);
-        let text = response.output_text();
-        assert_eq!(text.matches("abc").count() + text.matches("acb").count(), ITEMS as usize);
-    }
-
-    #[test]
-    fn unannounced_items_and_huge_indexes_do_no_harm() {
-        let output = accumulate(&[
-            json!({"type": "response.output_text.delta", "item_id": "m", "output_index": u32::MAX,
-                "content_index": u32::MAX, "delta": "a"}),
-            json!({"type": "response.refusal.delta", "delta": "no"}),
-            json!({"type": "response.function_call_arguments.delta", "item_id": "x", "delta": "{"}),
-        ]);
-        assert_eq!(output.as_array().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn snapshots_win() {
-        let message = |text: &str| {
-            json!({"id": "m", "type": "message", "role": "assistant",
-                "content": [{"type": "output_text", "text": text}]})
-        };
-        let delta = json!({"type": "response.output_text.delta", "item_id": "m",
-            "output_index": 0, "content_index": 0, "delta": "!"});
-        // A fresh snapshot after a resumption, then more.
-        let output = accumulate(&[
-            delta.clone(),
-            json!({"type": "response.in_progress", "response": {"id": "r", "output": [message("Hi")]}}),
-            delta.clone(),
-        ]);
-        assert_eq!(output[0]["content"][0]["text"], "Hi!");
-        // The end says what it was.
-        let end = |output| json!({"type": "response.completed", "response": {"id": "r", "output": output}});
-        let whole = accumulate(&[delta.clone(), end(json!([message("whole")]))]);
-        assert_eq!(whole[0]["content"][0]["text"], "whole");
-        // Or leaves it to what had come.
-        assert_eq!(accumulate(&[delta, end(json!([]))])[0]["content"][0]["text"], "!");
     }
 }

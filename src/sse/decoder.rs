@@ -374,13 +374,13 @@ impl Decoder {
                 self.detach_data();
                 let value = self.line.get(skip..).unwrap_or_default();
                 append_data(&mut self.data_buffer, &mut self.data, value);
-                self.clear_line();
+                clear(&mut self.line);
                 self.limits.check_event(self.data_buffer.len())
             }
             Field::Name => {
                 mem::swap(&mut self.line, &mut self.name_buffer);
                 self.name = Value::Buffer(skip);
-                self.clear_line();
+                clear(&mut self.line);
                 Ok(())
             }
             Field::Other(other) => {
@@ -389,7 +389,7 @@ impl Decoder {
                 Ok(())
             }
             Field::Ignored => {
-                self.clear_line();
+                clear(&mut self.line);
                 Ok(())
             }
         }
@@ -410,10 +410,6 @@ impl Decoder {
                 }
             }
         }
-    }
-
-    fn clear_line(&mut self) {
-        clear(&mut self.line);
     }
 
     fn clear_event(&mut self) {

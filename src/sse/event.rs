@@ -1,14 +1,19 @@
 //! The JSON of an event to its type, cheaply where events repeat themselves.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeSeed;
 
-use super::decoder;
 use super::template::{Filled, Template};
+use super::{decoder, surrogates};
 use crate::model::wire::TaggedSeed;
 use crate::model::{CallDelta, Extra, IdCache, ResponseEvent, SummaryTextDelta, TextDelta};
 
 /// How many items may send deltas by turns before templates are of no use.
 const TEMPLATES: usize = 4;
+
+/// The longest event that is learnt from, in bytes: its template stays as long as the stream.
+const LONGEST: usize = 8 * 1024;
 
 /// How often a template may be learnt for nothing before learning is given up.
 const PATIENCE: u8 = 16;
@@ -62,17 +67,21 @@ impl EventDecoder {
     }
 
     /// Decodes any event; `around` are the bytes before and behind its data, if they may be
-    /// expected again. Invalid UTF-8 is read as U+FFFD.
+    /// expected again. Invalid UTF-8 is read as U+FFFD, and so is half of a pair of surrogates.
     pub(super) fn parse<'a>(
         &mut self,
         data: &[u8],
         around: impl FnOnce() -> Option<(&'a [u8], &'a [u8])>,
     ) -> Result<ResponseEvent, serde_json::Error> {
-        let text = decoder::text(data);
-        let mut json = serde_json::Deserializer::from_str(&text);
-        let event = TaggedSeed::<ResponseEvent>::new(&mut self.ids).deserialize(&mut json)?;
-        json.end()?;
-        if self.in_vain < PATIENCE {
+        let mut text = decoder::text(data);
+        let event = match self.parse_text(&text) {
+            Ok(event) => event,
+            Err(error) => {
+                text = surrogates::mended(&text).map(Cow::Owned).ok_or(error)?;
+                self.parse_text(&text)?
+            }
+        };
+        if self.in_vain < PATIENCE && text.len() <= LONGEST {
             if let Some(prototype) = Prototype::of(&event) {
                 let mut template = Template::learn(&text);
                 if let Some(template) = &mut template {
@@ -81,6 +90,13 @@ impl EventDecoder {
                 self.learn(template, prototype);
             }
         }
+        Ok(event)
+    }
+
+    fn parse_text(&mut self, text: &str) -> Result<ResponseEvent, serde_json::Error> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let event = TaggedSeed::new(&mut self.ids).deserialize(&mut json)?;
+        json.end()?;
         Ok(event)
     }
 
@@ -152,6 +168,50 @@ enum Prototype {
     Code(CallDelta),
 }
 
+/// An event like another one, with this delta and number. Written out, not cloned and filled in:
+/// moving an event costs as much as reading its numbers, and the other's delta would be copied.
+macro_rules! text {
+    ($like:ident, $delta:expr, $number:expr) => {
+        TextDelta {
+            item_id: $like.item_id.clone(),
+            output_index: $like.output_index,
+            content_index: $like.content_index,
+            delta: $delta,
+            logprobs: $like.logprobs.as_ref().map(|_none| Vec::new()),
+            sequence_number: $number,
+            extra: $like.extra.clone(),
+        }
+    };
+}
+
+/// The same of a summary.
+macro_rules! summary {
+    ($like:ident, $delta:expr, $number:expr) => {
+        SummaryTextDelta {
+            item_id: $like.item_id.clone(),
+            output_index: $like.output_index,
+            summary_index: $like.summary_index,
+            delta: $delta,
+            sequence_number: $number,
+            extra: $like.extra.clone(),
+        }
+    };
+}
+
+/// The same of a call.
+macro_rules! call {
+    ($like:ident, $delta:expr, $number:expr) => {
+        CallDelta {
+            item_id: $like.item_id.clone(),
+            call_id: $like.call_id.clone(),
+            output_index: $like.output_index,
+            delta: $delta,
+            sequence_number: $number,
+            extra: $like.extra.clone(),
+        }
+    };
+}
+
 impl Prototype {
     /// The prototype of a delta, unless it speaks of more than its text.
     fn of(event: &ResponseEvent) -> Option<Self> {
@@ -161,17 +221,16 @@ impl Prototype {
         };
         let text = |event: &TextDelta| {
             let plain = quiet(&event.extra) && event.logprobs.iter().all(Vec::is_empty);
-            plain.then(|| TextDelta { delta: String::new(), ..event.clone() })
+            plain.then(|| text!(event, String::new(), None))
         };
-        let call = |event: &CallDelta| {
-            quiet(&event.extra).then(|| CallDelta { delta: String::new(), ..event.clone() })
-        };
+        let call =
+            |event: &CallDelta| quiet(&event.extra).then(|| call!(event, String::new(), None));
         Some(match event {
             E::OutputTextDelta(event) => Self::OutputText(text(event)?),
             E::RefusalDelta(event) => Self::Refusal(text(event)?),
             E::ReasoningTextDelta(event) => Self::ReasoningText(text(event)?),
             E::ReasoningSummaryTextDelta(event) if quiet(&event.extra) => {
-                Self::SummaryText(SummaryTextDelta { delta: String::new(), ..event.clone() })
+                Self::SummaryText(summary!(event, String::new(), None))
             }
             E::FunctionCallArgumentsDelta(event) => Self::Arguments(call(event)?),
             E::CustomToolCallInputDelta(event) => Self::Input(call(event)?),
@@ -181,51 +240,26 @@ impl Prototype {
         })
     }
 
-    /// The event with this delta. Written out, not cloned and filled in: moving an event costs as
-    /// much as reading its numbers.
+    /// The event with this delta.
     fn event(&self, delta: String, sequence_number: Option<u64>) -> ResponseEvent {
         use ResponseEvent as E;
-        macro_rules! text {
-            ($like:ident) => {
-                TextDelta {
-                    item_id: $like.item_id.clone(),
-                    output_index: $like.output_index,
-                    content_index: $like.content_index,
-                    delta,
-                    logprobs: $like.logprobs.as_ref().map(|_none| Vec::new()),
-                    sequence_number,
-                    extra: $like.extra.clone(),
-                }
-            };
-        }
-        macro_rules! call {
-            ($like:ident) => {
-                CallDelta {
-                    item_id: $like.item_id.clone(),
-                    call_id: $like.call_id.clone(),
-                    output_index: $like.output_index,
-                    delta,
-                    sequence_number,
-                    extra: $like.extra.clone(),
-                }
-            };
-        }
         match self {
-            Self::OutputText(like) => E::OutputTextDelta(text!(like)),
-            Self::Refusal(like) => E::RefusalDelta(text!(like)),
-            Self::ReasoningText(like) => E::ReasoningTextDelta(text!(like)),
-            Self::SummaryText(like) => E::ReasoningSummaryTextDelta(SummaryTextDelta {
-                item_id: like.item_id.clone(),
-                output_index: like.output_index,
-                summary_index: like.summary_index,
-                delta,
-                sequence_number,
-                extra: like.extra.clone(),
-            }),
-            Self::Arguments(like) => E::FunctionCallArgumentsDelta(call!(like)),
-            Self::Input(like) => E::CustomToolCallInputDelta(call!(like)),
-            Self::McpArguments(like) => E::McpCallArgumentsDelta(call!(like)),
-            Self::Code(like) => E::CodeInterpreterCallCodeDelta(call!(like)),
+            Self::OutputText(like) => E::OutputTextDelta(text!(like, delta, sequence_number)),
+            Self::Refusal(like) => E::RefusalDelta(text!(like, delta, sequence_number)),
+            Self::ReasoningText(like) => E::ReasoningTextDelta(text!(like, delta, sequence_number)),
+            Self::SummaryText(like) => {
+                E::ReasoningSummaryTextDelta(summary!(like, delta, sequence_number))
+            }
+            Self::Arguments(like) => {
+                E::FunctionCallArgumentsDelta(call!(like, delta, sequence_number))
+            }
+            Self::Input(like) => E::CustomToolCallInputDelta(call!(like, delta, sequence_number)),
+            Self::McpArguments(like) => {
+                E::McpCallArgumentsDelta(call!(like, delta, sequence_number))
+            }
+            Self::Code(like) => {
+                E::CodeInterpreterCallCodeDelta(call!(like, delta, sequence_number))
+            }
         }
     }
 }
@@ -289,6 +323,40 @@ mod tests {
             }
             assert_eq!(decoder.templates.len(), 1, "{kind}");
         }
+    }
+
+    #[test]
+    fn a_long_event_leaves_nothing_behind() {
+        let mut decoder = EventDecoder::default();
+        let long = delta("msg_1", 1, &"x".repeat(LONGEST));
+        assert_eq!(decoder.decode(long.as_bytes()).unwrap(), parsed(&long));
+        assert_eq!(decoder.templates.len(), 0);
+        // A short one has been learnt from, and long ones are read by it.
+        decoder.decode(delta("msg_1", 2, "x").as_bytes()).unwrap();
+        assert_eq!(decoder.decode(long.as_bytes()).unwrap(), parsed(&long));
+        assert_eq!((decoder.templates.len(), decoder.in_vain), (1, 0));
+    }
+
+    /// As JavaScript and Python read them: clients of theirs have no trouble with such text.
+    #[test]
+    fn half_of_a_pair_of_surrogates_reads_as_a_replacement() {
+        let mut decoder = EventDecoder::default();
+        for (text, expected) in [
+            (r"a\ud83d", "a\u{fffd}"),
+            (r"\ude00b", "\u{fffd}b"),
+            (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1F600}"),
+            (r"\uD83D\n\\ud83d", "\u{fffd}\n\\ud83d"),
+        ] {
+            for _ in 0..2 {
+                let json = delta("msg_1", 1, "here").replace("here", text);
+                let event = decoder.decode(json.as_bytes()).unwrap();
+                let ResponseEvent::OutputTextDelta(event) = event else { panic!("a text delta") };
+                assert_eq!(event.delta, expected);
+            }
+        }
+        // Other errors stay what they are.
+        let bad = delta("msg_1", 1, "here").replace("here", r"\ud83d\x");
+        assert!(decoder.decode(bad.as_bytes()).unwrap_err().to_string().contains("escape"));
     }
 
     #[test]

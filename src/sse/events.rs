@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::{FusedStream, Stream};
 
 use super::decoder::SseEvent;
-use super::flow::{Flow, Step, Undecodable};
+use super::flow::{self, Flow, Step, Undecodable};
 use super::observer::{AnswerFacts, Audience, StreamEnd};
 use super::settings::StreamSettings;
 use super::source::{EventSource, SseSource};
@@ -144,9 +144,10 @@ impl<T: StreamEvent, Src: EventSource> EventStream<T, Src> {
 
 /// Reads one message.
 fn read<T: StreamEvent>(flow: &mut Flow, finals: &mut u64, event: &SseEvent<'_>) -> Message<T> {
-    if !flow.counts(event.data_bytes()) {
+    if !flow::is_event(event.data_bytes()) {
         return Message::Skipped;
     }
+    flow.count();
     // Invalid UTF-8 is read as U+FFFD.
     match T::read(event.data().as_bytes()) {
         Ok(read) => match read.failure() {
@@ -237,6 +238,6 @@ impl<T, Src> fmt::Debug for EventStream<T, Src> {
 
 /// The error that an event with this member `error` is, if it says something.
 pub(super) fn failed_event(kind: &str, error: &crate::model::RawJson) -> Option<Error> {
-    let said = super::flow::said_by(error)?;
+    let said = flow::said_by(error)?;
     Some(error::in_stream(Some(&said), kind, None))
 }

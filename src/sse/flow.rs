@@ -127,17 +127,12 @@ impl Flow {
         self.events += 1;
     }
 
-    /// Counts an event with this data; false if it is none: some servers keep the connection alive
-    /// with empty events, which are no more than comments.
-    pub(super) fn counts(&mut self, data: &[u8]) -> bool {
-        if data.iter().all(u8::is_ascii_whitespace) {
-            return false;
-        }
+    /// Counts an event.
+    pub(super) fn count(&mut self) {
         self.repeated();
         if self.events == 1 {
             self.watchdog.set_limit(self.settings.progress_timeout());
         }
-        true
     }
 
     /// A message that is no event of the API.
@@ -151,13 +146,8 @@ impl Flow {
         if data.starts_with("[DONE]") {
             return Undecodable::End(self.truncated());
         }
-        // Some servers send an error body into the stream. An event that has a `type` is none: the
-        // flat form of an error body has one too, so only the member `error` tells them apart.
-        let said = ErrorBody::parse(data.as_bytes()).filter(|body| {
-            let member = |name| body.members().get(name).is_some_and(|raw| !raw.is_null());
-            member("error") || !member("type")
-        });
-        if let Some(said) = said {
+        // Some servers send an error body into the stream.
+        if let Some(said) = ErrorBody::parse(data.as_bytes()).filter(ErrorBody::is_nothing_else) {
             let status = said.members().get("status").and_then(status_in);
             return Undecodable::Failure(error::in_stream(Some(said.error()), "error", status));
         }
@@ -215,6 +205,12 @@ impl Flow {
             _ => error,
         }
     }
+}
+
+/// Whether an event with this data is one: some servers keep the connection alive with empty events,
+/// which are no more than comments.
+pub(super) fn is_event(data: &[u8]) -> bool {
+    !data.iter().all(u8::is_ascii_whitespace)
 }
 
 /// What the member `error` of an event says, if it says something.

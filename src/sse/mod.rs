@@ -39,6 +39,7 @@ mod settings;
 mod side_channel;
 mod source;
 mod stream;
+mod surrogates;
 mod template;
 mod text;
 

@@ -136,7 +136,7 @@ impl Core {
     ) -> Message {
         let event = &source.event();
         let data = event.data_bytes();
-        if !self.flow.counts(data) {
+        if !flow::is_event(data) {
             return Message::Skipped;
         }
         let keep_raw = raw.is_some();
@@ -147,22 +147,27 @@ impl Core {
         let around = || source.around();
         if !keep_raw && self.behind.is_none() {
             if let Some(repeated) = self.decoder.repeat_data(data, around) {
+                self.flow.count();
                 self.sequence_number = self.sequence_number.max(repeated.sequence_number);
                 return Message::Event(repeated.into_event());
             }
         }
         match self.decoder.parse(data, around) {
-            Ok(decoded) => self.decoded(decoded, keep_raw),
-            Err(error) => self.undecodable(event, &error, keep_raw),
+            // It is no news, and no clock takes it for some.
+            Ok(decoded) if self.has_been_read(&decoded) => Message::Skipped,
+            Ok(decoded) => {
+                self.flow.count();
+                self.decoded(decoded, keep_raw)
+            }
+            Err(error) => {
+                self.flow.count();
+                self.undecodable(event, &error, keep_raw)
+            }
         }
     }
 
     /// What an event means for the stream.
     fn decoded(&mut self, event: ResponseEvent, keep_raw: bool) -> Message {
-        if self.has_been_read(&event) {
-            self.flow.events -= 1;
-            return Message::Skipped;
-        }
         self.sequence_number = self.sequence_number.max(event.sequence_number());
         if let Some(id) = event.response().map(|response| &response.id) {
             if !id.is_empty() {

@@ -77,7 +77,8 @@ impl SideChannel {
                 }
             }
             ResponseEvent::CodexRateLimits(limits) => {
-                said.push_back(ResponseEvent::RateLimits(Box::new(limits.snapshot())));
+                let limits = limits.said().map(Box::new);
+                said.extend(limits.map(ResponseEvent::RateLimits));
             }
             _ => {}
         }

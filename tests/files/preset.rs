@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
 use http::Version;
+use http_body_util::Full;
 use serde_json::json;
 use tower_openai::provider::Provider;
 use tower_openai::services::{CreateFileRequest, UploadProgress, UploadRequest, UploadSource};
 use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
-use tower_openai::{Client, ErrorKind};
+use tower_openai::{Client, ErrorKind, RequestBody};
 
 use crate::support::{TempFile, fnv, pattern};
 
@@ -94,6 +96,29 @@ async fn what_is_wrong_with_the_file_is_told_through_the_transport() {
         assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
         assert!(error.message().contains("has changed while it was uploaded"), "{error}");
         assert_eq!(attempts.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// One that comes from elsewhere knows when it is over.
+#[tokio::test]
+async fn a_body_that_is_shorter_than_it_said_is_told_through_the_transport() {
+    for http2 in [false, true] {
+        for bytes in [&b"four"[..], b""] {
+            let (api, blobs, client) = servers(http2).await;
+            api.enqueue(announced(&blobs));
+            let body = RequestBody::replayable(Some(5), move || Full::new(Bytes::from(bytes)));
+            let source = UploadSource::from_body("a", body).unwrap();
+            let upload = client.files().upload(source.clone());
+            let limit = std::time::Duration::from_secs(30);
+            let ended = tokio::time::timeout(limit, upload).await;
+            let error = ended.expect("it does not hang").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
+            assert!(error.message().contains("not the 5 announced"), "{error}");
+            let request = CreateFileRequest::new(source, "user_data");
+            let ended = tokio::time::timeout(limit, client.create_file().send(request)).await;
+            let error = ended.expect("it does not hang").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Build, "{error:?}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_openai::extensions::StreamTimeouts;
 use tower_openai::layers::IdleTimeoutLayer;
-use tower_openai::services::Responses;
+use tower_openai::services::{Responses, RetrieveStream, RetrieveStreamRequest};
 use tower_openai::sse::StreamSettings;
 use tower_openai::{Client, ErrorKind, Stage};
 
@@ -67,6 +67,25 @@ async fn the_first_event_has_a_limit_of_its_own() {
     stream.next().await.unwrap().unwrap();
     let (waited, error) = end_of(&mut stream).await;
     assert_eq!((waited.as_secs(), error.kind()), (60, ErrorKind::ProgressTimeout));
+}
+
+/// What has been read before is no news.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_sent_again_does_not_meet_the_first_event_limit() {
+    let (feed, body) = Feed::new();
+    let retrieve = RetrieveStream::new(once(response(200, &[], body)));
+    let retrieve = retrieve.settings(settings(Some(5), Some(60)));
+    let request = RetrieveStreamRequest::new("resp_1").starting_after(7);
+    let mut stream = retrieve.stream_request(request).await.unwrap();
+    let numbered = |number: u64| {
+        let mut event = delta("a");
+        event["sequence_number"] = number.into();
+        event
+    };
+    feed.event(&numbered(7));
+    let (waited, error) = end_of(&mut stream).await;
+    assert_eq!((waited.as_secs(), error.kind()), (5, ErrorKind::FirstEventTimeout));
+    assert!(error.message().contains("5s"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -87,6 +87,12 @@ async fn rate_limits_in_an_event_are_read_like_those_in_headers() {
     let ResponseEvent::RateLimits(snapshot) = &events[0] else { panic!("{events:?}") };
     let window = snapshot.primary.as_ref().unwrap();
     assert_eq!((window.used_percent, window.window_minutes), (42.0, Some(60)));
+    for silent in [json!({}), json!({"rate_limits": "many", "limit_name": "codex"})] {
+        let mut limits = json!({"type": "codex.rate_limits"});
+        limits.as_object_mut().unwrap().extend(silent.as_object().unwrap().clone());
+        let (events, _) = read(stream(&[], sse(&[limits, completed()])).await).await;
+        assert_eq!(kinds(&events), ["codex.rate_limits", "response.completed"]);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! trace of any crate in the stack. A process of its own, because it listens to all tracing.
 
 mod calls;
+mod json;
 mod quoted;
 mod stages;
 mod support;

@@ -116,6 +116,10 @@ async fn an_object_that_is_no_response_is_not_taken_for_an_empty_one() {
         assert!(error.message().ends_with("not what it should be"), "{error}");
         assert_eq!(error.chain().nth(1).unwrap().to_string(), "missing field `id`");
     }
+    // Not an error either, for all its `code`.
+    let item = r#"{"type":"code_interpreter_call","code":"print(1)","outputs":7}"#;
+    let error = created(item).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Protocol, None));
     let failure = r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#;
     let error = created(failure).await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::ContextWindow, "m"));

@@ -148,6 +148,12 @@ impl CodexRateLimits {
         snapshot.plan_type = self.plan_type.clone();
         snapshot
     }
+
+    /// The [snapshot](Self::snapshot), if it says more than which limit it is of.
+    pub(crate) fn said(&self) -> Option<RateLimitSnapshot> {
+        let limits = self.snapshot();
+        (limits.has_numbers() || limits.plan_type.is_some()).then_some(limits)
+    }
 }
 
 impl EventWindow {

@@ -259,6 +259,17 @@ fn very_many_members_take_linear_time() {
     }
 }
 
+/// With a search among the others for each of them this would take minutes.
+#[test]
+fn very_many_bad_values_take_linear_time() {
+    let unknown: String = (0..300_000).map(|n| format!(r#""m{n}":{n},"#)).collect();
+    let bad: String = (0..300_000).map(|n| format!(r#""usage":"bad{n}","#)).collect();
+    let text = format!(r#"{{"type":"every",{unknown}{bad}"the_name":"n"}}"#);
+    let Thing::Every(every) = serde_json::from_str(&text).unwrap() else { panic!() };
+    assert_eq!(every.usage, None);
+    assert_eq!(every.extra.get("usage").unwrap().as_str(), r#""bad299999""#);
+}
+
 #[test]
 fn opaque_text_shows_as_its_length() {
     let shown = |item: serde_json::Value| {

@@ -135,8 +135,9 @@ impl Body for Watched {
         Poll::Ready(Some(Err(error.into())))
     }
 
+    /// Not before `poll_frame` has seen that nothing is missing: nobody polls a body that is over.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.failed || (self.sent == self.watch.total && self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
