@@ -1,3 +1,4 @@
 mod opening;
 mod reconnect;
 mod talking;
+mod urls;
