@@ -1,3 +1,4 @@
+mod hostile;
 mod opening;
 mod reconnect;
 mod talking;
