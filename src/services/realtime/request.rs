@@ -68,12 +68,18 @@ impl RealtimeRequest {
         self.carry_over_too(transcript)
     }
 
-    /// As [`carry_over`](Self::carry_over), behind what is carried over already.
+    /// As [`carry_over`](Self::carry_over), behind what is carried over already, unless the transcript
+    /// begins with that.
     pub(super) fn carry_over_too(mut self, transcript: &Transcript) -> Self {
-        self.carried.extend(transcript.entries().map(|entry| match entry.role.as_str() {
+        let said = transcript.entries().map(|entry| match entry.role.as_str() {
             "assistant" => Item::assistant(entry.text.as_str()),
             _ => Item::user(entry.text.as_str()),
-        }));
+        });
+        let said: Vec<_> = said.collect();
+        if said.starts_with(&self.carried) {
+            self.carried.clear();
+        }
+        self.carried.extend(said);
         self
     }
 
