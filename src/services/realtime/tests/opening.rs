@@ -156,27 +156,40 @@ mod sessions {
         handshake(provider("https://a.example"), request).await.unwrap_err()
     }
 
-    #[tokio::test]
-    async fn of_another_version_are_refused() {
-        let with = |version, session| RealtimeRequest::new("m").codex(version).session(session);
-        for (request, words) in [
-            (with(V1, Session::codex_v1("", Voice::Cedar)), "one of version 2"),
-            (with(V2, Session::new().voice(Voice::Cove)), "one of version 1"),
-            (with(V1, Session::new().output_modality(OutputModality::Text)), "by voice only"),
-            (with(V1, Session::codex_transcription()), "is not one of version 1"),
-            (with(V2, Session::codex_v1("", Voice::from("new"))), "is one of version 1"),
-        ] {
-            let error = refused(request).await;
-            assert_eq!(error.kind(), ErrorKind::Build);
-            assert!(error.message().contains(words), "{error}");
-        }
-        for fine in [
-            with(V1, Session::codex_v1("", Voice::Cove)),
-            with(V2, Session::new().voice(Voice::from("of next year"))),
-            RealtimeRequest::new("m").session(Session::new().voice(Voice::Cove)),
-        ] {
-            handshake(provider("https://a.example"), fine).await.unwrap();
-        }
+    fn of(version: RealtimeConversationVersion, session: Session) -> RealtimeRequest {
+        RealtimeRequest::new("m").codex(version).session(session)
+    }
+
+    /// Tests of what is refused before anything is sent, and of what is not.
+    macro_rules! checked {
+        ($($row:ident: $request:expr => $($words:literal)?;)+) => {
+            $(
+                #[tokio::test]
+                async fn $row() {
+                    let sent = handshake(provider("https://a.example"), $request).await;
+                    let refusal = sent.err().map(|error| {
+                        assert_eq!(error.kind(), ErrorKind::Build);
+                        error.message().to_owned()
+                    });
+                    let words: &[&str] = &[$($words)?];
+                    assert_eq!(refusal.is_some(), !words.is_empty(), "{refusal:?}");
+                    let has = |words: &&str| refusal.as_ref().is_some_and(|text| text.contains(words));
+                    assert!(words.iter().all(has), "{refusal:?}");
+                }
+            )+
+        };
+    }
+
+    checked! {
+        v1_with_a_voice_of_v2: of(V1, Session::codex_v1("", Voice::Cedar)) => "one of version 2";
+        v1_with_text: of(V1, Session::new().output_modality(OutputModality::Text)) => "by voice only";
+        v1_with_transcripts_alone: of(V1, Session::codex_transcription()) => "is not one of version 1";
+        v1_with_its_own: of(V1, Session::codex_v1("", Voice::Cove)) =>;
+        v2_with_a_voice_of_v1: of(V2, Session::new().voice(Voice::Cove)) => "one of version 1";
+        v2_with_a_session_of_v1: of(V2, Session::codex_v1("", Voice::from("new"))) => "is one of version 1";
+        v2_with_a_voice_of_next_year: of(V2, Session::new().voice(Voice::from("of next year"))) =>;
+        no_version_with_any_voice:
+            RealtimeRequest::new("m").session(Session::new().voice(Voice::Cove)) =>;
     }
 
     #[tokio::test]
