@@ -12,7 +12,8 @@ use crate::model::ErrorEvent;
 /// that the server refuses because of an answer that was not known of yet waits again.
 ///
 /// All answers of the conversation are to be asked for here. Those outside it (`conversation` of
-/// `none`) are made beside the others, and need not be.
+/// `none`) are made beside the others, and need not be. A socket in the place of another begins with a
+/// new one of these: the answer that was being made is gone.
 ///
 /// ```
 /// use tower_openai::model::realtime::{OneResponse, ResponseCreate, ServerEvent};
