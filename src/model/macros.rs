@@ -49,7 +49,7 @@ macro_rules! wire_struct {
         $vis:vis struct $name:ident $(drops [$($dropped:literal),+])? {
             $(
                 $(#[$field_meta:meta])*
-                $mode:ident $field:ident $(as $wire:literal $(| $alias:literal)*)?: $ty:ty
+                $mode:ident $field:ident $(as $wire:literal $(| $alias:literal)?)?: $ty:ty
             ),* $(,)?
         }
     ) => {
@@ -84,14 +84,14 @@ macro_rules! wire_struct {
 
                 fn field(name: &str) -> Option<Field> {
                     match name {
-                        $(macros::wire_name!($field $($wire)?) $($(| $alias)*)? => Some(Field::$field),)*
+                        $(macros::wire_name!($field $($wire)?) $($(| $alias)?)? => Some(Field::$field),)*
                         _ => None,
                     }
                 }
 
                 fn is_alias(name: &str) -> bool {
                     match name {
-                        $($($($alias => true,)*)?)*
+                        $($($($alias => true,)?)?)*
                         _ => false,
                     }
                 }
@@ -115,7 +115,7 @@ macro_rules! wire_struct {
                     match field {
                         $(Field::$field => {
                             let member = macros::member!($field $($wire)?)
-                                .spelled(&slots.extra, &[$($($alias),*)?]);
+                                .spelled(&slots.extra, &[$($($alias)?)?]);
                             let reading = wire::Reading { ids, extra: &mut slots.extra };
                             slots.$field = modes::$mode::read(map, member, reading)
                                 .map_err(|error| wire::in_member(member.name, &error))?;
@@ -134,7 +134,7 @@ macro_rules! wire_struct {
                     extra.keep_last();
                     $(
                         let member = macros::member!($field $($wire)?)
-                            .spelled(&extra, &[$($($alias),*)?]);
+                            .spelled(&extra, &[$($($alias)?)?]);
                         let $field = modes::$mode::finish($field, member, &mut extra)?;
                     )*
                     Ok(Self { $($field,)* extra })
@@ -147,7 +147,7 @@ macro_rules! wire_struct {
                 ) -> Result<(), M::Error> {
                     $(
                         let member = macros::member!($field $($wire)?)
-                            .spelled(&self.extra, &[$($($alias),*)?]);
+                            .spelled(&self.extra, &[$($($alias)?)?]);
                         if !omit.has(member.name) {
                             let writing = wire::Writing { extra: &self.extra, omit };
                             modes::$mode::write(map, member, &self.$field, writing)?;
