@@ -76,7 +76,8 @@ pub enum ApiRoot {
     /// | path of the base URL | of the request |
     /// |---|---|
     /// | none | `/v1/realtime` |
-    /// | ends in `/v1` | with `/realtime` |
+    /// | ends in `/v1` or `/v1/` | with `/realtime` |
+    /// | ends in `/realtime` | without slashes behind it |
     /// | any other | as it is |
     ///
     /// The query is the base URL's own, the request's, then the provider's without `intent`, and

@@ -9,7 +9,8 @@ use tower_openai::model::realtime::codex::{
     Interpreter, RealtimeConversationVersion, RealtimeEvent, Transcript,
 };
 use tower_openai::model::realtime::{
-    AudioInput, ClientEvent, CodexTools, OutputModality, ServerEvent, Session, Voice,
+    AudioInput, BargeIn, ClientEvent, CodexTools, OneResponse, OutputModality, ResponseCreate,
+    ServerEvent, Session, Voice,
 };
 use tower_openai::provider::Provider;
 use tower_openai::services::{
@@ -285,6 +286,117 @@ async fn a_socket_that_broke_is_opened_again_with_session_and_transcript() {
         said.iter().map(|event| (&event["type"], &event["item"]["content"][0]["text"])).collect();
     assert_eq!(said[0].0, "session.update");
     assert_eq!([said[1].1, said[2].1], [&json!("hi"), &json!("hello")]);
+}
+
+#[tokio::test]
+async fn a_socket_that_breaks_in_the_middle_of_an_answer_is_opened_again() {
+    let server = Server::start().await.unwrap();
+    let frames = [
+        json!({"type": "response.created", "response": {"id": "resp_1"}}),
+        json!({"type": "response.output_text.delta", "response_id": "resp_1", "delta": "I was say"}),
+    ];
+    let frames = frames.iter().map(|event| Frame::text(event.to_string()));
+    server.enqueue(Script::frames(frames).then_reset());
+    let realtime = realtime(&server, "sk-test");
+    let again = RealtimeReconnect::new(
+        realtime.clone(),
+        RealtimeRequest::new(MODEL).session(text_session()),
+    );
+    let mut interpreter = Interpreter::new(RealtimeConversationVersion::V2);
+    let (mut events, writer, driver) =
+        soon(realtime.send(again.request().clone())).await.unwrap().driven();
+    tokio::spawn(driver);
+    let error = loop {
+        match soon(events.next()).await.unwrap() {
+            Ok(event) => drop(interpreter.read(&event)),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_retryable() && soon(events.next()).await.is_none());
+    soon(writer.send(&ClientEvent::response())).await.unwrap_err();
+
+    let opening = again.after(&error, interpreter.transcript()).unwrap();
+    let (mut events, writer, driver) = soon(opening).await.unwrap().driven();
+    tokio::spawn(driver);
+    say(&writer, "go on").await;
+    assert!(text(&until(&mut events, "response.done").await).contains("go on"));
+    let said: Vec<Value> = server.requests()[1].messages();
+    assert_eq!(said[1]["item"]["role"], "assistant");
+    assert_eq!(said[1]["item"]["content"][0]["text"], "I was say");
+}
+
+#[tokio::test]
+async fn a_call_that_is_gone_is_joined_once() {
+    for status in [404, 410] {
+        let server = Server::start().await.unwrap();
+        let body = json!({"error": {"code": "call_id_not_found", "message": "No such call."}});
+        server.enqueue(Script::status(status).json(body));
+        let error = soon(realtime(&server, "sk-test").send(RealtimeRequest::join("rtc_1"))).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(status));
+        assert_eq!(error.code(), Some("call_id_not_found"));
+        assert!(!error.is_retryable());
+        assert_eq!(server.requests().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_asked_for_one_at_a_time() {
+    // Whether or not one that was not asked for here crosses the first of them.
+    for crossed in [false, true] {
+        let server = Server::start().await.unwrap();
+        let request = RealtimeRequest::new(MODEL).session(text_session());
+        let (mut events, writer, driver) = connect(&server, request).await.driven();
+        tokio::spawn(driver);
+        until(&mut events, "session.updated").await;
+        let mut responses = OneResponse::new();
+        if crossed {
+            server.enqueue(Script::natural().pace(Duration::from_millis(100)));
+            say(&writer, "of somebody else").await;
+        }
+        for (words, is_sent) in [("first", true), ("second", false), ("third", false)] {
+            soon(writer.send(&ClientEvent::text(words))).await.unwrap();
+            let event = responses.ask(ResponseCreate::default());
+            assert_eq!(event.is_some(), is_sent);
+            if let Some(event) = event {
+                soon(writer.send(&event)).await.unwrap();
+            }
+        }
+        let (mut answers, mut conflicts) = (0, 0);
+        while responses.is_busy() {
+            let event = next(&mut events).await;
+            if let Some(event) = responses.observe(&event) {
+                soon(writer.send(&event)).await.unwrap();
+            }
+            answers += u32::from(event.kind() == "response.done");
+            conflicts += u32::from(event.kind() == "error");
+        }
+        assert_eq!((answers, conflicts), (2, u32::from(crossed)));
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_heard_of_an_answer_is_cut() {
+    let server = Server::start().await.unwrap();
+    let request =
+        RealtimeRequest::new(MODEL).session(Session::new().output_modality(OutputModality::Audio));
+    let (mut events, writer, driver) = connect(&server, request).await.driven();
+    tokio::spawn(driver);
+    until(&mut events, "session.updated").await;
+    say(&writer, "tell me a story").await;
+    let speech = r#"{"type":"input_audio_buffer.speech_started"}"#;
+    let speech: ServerEvent = serde_json::from_str(speech).unwrap();
+    let answer = until(&mut events, "response.done").await;
+    // All that has come is no more than there is; the server refuses what is.
+    for heard in [None, Some(10)] {
+        let mut barge_in = BargeIn::new();
+        assert!(answer.iter().all(|event| barge_in.observe(event).is_none()));
+        heard.into_iter().for_each(|ms| barge_in.heard(ms));
+        soon(writer.send(&barge_in.observe(&speech).unwrap())).await.unwrap();
+        let cut = until(&mut events, "conversation.item.truncated").await;
+        let ServerEvent::ConversationItemTruncated(cut) = &cut[0] else { panic!("{cut:?}") };
+        assert!(cut.audio_end_ms > Some(0) && heard.is_none_or(|_| cut.audio_end_ms == heard));
+    }
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ struct Spelled {
     absent: u64,
     null: u64,
     value: u64,
+    /// The field came under its other name.
+    alias: u64,
 }
 
 impl Extra {
@@ -129,6 +131,17 @@ impl Extra {
         };
         // No struct has more than 64 fields; a later one would merely take its usual spelling.
         *set |= 1u64.checked_shl(field).unwrap_or(0);
+    }
+
+    /// Remembers that the field number `field` came under its other name.
+    pub(crate) fn set_alias(&mut self, field: u32) {
+        self.inner_mut().spelled.alias |= 1u64.checked_shl(field).unwrap_or(0);
+    }
+
+    /// Whether the field number `field` came under its other name.
+    pub(crate) fn is_alias(&self, field: u32) -> bool {
+        let bit = 1u64.checked_shl(field).unwrap_or(0);
+        self.0.as_ref().is_some_and(|inner| inner.spelled.alias & bit != 0)
     }
 
     /// The remembered spelling of the field number `field`.

@@ -2,7 +2,7 @@
 //!
 //! - `wire_struct!`: an object. Each field names its mode (see [`modes`](super::modes)); members
 //!   without a field are kept in `extra`. A field whose wire name differs says `as "name"`,
-//!   and `| "other"` for others that are read too;
+//!   and `| "other"` for another that is read too, and written again where it was read;
 //!   `drops ["name"]` after the struct's name lists members that are thrown away.
 //! - `tagged_enum!`: an object told apart by `type`, with an `Unknown` arm. `synthesised { … }` after
 //!   it lists arms that this crate makes itself: they are written as an object with one member, and
@@ -49,7 +49,7 @@ macro_rules! wire_struct {
         $vis:vis struct $name:ident $(drops [$($dropped:literal),+])? {
             $(
                 $(#[$field_meta:meta])*
-                $mode:ident $field:ident $(as $wire:literal $(| $alias:literal)*)?: $ty:ty
+                $mode:ident $field:ident $(as $wire:literal $(| $alias:literal)?)?: $ty:ty
             ),* $(,)?
         }
     ) => {
@@ -84,9 +84,20 @@ macro_rules! wire_struct {
 
                 fn field(name: &str) -> Option<Field> {
                     match name {
-                        $(macros::wire_name!($field $($wire)?) $($(| $alias)*)? => Some(Field::$field),)*
+                        $(macros::wire_name!($field $($wire)?) $($(| $alias)?)? => Some(Field::$field),)*
                         _ => None,
                     }
+                }
+
+                fn is_alias(name: &str) -> bool {
+                    match name {
+                        $($($($alias => true,)?)?)*
+                        _ => false,
+                    }
+                }
+
+                fn number(field: Field) -> u32 {
+                    field as u32
                 }
 
                 fn is_dropped(name: &str) -> bool {
@@ -103,7 +114,8 @@ macro_rules! wire_struct {
                 ) -> Result<(), A::Error> {
                     match field {
                         $(Field::$field => {
-                            let member = macros::member!($field $($wire)?);
+                            let member = macros::member!($field $($wire)?)
+                                .spelled(&slots.extra, &[$($($alias)?)?]);
                             let reading = wire::Reading { ids, extra: &mut slots.extra };
                             slots.$field = modes::$mode::read(map, member, reading)
                                 .map_err(|error| wire::in_member(member.name, &error))?;
@@ -120,11 +132,11 @@ macro_rules! wire_struct {
                 fn finish<E: serde::de::Error>(slots: Slots) -> Result<Self, E> {
                     let Slots { $($field,)* mut extra } = slots;
                     extra.keep_last();
-                    $(let $field = modes::$mode::finish(
-                        $field,
-                        macros::member!($field $($wire)?),
-                        &mut extra,
-                    )?;)*
+                    $(
+                        let member = macros::member!($field $($wire)?)
+                            .spelled(&extra, &[$($($alias)?)?]);
+                        let $field = modes::$mode::finish($field, member, &mut extra)?;
+                    )*
                     Ok(Self { $($field,)* extra })
                 }
 
@@ -134,7 +146,8 @@ macro_rules! wire_struct {
                     omit: wire::Omit,
                 ) -> Result<(), M::Error> {
                     $(
-                        let member = macros::member!($field $($wire)?);
+                        let member = macros::member!($field $($wire)?)
+                            .spelled(&self.extra, &[$($($alias)?)?]);
                         if !omit.has(member.name) {
                             let writing = wire::Writing { extra: &self.extra, omit };
                             modes::$mode::write(map, member, &self.$field, writing)?;

@@ -4,6 +4,10 @@
 //! the conversation and the [`Session`] it is held in. The same rules hold as for the rest of
 //! [`model`](crate::model): what is not known is kept and written back.
 //!
+//! Two rules of a conversation are to be had as state machines, which are told of the events and say
+//! what to send: [`OneResponse`], one answer at a time, and [`BargeIn`], which tells the model what was
+//! heard of it.
+//!
 //! [`translation`] has the events of the sockets that translate, which are another language.
 //! [`codex`] has what the parts of Codex say to each other about such a conversation.
 //!
@@ -21,9 +25,11 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod barge_in;
 mod client;
 pub mod codex;
 mod item;
+mod one_response;
 mod server;
 mod session;
 #[cfg(test)]
@@ -31,8 +37,12 @@ mod tests;
 pub mod translation;
 mod voice;
 
+pub use self::barge_in::BargeIn;
+#[cfg(any(test, feature = "ws"))]
+pub(crate) use self::barge_in::decoded_len;
 pub use self::client::*;
 pub use self::item::*;
+pub use self::one_response::OneResponse;
 pub use self::server::*;
 pub use self::session::*;
 pub use self::voice::{OutputModality, Voice};

@@ -18,31 +18,35 @@ use super::input::IdFilter;
 use super::raw::{RawJson, RawObject};
 use super::unknown::UnknownObject;
 
-/// Shares the ids that events repeat: an id equal to the last one read is not allocated again.
+/// Shares the ids that events repeat: an id equal to one of the last three is not allocated again.
 ///
 /// One per stream.
 #[derive(Clone, Debug, Default)]
 pub struct IdCache {
-    last: Option<Arc<str>>,
+    /// As many as one event has.
+    last: [Option<Arc<str>>; 3],
+    /// The one that the next new id replaces.
+    oldest: usize,
 }
 
 impl IdCache {
     /// A cache that has seen no id.
     #[must_use]
     pub const fn new() -> Self {
-        Self { last: None }
+        Self { last: [None, None, None], oldest: 0 }
     }
 
     /// The shared form of `id`.
     pub fn share(&mut self, id: &str) -> Arc<str> {
-        match &self.last {
-            Some(last) if **last == *id => Arc::clone(last),
-            _ => {
-                let id: Arc<str> = id.into();
-                self.last = Some(Arc::clone(&id));
-                id
-            }
+        if let Some(known) = self.last.iter().flatten().find(|known| ***known == *id) {
+            return Arc::clone(known);
         }
+        let id: Arc<str> = id.into();
+        if let Some(place) = self.last.get_mut(self.oldest) {
+            *place = Some(Arc::clone(&id));
+        }
+        self.oldest = (self.oldest + 1) % self.last.len();
+        id
     }
 }
 
@@ -60,6 +64,17 @@ pub(crate) enum Slot<T> {
 pub(crate) struct Member {
     pub(crate) name: &'static str,
     pub(crate) number: u32,
+}
+
+impl Member {
+    /// The same place by its other name, if it was read under that.
+    #[inline]
+    pub(crate) fn spelled(self, extra: &Extra, alias: &[&'static str]) -> Self {
+        match alias {
+            [name, ..] if extra.is_alias(self.number) => Self { name, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// What reading a field may need beside the input.
@@ -84,6 +99,9 @@ pub(crate) trait WireStruct: Sized {
     const NAME: &'static str;
 
     fn field(name: &str) -> Option<Self::Field>;
+    /// Whether a field has it for its other name.
+    fn is_alias(name: &str) -> bool;
+    fn number(field: Self::Field) -> u32;
     fn is_dropped(name: &str) -> bool;
     fn read<'de, A: MapAccess<'de>>(
         slots: &mut Self::Slots,
@@ -137,6 +155,14 @@ impl<T: WireStruct> WireStruct for Box<T> {
         T::field(name)
     }
 
+    fn is_alias(name: &str) -> bool {
+        T::is_alias(name)
+    }
+
+    fn number(field: Self::Field) -> u32 {
+        T::number(field)
+    }
+
     fn is_dropped(name: &str) -> bool {
         T::is_dropped(name)
     }
@@ -187,6 +213,7 @@ pub(crate) fn in_member<E: de::Error>(name: &str, error: &E) -> E {
 /// The name of a member of `T`.
 enum Key<F> {
     Field(F),
+    Alias(F),
     Dropped,
     Extra(Box<str>),
 }
@@ -210,6 +237,7 @@ impl<T: WireStruct> Visitor<'_> for KeySeed<T> {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
         Ok(match T::field(name) {
+            Some(field) if T::is_alias(name) => Key::Alias(field),
             Some(field) => Key::Field(field),
             None if T::is_dropped(name) => Key::Dropped,
             None => Key::Extra(name.into()),
@@ -225,6 +253,10 @@ fn read_members<'de, T: WireStruct, A: MapAccess<'de>>(
     while let Some(key) = map.next_key_seed(KeySeed::<T>(PhantomData))? {
         match key {
             Key::Field(field) => T::read(slots, field, map, ids)?,
+            Key::Alias(field) => {
+                T::extra(slots).set_alias(T::number(field));
+                T::read(slots, field, map, ids)?;
+            }
             Key::Dropped => {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -30,6 +30,8 @@ pub(crate) struct BaseUrl {
     authority: Authority,
     /// Without trailing slashes: empty or `/v1`.
     path: String,
+    /// The slashes that stood behind the path.
+    slashes: String,
     /// The base's own query; empty if it has none.
     query: String,
     origin: Origin,
@@ -66,12 +68,13 @@ impl BaseUrl {
         }
         let authority = check_authority(authority).ok_or("its host or port is malformed")?;
         let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-        let path = utf8_percent_encode(path.trim_end_matches('/'), PATH).to_string();
+        let (path, slashes) = path.split_at(path.trim_end_matches('/').len());
+        let path = utf8_percent_encode(path, PATH).to_string();
         let query = utf8_percent_encode(query, PATH).to_string();
         let root = build(scheme.clone(), authority.clone(), join(&path, "", [&query, "", ""]));
         let origin = root.ok().and_then(|root| Origin::of(&root));
         let origin = origin.ok_or("its path or query is malformed")?;
-        Ok(Self { scheme, authority, path, query, origin })
+        Ok(Self { scheme, authority, path, slashes: slashes.to_owned(), query, origin })
     }
 
     /// An `https` root known to be good.
@@ -80,6 +83,7 @@ impl BaseUrl {
             scheme: Scheme::HTTPS,
             authority: Authority::from_static(host),
             path: path.to_owned(),
+            slashes: String::new(),
             query: String::new(),
             origin: Origin::https(host),
         }
@@ -90,6 +94,7 @@ impl BaseUrl {
         if !self.path.split('/').any(|part| part == segment) {
             self.path.push('/');
             self.path.push_str(segment);
+            self.slashes.clear();
         }
         self
     }
@@ -97,12 +102,13 @@ impl BaseUrl {
     /// The root without its last segment `last`, if it has that under `before`.
     pub(crate) fn parent_of(&self, before: &str, last: &str) -> Option<Self> {
         let parent = self.path.strip_suffix(last).filter(|parent| parent.ends_with(before))?;
-        Some(Self { path: parent.to_owned(), ..self.clone() })
+        Some(Self { path: parent.to_owned(), slashes: String::new(), ..self.clone() })
     }
 
-    /// The root with another path.
-    pub(crate) fn with_path(&self, path: impl FnOnce(&str) -> String) -> Self {
-        Self { path: path(&self.path), ..self.clone() }
+    /// The root with another path, made of this one and of the slashes that stood behind it.
+    pub(crate) fn with_path(&self, path: impl FnOnce(&str, &str) -> String) -> Self {
+        let path = path(&self.path, &self.slashes);
+        Self { path, slashes: String::new(), ..self.clone() }
     }
 
     pub(crate) fn origin(&self) -> &Origin {

@@ -19,11 +19,12 @@ pub(crate) fn url(base: &BaseUrl, provider: &str, request: &str) -> Result<Uri, 
     base.with_path(path).join("", &query.join("&"), "")
 }
 
-/// The path for that of a base URL, which has no slash at its end.
-fn path(base: &str) -> String {
+/// The path for that of a base URL, and for the slashes behind it.
+fn path(base: &str, slashes: &str) -> String {
     match base {
         "" => "/v1/realtime".to_owned(),
         base if base.ends_with("/v1") => format!("{base}/realtime"),
-        base => base.to_owned(),
+        base if base.ends_with("/realtime") => base.to_owned(),
+        base => format!("{base}{slashes}"),
     }
 }

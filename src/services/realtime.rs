@@ -14,6 +14,10 @@
 //! - [`RealtimeWriter`] says [`ClientEvent`](crate::model::realtime::ClientEvent)s. Its clones say
 //!   them over the same socket.
 //!
+//! What the two say to each other has rules that are to be had apart: one answer at a time
+//! ([`OneResponse`](crate::model::realtime::OneResponse)), and what was heard of an answer that the person
+//! speaks into ([`BargeIn`](crate::model::realtime::BargeIn)).
+//!
 //! Up to 1 MiB is queued each way: a reader who is slow stops the server, and writers wait while the
 //! server is. A [`Driver`] moves the bytes and is spawned by the application; or there is none, and
 //! the socket goes on while one of the ends is awaited. Dropping the ends closes the socket.

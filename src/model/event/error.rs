@@ -137,6 +137,14 @@ impl WireStruct for ErrorEvent {
         None
     }
 
+    fn is_alias(_: &str) -> bool {
+        false
+    }
+
+    fn number(field: Infallible) -> u32 {
+        match field {}
+    }
+
     fn is_dropped(_: &str) -> bool {
         false
     }

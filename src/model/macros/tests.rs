@@ -22,7 +22,7 @@ wire_struct! {
         /// Id.
         optional_id id: Option<Arc<str>>,
         /// Name.
-        required name as "the_name": String,
+        required name as "the_name" | "title": String,
         /// Note.
         optional note: String,
         /// Status.
@@ -34,7 +34,7 @@ wire_struct! {
         /// Store.
         always_true store: bool,
         /// Usage.
-        lenient usage: Option<u8>,
+        lenient usage as "usage" | "use": Option<u8>,
     }
 }
 
@@ -88,6 +88,9 @@ fn every_spelling_survives() {
         r#"{"type":"every","the_name":"n","id":"i","note":"x","status":"done","key":1,"list":[1],"store":true,"usage":7}"#,
         r#"{"type":"every","the_name":"n","status":"paused","more":{"b":null,"a":[1.50]},"x":null}"#,
         r#"{"type":"every","the_name":"n","usage":{"bad":"shape"}}"#,
+        r#"{"type":"every","title":"n","use":7}"#,
+        r#"{"type":"every","title":"n","use":null,"x":1}"#,
+        r#"{"title":"n","type":"every","use":{"bad":"shape"}}"#,
         r#"{"type":"nothing"}"#,
         r#"{"type":"nothing","a":1}"#,
         r#"{"id":"first","the_name":"n","extra_before":[1],"type":"every","list":[2]}"#,
@@ -228,6 +231,13 @@ fn ids_are_shared_through_the_cache() {
         every.id.unwrap()
     };
     assert!(Arc::ptr_eq(&read(), &read()));
+    // An event may have three.
+    let first = ["a", "b", "c"].map(|id| ids.share(id));
+    let again = ["a", "b", "c"].map(|id| ids.share(id));
+    assert!(first.iter().zip(&again).all(|(one, other)| Arc::ptr_eq(one, other)));
+    // And no more are kept.
+    ids.share("d");
+    assert!(!Arc::ptr_eq(&first[0], &ids.share("a")));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Two vocabularies for the same thing. The core takes [`RealtimeOp`]s and gives events, all in
 //! `snake_case`; the app server, protocol version 2, takes [`RealtimeRequest`]s and gives
-//! [`RealtimeNotification`]s, all in `camelCase`, in the frame of JSON-RPC.
+//! [`RealtimeNotification`]s, all in `camelCase`, in the frame of JSON-RPC. An [`Interpreter`] makes the
+//! core's events of the provider's, and a [`Notifier`] the app server's notifications of these.
 //!
 //! Codex calls a group of threads a session, so the id of a realtime session is `realtime_session_id`
 //! here, and `realtimeSessionId`. It was `session_id` and `sessionId` once: these are refused, with an
@@ -30,6 +31,7 @@ mod app_server;
 mod conversation;
 mod event;
 mod from_server;
+mod notify;
 mod renamed;
 #[cfg(feature = "schema")]
 pub mod schema;
@@ -42,6 +44,7 @@ pub use self::app_server::*;
 pub use self::conversation::*;
 pub use self::event::*;
 pub use self::from_server::Interpreter;
+pub use self::notify::Notifier;
 pub use self::sdp::Sdp;
 pub use self::transcript::Transcript;
 

@@ -63,8 +63,9 @@ wire_struct! {
         optional call_id: Option<Box<str>>,
         /// The function.
         required name: String,
-        /// The arguments as the model wrote them: JSON text, not always well-formed.
-        required arguments: String,
+        /// The arguments as the model wrote them: JSON text, not always well-formed. Empty while the
+        /// server has none.
+        always arguments: String,
     }
 }
 
@@ -173,8 +174,8 @@ wire_struct! {
     /// Text.
     #[derive(Default)]
     pub struct TextContent {
-        /// The text.
-        required text: String,
+        /// The text; empty while the server has none.
+        always text: String,
     }
 }
 
@@ -193,8 +194,8 @@ wire_struct! {
     /// An image.
     #[derive(Default)]
     pub struct ImageContent {
-        /// A `data:` URL.
-        required image_url: String,
+        /// A `data:` URL; empty if the server leaves it out.
+        always image_url: String,
         /// How closely the model looks.
         optional detail: Option<ImageDetail>,
     }

@@ -15,8 +15,8 @@ tagged_enum! {
     /// What the server says.
     ///
     /// The names are those of the released API. The beta's names of the same events are read too, and
-    /// events that only Codex's first version has stand last. Most [errors](Self::Error) leave the
-    /// session as it is.
+    /// written as the released ones; events that only Codex's first version has stand last. Most
+    /// [errors](Self::Error) leave the session as it is.
     ///
     /// What an event is about is required; ids and positions are not.
     pub enum ServerEvent {

@@ -1,5 +1,8 @@
+mod barge_in;
 mod codex_events;
 mod events;
+mod hostile;
+mod one_response;
 mod session;
 mod transcript;
 

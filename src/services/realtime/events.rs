@@ -6,10 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use serde::de::DeserializeSeed;
 
 use crate::error;
-use crate::model::ApiError;
 use crate::model::realtime::ServerEvent;
+use crate::model::wire::TaggedSeed;
+use crate::model::{ApiError, IdCache};
 use crate::ws::{CloseCode, CloseFrame, Message, WebSocket};
 use crate::{Error, ErrorKind, Stage};
 
@@ -26,6 +28,7 @@ pub struct RealtimeEvents {
     /// Of the handshake's answer: what is secret of the call.
     extensions: http::Extensions,
     events: u64,
+    ids: IdCache,
     /// What the server complained of last, if it has said nothing since.
     complaint: Option<ApiError>,
     /// The reader knows how the socket ended.
@@ -34,7 +37,7 @@ pub struct RealtimeEvents {
 
 impl RealtimeEvents {
     pub(super) fn new(socket: WebSocket, extensions: http::Extensions) -> Self {
-        Self { socket, extensions, events: 0, complaint: None, told: false }
+        Self { socket, extensions, events: 0, ids: IdCache::new(), complaint: None, told: false }
     }
 
     /// The next event. Dropping the future loses nothing.
@@ -89,7 +92,7 @@ impl RealtimeEvents {
                 format!("event {} is a binary message: events are JSON text", self.events);
             return Err(Error::new(ErrorKind::Protocol, message));
         };
-        let event: ServerEvent = serde_json::from_str(text).map_err(|error| {
+        let event = parse(text, &mut self.ids).map_err(|error| {
             #[derive(serde::Deserialize)]
             struct Tag {
                 #[serde(rename = "type")]
@@ -104,6 +107,14 @@ impl RealtimeEvents {
         }
         Ok(event)
     }
+}
+
+/// Reads an event, whose ids are mostly those of the one before.
+fn parse(text: &str, ids: &mut IdCache) -> Result<ServerEvent, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let event = TaggedSeed::new(ids).deserialize(&mut json)?;
+    json.end()?;
+    Ok(event)
 }
 
 impl Stream for RealtimeEvents {

@@ -47,7 +47,8 @@ impl RealtimeRequest {
     }
 
     /// What to say of the session as soon as the socket is open, as `session.update`. Without it
-    /// nothing is said, and the session is the server's default, or what the call began with.
+    /// nothing is said, and the session is the server's default, or what the call began with. What the
+    /// server alone sets, such as the `id`, is left out.
     pub fn session(mut self, session: Session) -> Self {
         self.session = Some(Box::new(session));
         self
@@ -67,12 +68,18 @@ impl RealtimeRequest {
         self.carry_over_too(transcript)
     }
 
-    /// As [`carry_over`](Self::carry_over), behind what is carried over already.
+    /// As [`carry_over`](Self::carry_over), behind what is carried over already, unless the transcript
+    /// begins with that.
     pub(super) fn carry_over_too(mut self, transcript: &Transcript) -> Self {
-        self.carried.extend(transcript.entries().map(|entry| match entry.role.as_str() {
+        let said = transcript.entries().map(|entry| match entry.role.as_str() {
             "assistant" => Item::assistant(entry.text.as_str()),
             _ => Item::user(entry.text.as_str()),
-        }));
+        });
+        let said: Vec<_> = said.collect();
+        if said.starts_with(&self.carried) {
+            self.carried.clear();
+        }
+        self.carried.extend(said);
         self
     }
 
@@ -131,13 +138,8 @@ impl RealtimeRequest {
     /// The URL at the base URL of the request's own, for an HTTP transport.
     fn own_url(&self) -> Result<Option<Uri>, Error> {
         let Some(base) = &self.base_url else { return Ok(None) };
-        let base = match base.split_once("://") {
-            Some(("wss", rest)) => format!("https://{rest}"),
-            Some(("ws", rest)) => format!("http://{rest}"),
-            _ => base.clone(),
-        };
         let target = self.target().into_uri()?;
-        let root = Provider::new("realtime", &base)?;
+        let root = Provider::new("realtime", base)?;
         root.root(ApiRoot::Realtime)?.url_of(target.path_and_query()).map(Some)
     }
 
@@ -222,7 +224,12 @@ impl RealtimeRequest {
 
     /// What is said as soon as the socket is open.
     fn first(&self, config: &WebSocketConfig) -> Result<Vec<Message>, Error> {
-        let session = self.session.iter().map(|session| ClientEvent::session((**session).clone()));
+        let session = self.session.iter().map(|session| {
+            let mut session = (**session).clone();
+            // The server gives them, and refuses them.
+            (session.id, session.object, session.expires_at) = (None, None, None);
+            ClientEvent::session(session)
+        });
         let carried = self.carried.iter().cloned().map(ClientEvent::item);
         let mut messages = Vec::new();
         let mut bytes = 0;

@@ -1,3 +1,5 @@
+mod hostile;
 mod opening;
 mod reconnect;
 mod talking;
+mod urls;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::Error;
 use crate::model::realtime::codex::RealtimeAudioFrame;
-use crate::model::realtime::{AudioFormat, ClientEvent};
+use crate::model::realtime::{AudioFormat, ClientEvent, decoded_len};
 use crate::ws::{Message, Sender, Sending};
 
 /// The most that one event may say, in base64.
@@ -63,7 +63,8 @@ impl RealtimeWriter {
     /// # Errors
     ///
     /// As [`send_samples`](Self::send_samples); and a frame that is not of 24,000 samples a second
-    /// and one channel: the server would take it for that, and hear another pitch.
+    /// and one channel: the server would take it for that, and hear another pitch. A frame that ends
+    /// in the middle of a sample, too, behind which all is noise.
     pub fn send_frame(&self, frame: RealtimeAudioFrame) -> RealtimeSending<'_> {
         let (rate, channels) = (frame.sample_rate, frame.num_channels);
         if (rate, channels) != (AudioFormat::SAMPLE_RATE, 1) {
@@ -71,6 +72,11 @@ impl RealtimeWriter {
                 "the audio has {rate} samples a second and {channels} channel(s); the server wants \
                  24000 and 1: convert it first"
             )));
+        }
+        if decoded_len(&frame.data) % 2 != 0 {
+            return RealtimeSending::failed(Error::build(
+                "the audio ends in the middle of a sample: samples have 16 bits",
+            ));
         }
         self.send_audio(frame.data)
     }

@@ -12,9 +12,11 @@ const CUT: &str = "[…] ";
 
 /// What was said in a conversation, as far back as there is room for.
 ///
-/// The oldest entries go first; of one that is too long by itself the beginning goes. It holds what
-/// comes in events, which say the same thing twice now and then: what equals the last entry is not
-/// added to it again.
+/// Without room the oldest entries go first, and of one that is too long by itself the beginning.
+///
+/// The words of one side make one entry until the other side speaks or a new turn begins; the whole
+/// text, once it comes, takes the place of its pieces. What a hand-off asks for is an entry of the
+/// person's, unless it is the last thing they said.
 #[derive(Clone, Debug)]
 pub struct Transcript {
     entries: VecDeque<RealtimeTranscriptEntry>,

@@ -267,7 +267,7 @@ wire_struct! {
 wire_struct! {
     /// More of a call's arguments.
     #[derive(Default)]
-    pub struct ArgumentsDelta drops ["obfuscation"] {
+    pub struct ArgumentsDelta {
         /// The server's id of the event.
         lenient event_id: Option<Box<str>>,
         /// The answer.

@@ -214,7 +214,7 @@ mod server {
         };
         response_mcp_call_arguments_delta: {
             "type": "response.mcp_call_arguments.delta", "response_id": "r", "item_id": "i",
-            "output_index": 0, "delta": "{"
+            "output_index": 0, "delta": "{", "obfuscation": "x8Kq"
         };
         response_mcp_call_arguments_done: {
             "type": "response.mcp_call_arguments.done", "response_id": "r", "item_id": "i",
@@ -240,6 +240,109 @@ mod server {
             "type": "error", "event_id": "e",
             "error": {"type": "invalid_request_error", "message": "m", "code": "c", "param": null,
                 "event_id": "mine"}
+        };
+        conversation_output_audio_delta: {
+            "type": "conversation.output_audio.delta", "delta": "AAA=", "sample_rate": 24000,
+            "channels": 1, "samples_per_channel": 1
+        };
+        conversation_output_audio_delta_by_other_names: {
+            "type": "conversation.output_audio.delta", "data": "AAA=", "sample_rate": 24000,
+            "num_channels": 1
+        };
+        response_output_audio_delta_by_other_names: {
+            "type": "response.output_audio.delta", "delta": "AAA=", "num_channels": 1
+        };
+        response_output_audio_delta_with_odd_channels: {
+            "type": "response.output_audio.delta", "delta": "AAA=", "num_channels": "two"
+        };
+        conversation_input_transcript_delta: {
+            "type": "conversation.input_transcript.delta", "delta": "h"
+        };
+        conversation_input_transcript_turn_marked: {
+            "type": "conversation.input_transcript.turn_marked", "transcript": "hi"
+        };
+        conversation_output_transcript_delta: {
+            "type": "conversation.output_transcript.delta", "delta": "h"
+        };
+        conversation_handoff_requested: {
+            "type": "conversation.handoff.requested", "handoff_id": "h", "item_id": "i",
+            "input_transcript": "fix it"
+        };
+    }
+}
+
+/// The items of section D, each within an event.
+mod items {
+    use super::*;
+
+    macro_rules! items {
+        ($($name:ident: $json:tt;)+) => {
+            $(
+                #[test]
+                fn $name() {
+                    for kind in ["conversation.item.added", "conversation.item.done"] {
+                        let event = json!({"type": kind, "previous_item_id": null, "item": $json});
+                        match round_trip(event) {
+                            ServerEvent::ConversationItemAdded(event)
+                            | ServerEvent::ConversationItemDone(event) => {
+                                assert!(!matches!(event.item, Item::Unknown(_)), "{event:?}");
+                                assert_eq!(event.item.id(), Some("i"));
+                            }
+                            event => panic!("{event:?}"),
+                        }
+                    }
+                }
+            )+
+        };
+    }
+
+    items! {
+        message_of_the_system: {
+            "id": "i", "type": "message", "role": "system",
+            "content": [{"type": "input_text", "text": "Be brief."}]
+        };
+        message_of_the_user: {
+            "id": "i", "type": "message", "role": "user", "status": "completed", "content": [
+                {"type": "input_text", "text": ""},
+                {"type": "input_audio", "audio": "AAA=", "transcript": null},
+                {"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "high"}
+            ]
+        };
+        message_of_the_assistant: {
+            "id": "i", "type": "message", "role": "assistant", "object": "realtime.item",
+            "content": [{"type": "output_text", "text": "a"}, {"type": "output_audio", "transcript": "b"}]
+        };
+        message_with_parts_that_lack_their_content: {
+            "id": "i", "type": "message", "role": "assistant", "content": [
+                {"type": "text", "transcript": "a"}, {"type": "output_text"}, {"type": "audio"},
+                {"type": "input_text", "text": null}, {"type": "input_image", "detail": "low"}
+            ]
+        };
+        message_without_content: {"id": "i", "type": "message", "role": "assistant"};
+        function_call: {
+            "id": "i", "type": "function_call", "status": "in_progress", "call_id": "c", "name": "f",
+            "arguments": "{\"a\":"
+        };
+        function_call_without_arguments: {
+            "id": "i", "type": "function_call", "call_id": "c", "name": "f"
+        };
+        function_call_output: {
+            "id": "i", "type": "function_call_output", "call_id": "c", "output": "{}"
+        };
+        mcp_list_tools: {
+            "id": "i", "type": "mcp_list_tools", "server_label": "l",
+            "tools": [{"name": "t", "input_schema": {"type": "object"}, "annotations": null}]
+        };
+        mcp_call: {
+            "id": "i", "type": "mcp_call", "server_label": "l", "name": "n", "arguments": "{}",
+            "approval_request_id": "a", "output": null, "error": {"type": "protocol_error", "code": 1, "message": "m"}
+        };
+        mcp_approval_request: {
+            "id": "i", "type": "mcp_approval_request", "server_label": "l", "name": "n", "arguments": "{}"
+        };
+        mcp_approval_response: {
+            "id": "i", "type": "mcp_approval_response", "approval_request_id": "a", "approve": false,
+            "reason": "no"
         };
     }
 }

@@ -85,6 +85,26 @@ fn v2_has_nothing_else_and_keeps_the_order() {
 }
 
 #[test]
+fn v2_output_modalities_of_text() {
+    let tools = CodexTools::default();
+    let session = Session::codex_v2("I", OutputModality::Text, Voice::Marin, &tools);
+    assert_eq!(update(session)["session"]["output_modalities"], json!(["text"]));
+}
+
+#[test]
+fn neither_id_nor_model_is_said() {
+    let tools = CodexTools::default();
+    for session in [
+        Session::codex_v1("I", Voice::Cove),
+        Session::codex_v2("I", OutputModality::Audio, Voice::Marin, &tools),
+        Session::codex_transcription(),
+    ] {
+        let session = update(session)["session"].take();
+        assert_eq!((session.get("id"), session.get("model")), (None, None), "{session}");
+    }
+}
+
+#[test]
 fn the_argument_of_the_background_agent_may_be_described() {
     let mut tools = CodexTools::new("a", "b");
     tools.background_agent_prompt = "What to do.".into();

@@ -1,4 +1,4 @@
-//! The rows of sections B.2 and B.3, and what is checked before anything is sent.
+//! The rows of section B.3, and what is checked before anything is sent.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,22 +11,21 @@ use crate::model::realtime::codex::RealtimeConversationVersion;
 use crate::model::realtime::{OutputModality, Session, Voice};
 use crate::provider::Provider;
 use crate::services::{Realtime, RealtimeCall, RealtimeCallRequest, RealtimeRequest};
+use crate::ws::WebSocketConfig;
 use crate::{BoxError, Error, ErrorKind, RequestBody};
 
 const V1: RealtimeConversationVersion = RealtimeConversationVersion::V1;
 const V2: RealtimeConversationVersion = RealtimeConversationVersion::V2;
 
-fn provider(base: &str) -> Provider {
+pub(super) fn provider(base: &str) -> Provider {
     Provider::new("example", base).unwrap()
 }
 
-#[track_caller]
-fn leads(provider: &Provider, request: &RealtimeRequest, url: &str) {
-    assert_eq!(request.url(provider).unwrap(), url);
-}
-
 /// What the handshake is made of, sent through the layers of a provider and of credentials.
-async fn handshake(provider: Provider, request: RealtimeRequest) -> Result<Request<()>, Error> {
+pub(super) async fn handshake(
+    provider: Provider,
+    request: RealtimeRequest,
+) -> Result<Request<()>, Error> {
     let seen = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&seen);
     let http = service_fn(move |request: Request<RequestBody>| {
@@ -47,122 +46,6 @@ async fn handshake(provider: Provider, request: RealtimeRequest) -> Result<Reque
 
 async fn headers(provider: Provider, request: RealtimeRequest) -> HeaderMap {
     handshake(provider, request).await.unwrap().headers().clone()
-}
-
-mod urls {
-    use super::*;
-
-    #[test]
-    fn v1_without_a_model() {
-        leads(
-            &provider("https://a.example"),
-            &RealtimeRequest::default().codex(V1),
-            "wss://a.example/v1/realtime?intent=quicksilver",
-        );
-    }
-
-    #[test]
-    fn v2_with_a_model() {
-        leads(
-            &provider("https://a.example/x/v1"),
-            &RealtimeRequest::new("m").codex(V2),
-            "wss://a.example/x/v1/realtime?model=m",
-        );
-    }
-
-    #[test]
-    fn a_query_of_the_base_and_of_the_provider() {
-        let provider =
-            provider("https://a.example/v1/realtime/?z=9").query("intent", "q").query("t", "1");
-        let request = RealtimeRequest::default().codex(V2);
-        leads(&provider, &request, "wss://a.example/v1/realtime?z=9&t=1");
-        let request = request.base_url("wss://a.example/v1/realtime/?z=9");
-        leads(&provider, &request, "wss://a.example/v1/realtime?z=9");
-    }
-
-    #[test]
-    fn v2_of_a_call() {
-        leads(
-            &provider("http://a.example"),
-            &RealtimeRequest::join("rtc_7").codex(V2),
-            "ws://a.example/v1/realtime?call_id=rtc_7",
-        );
-    }
-
-    #[test]
-    fn v1_of_a_call() {
-        leads(
-            &provider("https://a.example"),
-            &RealtimeRequest::join("rtc_7").codex(V1),
-            "wss://a.example/v1/realtime?intent=quicksilver&call_id=rtc_7",
-        );
-    }
-
-    #[test]
-    fn paths_of_the_base() {
-        for (base, path) in [
-            ("", "/v1/realtime"),
-            ("/", "/v1/realtime"),
-            ("/a/realtime", "/a/realtime"),
-            ("/a/realtime//", "/a/realtime"),
-            ("/a/v1", "/a/v1/realtime"),
-            ("/a/v1/", "/a/v1/realtime"),
-            ("/backend-api/codex", "/backend-api/codex"),
-        ] {
-            let provider = provider(&format!("https://a.example{base}"));
-            leads(&provider, &RealtimeRequest::default(), &format!("wss://a.example{path}"));
-        }
-    }
-
-    #[test]
-    fn schemes() {
-        let provider = provider("https://a.example");
-        for (base, url) in [
-            ("ws://b.example", "ws://b.example/v1/realtime"),
-            ("wss://b.example", "wss://b.example/v1/realtime"),
-            ("http://b.example", "ws://b.example/v1/realtime"),
-            ("https://b.example", "wss://b.example/v1/realtime"),
-        ] {
-            leads(&provider, &RealtimeRequest::default().base_url(base), url);
-        }
-        for base in ["ftp://b.example", "b.example", "wss://"] {
-            let error = RealtimeRequest::default().base_url(base).url(&provider).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Build, "{base}");
-        }
-    }
-
-    #[test]
-    fn queries_are_in_order_and_encoded() {
-        let provider = provider("https://a.example/v1?z=9")
-            .query("model", "theirs")
-            .query("t", "a b&c")
-            .query("intent", "q");
-        leads(
-            &provider,
-            &RealtimeRequest::new("our model").codex(V1),
-            "wss://a.example/v1/realtime?z=9&intent=quicksilver&model=our%20model&t=a%20b%26c",
-        );
-        // The model of the provider goes to a call, which has none from the request.
-        leads(
-            &provider,
-            &RealtimeRequest::join("rtc 7").codex(V2),
-            "wss://a.example/v1/realtime?z=9&model=theirs&t=a%20b%26c&call_id=rtc%207",
-        );
-    }
-
-    #[tokio::test]
-    async fn the_handshake_goes_to_the_same_place() {
-        let base = provider("https://a.example/v1").query("t", "1");
-        for request in [
-            RealtimeRequest::new("m").codex(V1),
-            RealtimeRequest::join("rtc_7"),
-            RealtimeRequest::new("m").base_url("ws://b.example:81/v1"),
-        ] {
-            let url = request.url(&base).unwrap().to_string();
-            let sent = handshake(base.clone(), request).await.unwrap();
-            assert_eq!(sent.uri().to_string(), url.replacen("ws", "http", 1));
-        }
-    }
 }
 
 mod handshakes {
@@ -249,11 +132,8 @@ mod handshakes {
         let offer = RealtimeCallRequest::new("v=0").session(&session);
         let answer = RealtimeCall::new(http).send(offer).await.unwrap();
         let request = RealtimeRequest::from(answer.value());
-        leads(
-            &provider("https://a.example/v1"),
-            &request,
-            "wss://a.example/v1/realtime?call_id=rtc_7",
-        );
+        let url = request.url(&provider("https://a.example/v1")).unwrap();
+        assert_eq!(url, "wss://a.example/v1/realtime?call_id=rtc_7");
     }
 
     #[tokio::test]
@@ -276,27 +156,40 @@ mod sessions {
         handshake(provider("https://a.example"), request).await.unwrap_err()
     }
 
-    #[tokio::test]
-    async fn of_another_version_are_refused() {
-        let with = |version, session| RealtimeRequest::new("m").codex(version).session(session);
-        for (request, words) in [
-            (with(V1, Session::codex_v1("", Voice::Cedar)), "one of version 2"),
-            (with(V2, Session::new().voice(Voice::Cove)), "one of version 1"),
-            (with(V1, Session::new().output_modality(OutputModality::Text)), "by voice only"),
-            (with(V1, Session::codex_transcription()), "is not one of version 1"),
-            (with(V2, Session::codex_v1("", Voice::from("new"))), "is one of version 1"),
-        ] {
-            let error = refused(request).await;
-            assert_eq!(error.kind(), ErrorKind::Build);
-            assert!(error.message().contains(words), "{error}");
-        }
-        for fine in [
-            with(V1, Session::codex_v1("", Voice::Cove)),
-            with(V2, Session::new().voice(Voice::from("of next year"))),
-            RealtimeRequest::new("m").session(Session::new().voice(Voice::Cove)),
-        ] {
-            handshake(provider("https://a.example"), fine).await.unwrap();
-        }
+    fn of(version: RealtimeConversationVersion, session: Session) -> RealtimeRequest {
+        RealtimeRequest::new("m").codex(version).session(session)
+    }
+
+    /// Tests of what is refused before anything is sent, and of what is not.
+    macro_rules! checked {
+        ($($row:ident: $request:expr => $($words:literal)?;)+) => {
+            $(
+                #[tokio::test]
+                async fn $row() {
+                    let sent = handshake(provider("https://a.example"), $request).await;
+                    let refusal = sent.err().map(|error| {
+                        assert_eq!(error.kind(), ErrorKind::Build);
+                        error.message().to_owned()
+                    });
+                    let words: &[&str] = &[$($words)?];
+                    assert_eq!(refusal.is_some(), !words.is_empty(), "{refusal:?}");
+                    let has = |words: &&str| refusal.as_ref().is_some_and(|text| text.contains(words));
+                    assert!(words.iter().all(has), "{refusal:?}");
+                }
+            )+
+        };
+    }
+
+    checked! {
+        v1_with_a_voice_of_v2: of(V1, Session::codex_v1("", Voice::Cedar)) => "one of version 2";
+        v1_with_text: of(V1, Session::new().output_modality(OutputModality::Text)) => "by voice only";
+        v1_with_transcripts_alone: of(V1, Session::codex_transcription()) => "is not one of version 1";
+        v1_with_its_own: of(V1, Session::codex_v1("", Voice::Cove)) =>;
+        v2_with_a_voice_of_v1: of(V2, Session::new().voice(Voice::Cove)) => "one of version 1";
+        v2_with_a_session_of_v1: of(V2, Session::codex_v1("", Voice::from("new"))) => "is one of version 1";
+        v2_with_a_voice_of_next_year: of(V2, Session::new().voice(Voice::from("of next year"))) =>;
+        no_version_with_any_voice:
+            RealtimeRequest::new("m").session(Session::new().voice(Voice::Cove)) =>;
     }
 
     #[tokio::test]
@@ -304,6 +197,17 @@ mod sessions {
         let session = Session::new().instructions("x".repeat(1024 * 1024));
         let error = refused(RealtimeRequest::new("m").session(session)).await;
         assert_eq!((error.kind(), error.stage().as_str()), (ErrorKind::TooLarge, "not_sent"));
+    }
+
+    #[test]
+    fn are_sent_without_what_the_server_alone_sets() {
+        let json = r#"{"type":"realtime","id":"sess_1","object":"realtime.session","voice":"sage","expires_at":1}"#;
+        let request = RealtimeRequest::new("m").session(serde_json::from_str(json).unwrap());
+        let (_, first) = request.open(&WebSocketConfig::default()).unwrap();
+        assert_eq!(
+            first[0].as_text().unwrap(),
+            r#"{"type":"session.update","session":{"type":"realtime","voice":"sage"}}"#
+        );
     }
 
     #[test]

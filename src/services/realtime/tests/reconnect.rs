@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tower::service_fn;
 
 use crate::model::realtime::Session;
-use crate::model::realtime::codex::{RealtimeEvent, RealtimeTranscriptDone, Transcript};
+use crate::model::realtime::codex::{
+    RealtimeEvent, RealtimeResponse, RealtimeTranscriptDone, Transcript,
+};
 use crate::services::{HttpService, Realtime, RealtimeReconnect, RealtimeRequest};
 use crate::ws::{CloseCode, CloseFrame, WebSocketConfig};
 use crate::{BoxError, Error, ErrorKind, RequestBody};
@@ -117,6 +119,29 @@ fn a_call_that_is_joined_again_has_what_was_said() {
         let again = RealtimeReconnect::new(realtime, request);
         assert_eq!(said(&again.request_after(&transcript)), expected);
     }
+}
+
+#[test]
+fn what_was_carried_over_before_is_not_said_twice() {
+    let done = |text| RealtimeEvent::InputTranscriptDone(RealtimeTranscriptDone::new(text));
+    let mut transcript = Transcript::default();
+    transcript.observe(&mut done("earlier"));
+    let request = RealtimeRequest::new("m").carry_over(&transcript);
+    // The interpreter of the conversation goes on with the same transcript.
+    transcript.observe(&mut RealtimeEvent::ResponseCreated(RealtimeResponse::default()));
+    transcript
+        .observe(&mut RealtimeEvent::OutputTranscriptDone(RealtimeTranscriptDone::new("yes")));
+    transcript.observe(&mut done("now"));
+    let (realtime, _) = refusing(StatusCode::OK);
+    let request = RealtimeReconnect::new(realtime, request).request_after(&transcript);
+    let (_, first) = request.open(&WebSocketConfig::default()).unwrap();
+    let said: Vec<serde_json::Value> = first
+        .iter()
+        .map(|message| serde_json::from_str(message.as_text().unwrap()).unwrap())
+        .collect();
+    let said: Vec<_> =
+        said.iter().map(|event| event["item"]["content"][0]["text"].as_str().unwrap()).collect();
+    assert_eq!(said, ["earlier", "yes", "now"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Both ends over a socket in memory, against a server of another make.
 
+use std::sync::Arc;
+
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
@@ -13,25 +15,25 @@ use crate::services::realtime::{RealtimeEvents, RealtimeWriter};
 use crate::ws::{CloseCode, WebSocket, WebSocketConfig};
 use crate::{Error, ErrorKind, Stage};
 
-struct Server(WebSocketStream<DuplexStream>);
+pub(super) struct Server(pub(super) WebSocketStream<DuplexStream>);
 
 impl Server {
-    async fn say(&mut self, event: Value) {
+    pub(super) async fn say(&mut self, event: Value) {
         self.0.send(Raw::text(event.to_string())).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Value {
+    pub(super) async fn hear(&mut self) -> Value {
         let message = self.0.next().await.unwrap().unwrap();
         serde_json::from_str(message.to_text().unwrap()).unwrap()
     }
 
-    async fn close(&mut self, code: u16) {
+    pub(super) async fn close(&mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "because".into() };
         self.0.send(Raw::Close(Some(frame))).await.unwrap();
     }
 }
 
-async fn connected() -> (RealtimeEvents, RealtimeWriter, Server) {
+pub(super) async fn connected() -> (RealtimeEvents, RealtimeWriter, Server) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let socket = WebSocket::inline_over(ours, &WebSocketConfig::default());
     let server = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
@@ -40,7 +42,7 @@ async fn connected() -> (RealtimeEvents, RealtimeWriter, Server) {
 }
 
 /// The same with a driver, so that bytes move while nobody waits.
-async fn driven() -> (RealtimeEvents, RealtimeWriter, Server) {
+pub(super) async fn driven() -> (RealtimeEvents, RealtimeWriter, Server) {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (socket, driver) = WebSocket::over(ours, &WebSocketConfig::default());
     tokio::spawn(driver);
@@ -49,11 +51,11 @@ async fn driven() -> (RealtimeEvents, RealtimeWriter, Server) {
     (RealtimeEvents::new(socket, http::Extensions::new()), writer, Server(server))
 }
 
-async fn next(events: &mut RealtimeEvents) -> ServerEvent {
+pub(super) async fn next(events: &mut RealtimeEvents) -> ServerEvent {
     events.next().await.unwrap().unwrap()
 }
 
-async fn fails(events: &mut RealtimeEvents) -> Error {
+pub(super) async fn fails(events: &mut RealtimeEvents) -> Error {
     events.next().await.unwrap().unwrap_err()
 }
 
@@ -166,8 +168,35 @@ async fn audio_is_said_as_the_server_wants_it_or_not_at_all() {
         assert_eq!(error.kind(), ErrorKind::Build);
         assert!(error.message().contains("convert it"), "{error}");
     }
+    let half = RealtimeAudioFrame::new("AAAA", 24_000, 1);
+    let error = writer.send_frame(half).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build);
+    assert!(error.message().contains("in the middle of a sample"), "{error}");
     let error = writer.send_samples(&vec![0; 6 * 1024 * 1024]).await.unwrap_err();
     assert!(error.message().contains("in pieces"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_known_here_is_said_as_it_is() {
+    let (_events, writer, mut server) = connected().await;
+    let raw = r#"{"x":1.50,"type":"session.hum","a":null,"x2":"\u00e9"}"#;
+    writer.send(&serde_json::from_str(raw).unwrap()).await.unwrap();
+    let message = server.0.next().await.unwrap().unwrap();
+    assert_eq!(message.to_text().unwrap(), raw);
+}
+
+#[tokio::test]
+async fn events_share_the_ids_that_they_repeat() {
+    let (mut events, _writer, mut server) = connected().await;
+    let mut read = Vec::new();
+    for _ in 0..2 {
+        let delta = json!({"type": "response.output_text.delta", "event_id": "e", "response_id": "r",
+            "item_id": "i", "delta": "x"});
+        server.say(delta).await;
+        let ServerEvent::ResponseOutputTextDelta(delta) = next(&mut events).await else { panic!() };
+        read.push((delta.response_id.unwrap(), delta.item_id.unwrap()));
+    }
+    assert!(Arc::ptr_eq(&read[0].0, &read[1].0) && Arc::ptr_eq(&read[0].1, &read[1].1));
 }
 
 #[tokio::test]
