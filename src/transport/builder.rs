@@ -32,6 +32,9 @@ const READ_BUFFERS: RangeInclusive<usize> = 2 * KIB..=16 * KIB * KIB;
 /// Longer is surely a mistake, and far below what would overflow a clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The most that Linux takes; of more it takes nothing, and leaves the connection without probes.
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
+
 /// After `tcp_keepalive` of silence: so many probes, so far apart, until the peer counts as dead.
 const TCP_PROBES: u32 = 3;
 const TCP_PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -152,8 +155,8 @@ impl HyperTransportBuilder {
 
     /// The silence, in whole seconds, after which TCP probes the peer, which is given up 30 s
     /// later if it is gone: within a minute by default. Where the system can (Linux), the same
-    /// bound is set for what was sent and is not acknowledged. 30 s by default; `None` turns both
-    /// off.
+    /// bound is set for what was sent and is not acknowledged. 30 s by default, from 1 s to
+    /// 32,767 s, which is about nine hours; `None` turns both off.
     pub fn tcp_keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.tcp_keepalive = silence.into();
         self
@@ -238,15 +241,16 @@ impl HyperTransportBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let tick = Duration::from_millis(1);
-        duration("connect_timeout", self.connect_timeout, tick)?;
-        duration("pool_idle_timeout", self.pool_idle_timeout, tick)?;
+        let usual = Duration::from_millis(1)..=LONGEST;
+        duration("connect_timeout", self.connect_timeout, &usual)?;
+        duration("pool_idle_timeout", self.pool_idle_timeout, &usual)?;
         if let Some(silence) = self.tcp_keepalive {
-            duration("tcp_keepalive", silence, Duration::from_secs(1))?;
+            let seconds = Duration::from_secs(1)..=LONGEST_KEEPALIVE;
+            duration("tcp_keepalive", silence, &seconds)?;
         }
         if let Some((silence, answer)) = self.http2_ping {
-            duration("http2_ping: silence", silence, tick)?;
-            duration("http2_ping: answer", answer, tick)?;
+            duration("http2_ping: silence", silence, &usual)?;
+            duration("http2_ping: answer", answer, &usual)?;
         }
         if !READ_BUFFERS.contains(&self.read_buffer) {
             return Err(Error::build(format!(
@@ -334,11 +338,12 @@ impl HyperTransportBuilder {
     }
 }
 
-fn duration(name: &str, value: Duration, least: Duration) -> Result<(), Error> {
-    if (least..=LONGEST).contains(&value) {
+fn duration(name: &str, value: Duration, allowed: &RangeInclusive<Duration>) -> Result<(), Error> {
+    if allowed.contains(&value) {
         return Ok(());
     }
-    Err(Error::build(format!("`{name}` is {value:?}; it must be from {least:?} to 365 days")))
+    let (least, most) = (allowed.start(), allowed.end());
+    Err(Error::build(format!("`{name}` is {value:?}; it must be from {least:?} to {most:?}")))
 }
 
 #[cfg(test)]
@@ -355,6 +360,8 @@ mod tests {
             (builder().connect_timeout(Duration::ZERO), "`connect_timeout` is 0ns"),
             (builder().pool_idle_timeout(Duration::MAX), "`pool_idle_timeout` is"),
             (builder().tcp_keepalive(Duration::from_millis(1)), "`tcp_keepalive` is 1ms"),
+            // Linux knows no more, and would do without.
+            (builder().tcp_keepalive(Duration::from_secs(32_768)), "`tcp_keepalive` is 32768s"),
             #[cfg(feature = "http2")]
             (builder().http2_ping(Duration::ZERO, Duration::MAX), "`http2_ping: silence` is 0ns"),
         ];
@@ -369,5 +376,6 @@ mod tests {
     fn builds_outside_a_runtime() {
         HyperTransport::new().unwrap();
         HyperTransport::builder().http1_only().tcp_keepalive(None).build().unwrap();
+        HyperTransport::builder().tcp_keepalive(LONGEST_KEEPALIVE).build().unwrap();
     }
 }
