@@ -202,7 +202,7 @@ impl HyperTransportBuilder {
     /// certificate roots cannot be loaded.
     pub fn build(self) -> Result<HyperTransport, Error> {
         self.check()?;
-        let variables = self.network.variables(&ProcessEnv)?;
+        let variables = self.network.variables(&ProcessEnv);
         let list = self.network.proxies(&variables)?;
         // What asks to switch protocols is not handed to a proxy, which may not know how, but sent
         // through a tunnel.
@@ -370,6 +370,32 @@ mod tests {
             assert_eq!(err.kind(), ErrorKind::Build);
             assert!(err.to_string().starts_with(start), "{err}");
         }
+    }
+
+    /// A variable that is no text is an error only for who needs it.
+    #[test]
+    fn a_variable_that_nobody_needs_may_be_unreadable() {
+        use crate::env::{EnvError, env_fn};
+
+        let unreadable = |which: &'static str| {
+            env_fn(move |name| match name {
+                _ if name == which => Err(EnvError::new(name, "is not valid Unicode")),
+                "HTTPS_PROXY" if which != "ALL_PROXY" => Ok(Some("http://proxy.test".to_owned())),
+                _ => Ok(None),
+            })
+        };
+        let builder = |which| HyperTransport::builder().env(&unreadable(which));
+        for needed in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CODEX_CA_CERTIFICATE"] {
+            let err = builder(needed).build().unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Build);
+            assert!(err.to_string().contains(&format!("`{needed}` is not valid")), "{err}");
+        }
+        for name in ["HTTPS_PROXY", "NO_PROXY"] {
+            builder(name).without_proxy().build().unwrap();
+        }
+        builder("https_proxy").build().unwrap();
+        #[cfg(feature = "webpki-roots")]
+        builder("SSL_CERT_DIR").webpki_roots().build().unwrap();
     }
 
     #[test]
