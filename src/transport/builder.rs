@@ -19,8 +19,8 @@ use super::connect::LimitConnect;
 use super::dial::Dial;
 use super::hyper::{Connector, Way};
 use super::io::Io;
-use super::proxy::Proxies;
 use super::proxy::connect::Route;
+use super::proxy::{Proxies, Proxy};
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 use super::tls::{Configs, Secured, Settings};
 use crate::Error;
@@ -198,8 +198,9 @@ impl HyperTransportBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Build`](crate::ErrorKind::Build): a setting is out of its range, a variable of
-    /// the environment cannot be used, a certificate or a key cannot be read, or the platform's
-    /// certificate roots cannot be loaded.
+    /// the environment cannot be used, a certificate or a key cannot be read, the platform's
+    /// certificate roots cannot be loaded, or a proxy is reached by TLS, which this build of the
+    /// crate cannot do or has no roots for.
     pub fn build(self) -> Result<HyperTransport, Error> {
         self.check()?;
         let variables = self.network.variables(&ProcessEnv);
@@ -213,15 +214,14 @@ impl HyperTransportBuilder {
         {
             let configs = self.tls.configs(&variables)?;
             let no_https = if configs.trusts { None } else { Some(NO_ROOTS) };
+            reachable(proxies.list(), no_https)?;
             let upgrades = upgrading.way(upgrading.secured(configs.clone(), &tunnels), tunnels);
             let plain = self.way(self.secured(configs, &proxies), proxies);
             Ok(HyperTransport::over(plain, upgrades, no_https, self.read_buffer))
         }
         #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
         {
-            if let Some(proxy) = proxies.list().iter().find(|proxy| proxy.is_secure()) {
-                return Err(Error::build(format!("{proxy} is reached by TLS: {NO_PROVIDER}")));
-            }
+            reachable(proxies.list(), Some(NO_PROVIDER))?;
             let connector = |proxies: &Arc<Proxies>| {
                 let route = Route::new(self.dial(), Arc::clone(proxies));
                 MapResponse::new(route, Io::from as fn(_) -> _)
@@ -346,10 +346,32 @@ fn duration(name: &str, value: Duration, allowed: &RangeInclusive<Duration>) -> 
     Err(Error::build(format!("`{name}` is {value:?}; it must be from {least:?} to {most:?}")))
 }
 
+/// A proxy that is reached by TLS needs what `https` needs, which may be missing.
+fn reachable(proxies: &[Proxy], no_https: Option<&str>) -> Result<(), Error> {
+    match (proxies.iter().find(|proxy| proxy.is_secure()), no_https) {
+        (Some(proxy), Some(missing)) => {
+            Err(Error::build(format!("{proxy} is reached by TLS: {missing}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ErrorKind;
+
+    #[test]
+    fn a_proxy_by_tls_needs_what_https_needs() {
+        let list = ["http://plain.test", "https://me:hush@secure.test"].map(Proxy::all);
+        let list = list.map(Result::unwrap);
+        reachable(&list, None).unwrap();
+        reachable(&list[..1], Some("https needs roots")).unwrap();
+        let err = reachable(&list, Some("https needs roots")).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Build);
+        let message = "the proxy secure.test:443 is reached by TLS: https needs roots";
+        assert_eq!(err.to_string(), message);
+    }
 
     #[test]
     fn settings_out_of_range_are_named() {
