@@ -115,6 +115,15 @@ async fn in_axum_app_refuses_what_is_too_much_and_passes_on_who_leaves() {
 }
 
 #[tokio::test]
+async fn in_axum_app_does_not_go_on_without_the_key_it_was_given() {
+    let mut command = example("in_axum_app", &[]);
+    command.env("OPENAI_API_KEY", "sk-hush\u{1}");
+    let ran = run(command).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.err.contains("Error: ") && !ran.err.contains("hush"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn chat_answers_a_prompt_from_arguments_or_stdin() {
     let ran = run(example("chat", &["Why", "so?"])).await;
     assert_eq!(ran.code, 0, "{ran:?}");
