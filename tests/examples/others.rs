@@ -10,7 +10,7 @@ use tower_openai::Client;
 use tower_openai::services::ResponsesRequest;
 use tower_openai::testing::{Script, Server};
 
-use crate::run::{example, run, run_with_input};
+use crate::run::{end, example, run, run_with_input};
 
 #[tokio::test]
 async fn assemble_prints_an_answer() {
@@ -121,6 +121,25 @@ async fn in_axum_app_does_not_go_on_without_the_key_it_was_given() {
     let ran = run(command).await;
     assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
     assert!(ran.err.contains("Error: ") && !ran.err.contains("hush"), "{}", ran.err);
+}
+
+/// Whoever reads an answer may have had enough of it.
+#[tokio::test]
+async fn nobody_has_to_read_to_the_end() {
+    let folder = std::env::temp_dir().join(format!("tower-openai-{}-unread", std::process::id()));
+    for (name, arguments) in [
+        ("chat", &["hi"][..]),
+        ("export_schema", &[folder.to_str().unwrap()]),
+        ("realtime", &["--help"]),
+        ("realtime", &["hi"]),
+    ] {
+        let mut child = example(name, arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = end(child).await;
+        assert_eq!(ran.code, 0, "{name} {arguments:?}: {ran:?}");
+        assert!(!ran.err.contains("panicked"), "{name} {arguments:?}: {ran:?}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]
