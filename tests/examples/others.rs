@@ -123,6 +123,32 @@ async fn in_axum_app_does_not_go_on_without_the_key_it_was_given() {
     assert!(ran.err.contains("Error: ") && !ran.err.contains("hush"), "{}", ran.err);
 }
 
+/// What is no text is wrong usage, and may be a key.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_argument_that_is_no_text_is_wrong_usage() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    for (name, flags) in [
+        ("chat", &[][..]),
+        ("serve", &["--key"]),
+        ("sse_dump", &["--chunk"]),
+        ("sse_dump", &[]),
+        ("ws_echo", &[]),
+        ("endpoints", &["--api-key"]),
+        ("responses", &["--api-key"]),
+        ("ws", &["--header"]),
+    ] {
+        let mut command = example(name, flags);
+        command.arg(OsStr::from_bytes(b"sk-hush\xff"));
+        let ran = run(command).await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{name} {flags:?}: {ran:?}");
+        assert!(!ran.err.contains("panicked"), "{name} {flags:?}: {ran:?}");
+        assert!(name == "sse_dump" || !ran.err.contains("hush"), "{name} {flags:?}: {ran:?}");
+    }
+}
+
 /// Whoever reads an answer may have had enough of it.
 #[tokio::test]
 async fn nobody_has_to_read_to_the_end() {
