@@ -101,6 +101,8 @@ async fn an_example_needs_no_way_around_to_its_own_server() {
         ("per_endpoint_policy", &[]),
         ("reqwest_transport", &[]),
         ("resume", &[]),
+        ("structured", &[]),
+        ("tools", &[]),
     ] {
         let mut command = example(name, arguments);
         command.env_clear().envs([env]);

@@ -20,6 +20,26 @@ async fn assemble_prints_an_answer() {
 }
 
 #[tokio::test]
+async fn tools_calls_and_goes_on() {
+    let ran = run(example("tools", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let lines = [
+        r#"get_weather({"city":"example","unit":"celsius"}) = rain in example, 12 degrees celsius"#,
+        "The tool answered: rain in example, 12 degrees celsius",
+        "2 requests",
+    ];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), lines);
+}
+
+#[tokio::test]
+async fn structured_reads_a_struct() {
+    let ran = run(example("structured", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let lines = ["example (Easy, 5 minutes)", "- 1 g example", "with example"];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), lines);
+}
+
+#[tokio::test]
 async fn custom_layer_shows_both_levels() {
     let ran = run(example("custom_layer", &[])).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
