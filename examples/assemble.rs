@@ -47,7 +47,8 @@ async fn main() -> Result<(), BoxError> {
         .layer(DecompressionLayer::new())
         .layer(HeadTimeoutLayer::new(Duration::from_secs(60)))
         .layer(IdleTimeoutLayer::new(Duration::from_secs(300)))
-        .service(HyperTransport::new()?);
+        // A proxy of the environment is not the way to a server on this machine.
+        .service(HyperTransport::builder().without_proxy().build()?);
 
     let request = ResponsesRequest::new("gpt-5.2", "Say hello.");
     let mut events = responses.ready().await?.call(request).await?;

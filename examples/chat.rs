@@ -8,6 +8,7 @@
 //!
 //! On a terminal and without a prompt it is a conversation; an empty line ends it.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,7 +33,12 @@ server answers.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match chat().await {
+    let words = std::env::args_os().skip(1).map(OsString::into_string);
+    let Ok(words) = words.collect::<Result<Vec<_>, _>>() else {
+        eprint!("chat: PROMPT is not UTF-8\n\n{USAGE}");
+        return ExitCode::from(2);
+    };
+    match chat(&words).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever read the answer has had enough.
@@ -50,13 +56,13 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn chat() -> Result<(), BoxError> {
-    if std::env::args().nth(1).is_some_and(|first| first == "--help" || first == "-h") {
+async fn chat(words: &[String]) -> Result<(), BoxError> {
+    if words.first().is_some_and(|first| first == "--help" || first == "-h") {
         return Ok(show(USAGE)?);
     }
     // Held to the end: dropping the embedded server stops it.
     let (client, _server) = connect().await?;
-    let prompt = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let prompt = words.join(" ");
     let mut history = Vec::new();
     if !prompt.is_empty() {
         return turn(&client, &mut history, prompt).await;

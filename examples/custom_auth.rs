@@ -45,7 +45,8 @@ async fn main() -> Result<(), BoxError> {
         .layer(Responses::layer())
         .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
         .layer(AuthLayer::new(Cached::new(IdentityProvider::default())).refresh_on_unauthorized())
-        .service(HyperTransport::new()?);
+        // A proxy of the environment is not the way to a server on this machine.
+        .service(HyperTransport::builder().without_proxy().build()?);
 
     for prompt in ["Is my token good?", "And now?"] {
         let request = ResponsesRequest::new("gpt-5.2", prompt);

@@ -86,7 +86,8 @@ async fn main() -> Result<(), BoxError> {
         .layer(Responses::layer())
         .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
         .layer(TenantLayer { tenant: HeaderValue::from_static("acme") })
-        .service(HyperTransport::new()?);
+        // A proxy of the environment is not the way to a server on this machine.
+        .service(HyperTransport::builder().without_proxy().build()?);
 
     let request = ResponsesRequest::new("gpt-5.2", "What is tower?");
     let answer = responses.oneshot(request).await?.text().collect().await?;

@@ -112,7 +112,8 @@ async fn main() -> Result<(), BoxError> {
         .layer(ProviderLayer::new(Provider::new("loopback", server.base_url())?))
         .layer(CompressionLayer::gzip())
         .layer(AuthLayer::new(signer))
-        .service(HyperTransport::new()?);
+        // A proxy of the environment is not the way to a server on this machine.
+        .service(HyperTransport::builder().without_proxy().build()?);
 
     let prompt = "Are you who you say you are? ".repeat(100);
     let answer = responses.oneshot(ResponsesRequest::new("gpt-5.2", prompt)).await?;

@@ -22,6 +22,7 @@ use http::{Request, StatusCode, header};
 use tokio::net::TcpListener;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt};
+use tower_openai::env::{EnvSource, ProcessEnv};
 use tower_openai::layers::{
     AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer,
 };
@@ -37,7 +38,7 @@ type Upstream = BoxCloneSyncService<Request<RequestBody>, http::Response<Respons
 /// How many answers may stream at once.
 const MAX_OPEN: usize = 2;
 
-fn upstream(provider: Provider, key: Bearer) -> Result<Upstream, Error> {
+fn upstream(provider: Provider, key: Bearer, http: HyperTransport) -> Result<Upstream, Error> {
     let stack = ServiceBuilder::new()
         .map_response(|response: http::Response<_>| response.map(ResponseBody::new))
         // What the limit below would make wait is refused at once.
@@ -47,7 +48,7 @@ fn upstream(provider: Provider, key: Bearer) -> Result<Upstream, Error> {
         .layer(AuthLayer::new(key))
         .layer(HeadTimeoutLayer::new(Duration::from_secs(30)))
         .layer(IdleTimeoutLayer::new(Duration::from_secs(60)))
-        .service(HyperTransport::new()?);
+        .service(http);
     Ok(BoxCloneSyncService::new(stack))
 }
 
@@ -98,15 +99,23 @@ impl IntoResponse for Refusal {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let server = Server::builder().pace(Duration::from_millis(20)).start().await?;
-    let (provider, key) = match Bearer::from_env("OPENAI_API_KEY") {
-        Ok(key) => (Provider::openai(), key),
-        Err(_) => (Provider::new("loopback", server.base_url())?, Bearer::new("sk-loopback")?),
+    let upstream = match ProcessEnv.non_blank("OPENAI_API_KEY")? {
+        Some(_) => {
+            let key = Bearer::from_env("OPENAI_API_KEY")?;
+            upstream(Provider::openai(), key, HyperTransport::new()?)?
+        }
+        None => {
+            // A proxy of the environment is not the way to it.
+            let http = HyperTransport::builder().without_proxy().build()?;
+            let provider = Provider::new("loopback", server.base_url())?;
+            upstream(provider, Bearer::new("sk-loopback")?, http)?
+        }
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let base_url = format!("http://{}/v1", listener.local_addr()?);
     println!("the gateway: {base_url}");
-    let app = axum::serve(listener, gateway(upstream(provider, key)?));
-    if std::env::args().any(|arg| arg == "--serve") {
+    let app = axum::serve(listener, gateway(upstream));
+    if std::env::args_os().any(|arg| arg == "--serve") {
         return Ok(app.await?);
     }
     tokio::select! {
@@ -118,7 +127,7 @@ async fn main() -> Result<(), BoxError> {
 /// The other side: callers of the gateway.
 async fn play(base_url: &str, server: &Server) -> Result<(), BoxError> {
     // A refusal is to be seen, not to be waited out.
-    let client = Client::builder().base_url(base_url).max_retries(0).build()?;
+    let client = Client::builder().base_url(base_url).without_proxy().max_retries(0).build()?;
     let responses = client.responses();
     let request = || ResponsesRequest::new("gpt-5.2", "Why is the sky blue?");
 

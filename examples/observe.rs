@@ -81,7 +81,8 @@ async fn main() -> Result<(), BoxError> {
         .layer(AuthLayer::new(Bearer::new("sk-example")?))
         // Sees each attempt, and reports it above.
         .layer(AttemptLayer::new())
-        .service(HyperTransport::new()?);
+        // A proxy of the environment is not the way to a server on this machine.
+        .service(HyperTransport::builder().without_proxy().build()?);
 
     let request = ResponsesRequest::new("gpt-5.2", "Say hello.");
     let text = responses.oneshot(request).await?.text().collect().await?;

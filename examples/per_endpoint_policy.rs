@@ -42,14 +42,16 @@ async fn main() -> Result<(), BoxError> {
 
     println!("--- from a file");
     let policy: Policy = serde_json::from_str(POLICY)?;
-    let client = Client::builder().base_url(server.base_url()).policy(policy).build()?;
+    // A proxy of the environment is not the way to a server on this machine.
+    let client =
+        Client::builder().base_url(server.base_url()).without_proxy().policy(policy).build()?;
     println!("{}", client.explain());
     ask(&server, "responses", &client.responses()).await;
     // What stands on `http()` goes by the default policy.
     ask(&server, "titles", &Responses::new(client.http())).await;
 
     println!("--- by hand");
-    let transport = HyperTransport::new()?;
+    let transport = HyperTransport::builder().without_proxy().build()?;
     let provider = ProviderLayer::new(Provider::new("loopback", server.base_url())?);
     let backoff = ExponentialBackoff::new(Duration::from_millis(20), Duration::from_millis(100))?;
 

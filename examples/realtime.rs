@@ -10,6 +10,7 @@
 //! said in it is printed.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use base64::Engine;
@@ -50,7 +51,8 @@ async fn main() -> ExitCode {
     let arguments = match arguments() {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
-            print!("{USAGE}");
+            // A reader that has seen enough is no error.
+            let _ = show(USAGE);
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -61,6 +63,11 @@ async fn main() -> ExitCode {
     match talk(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // Whoever read the answer has had enough.
+            let output = error.downcast_ref::<io::Error>();
+            if output.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                return ExitCode::SUCCESS;
+            }
             eprintln!("realtime: {error}");
             for cause in Error::from(error).chain().skip(1) {
                 eprintln!("  because {cause}");
@@ -123,7 +130,8 @@ async fn talk(arguments: Arguments) -> Result<(), BoxError> {
     let samples = hear(&mut events).await?;
     if let Some(file) = &arguments.output {
         write_wav(file, &samples)?;
-        println!("{:.1} s of audio", samples.len() as f64 / f64::from(AudioFormat::SAMPLE_RATE));
+        let seconds = samples.len() as f64 / f64::from(AudioFormat::SAMPLE_RATE);
+        show(&format!("{seconds:.1} s of audio\n"))?;
     }
     events.close().await?;
     drop((events, writer));
@@ -170,7 +178,7 @@ async fn hear(events: &mut RealtimeEvents) -> Result<Vec<i16>, BoxError> {
     while let Some(event) = events.next().await {
         let event = event?;
         if let Some(text) = event.output_text_delta() {
-            print!("{text}");
+            show(text)?;
         }
         if let Some(audio) = event.output_audio_delta() {
             let bytes = STANDARD.decode(audio)?;
@@ -179,10 +187,10 @@ async fn hear(events: &mut RealtimeEvents) -> Result<Vec<i16>, BoxError> {
         }
         match event {
             ServerEvent::InputAudioTranscriptionCompleted(event) => {
-                println!("heard: {}", event.transcript);
+                show(&format!("heard: {}\n", event.transcript))?;
             }
             ServerEvent::ResponseDone(_) => {
-                println!();
+                show("\n")?;
                 return Ok(samples);
             }
             ServerEvent::Error(error) => {
@@ -193,6 +201,13 @@ async fn hear(events: &mut RealtimeEvents) -> Result<Vec<i16>, BoxError> {
         }
     }
     Err("the conversation ended before the answer".into())
+}
+
+/// Shows text at once; `print!` would wait for the end of the line.
+fn show(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 fn write_wav(file: &OsString, samples: &[i16]) -> Result<(), BoxError> {

@@ -22,7 +22,8 @@ async fn main() -> Result<(), BoxError> {
     // Its connections break behind every twelfth event; the response is made all the same.
     let flaky = |_: &RecordedRequest| Script::natural().cut_after(12).then_truncate();
     let server = Server::builder().handler(flaky).start().await?;
-    let client = Client::builder().base_url(server.base_url()).build()?;
+    // A proxy of the environment is not the way to it.
+    let client = Client::builder().base_url(server.base_url()).without_proxy().build()?;
     let request = || ResponsesRequest::new("gpt-5.2", "Why is the sky blue?").background(true);
 
     println!("--- by itself");

@@ -61,6 +61,12 @@ enum Command {
     Help,
 }
 
+/// The command line. What is no text in it is not repeated: it may be a key.
+fn arguments() -> Result<Vec<String>, String> {
+    let args = std::env::args_os().skip(1);
+    args.map(|arg| arg.into_string().map_err(|_| "an argument is not UTF-8".to_owned())).collect()
+}
+
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut options = Options { pace: Duration::from_millis(20), ..Options::default() };
     while let Some(name) = args.next() {
@@ -192,7 +198,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match parse(std::env::args().skip(1)) {
+    match arguments().and_then(|args| parse(args.into_iter())) {
         Ok(Command::Help) => {
             let mut help = format!("{USAGE}\n\n{HELP}\n");
             let mut list = |(name, about)| help.push_str(&format!("  {name:<16} {about}\n"));

@@ -8,6 +8,7 @@
 //! outlives the events: the last event id and the reconnection time.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ use serde::Serialize;
 use tower_openai::sse::Decoder;
 
 fn main() -> ExitCode {
-    let chunk = match chunk_size(std::env::args().skip(1)) {
+    let chunk = match chunk_size(std::env::args_os().skip(1)) {
         Ok(chunk) => chunk,
         Err(problem) => {
             eprintln!("sse_dump: {problem}\nusage: sse_dump [--chunk BYTES] < STREAM");
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn chunk_size(mut args: impl Iterator<Item = String>) -> Result<u64, String> {
+fn chunk_size(mut args: impl Iterator<Item = OsString>) -> Result<u64, String> {
     let mut chunk = 65_536;
     while let Some(flag) = args.next() {
         if flag != "--chunk" {
@@ -42,8 +43,8 @@ fn chunk_size(mut args: impl Iterator<Item = String>) -> Result<u64, String> {
         }
         let value = args.next().ok_or("--chunk needs a number of bytes")?;
         chunk = value
-            .parse()
-            .ok()
+            .to_str()
+            .and_then(|value| value.parse().ok())
             .filter(|bytes| *bytes > 0)
             .ok_or_else(|| format!("--chunk takes a number of bytes above 0, not {value:?}"))?;
     }

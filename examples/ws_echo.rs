@@ -22,8 +22,9 @@ const LARGEST: usize = 256 * 1024 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let (Some(url), None) = (args.next(), args.next()) else {
+    let mut args = std::env::args_os().skip(1);
+    let url = args.next().and_then(|url| url.into_string().ok());
+    let (Some(url), None) = (url, args.next()) else {
         eprintln!("usage: ws_echo URL");
         return ExitCode::from(2);
     };

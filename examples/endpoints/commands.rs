@@ -156,7 +156,7 @@ impl Command {
 
 async fn compact(call: Call) -> Result<(), Failure> {
     let body: Box<RawValue> = call.body()?;
-    let request = CompactRequest::from_body(&body)?.options(call.options());
+    let request = CompactRequest::from_body(&body).map_err(usage)?.options(call.options());
     print(call.client.compact().send(request).await?.value())
 }
 

@@ -25,7 +25,8 @@ impl Connection {
 
     /// Reads the value of a flag that [is one of these](Self::has).
     pub(crate) fn set(&mut self, flag: &str, parser: &mut lexopt::Parser) -> Result<(), BoxError> {
-        let value = parser.value()?.string()?;
+        // Not quoted: it may be a key.
+        let value = parser.value()?.string().map_err(|_| format!("--{flag} is not UTF-8"))?;
         match flag {
             "base-url" => self.base_url = Some(value),
             "api-key" => self.api_key = Some(value),

@@ -134,7 +134,7 @@ impl Plan {
         let mut first = Some(script.first_delay);
         let pieces = frames.map(move |frame| {
             let delay = match frame.is_delta {
-                true => pace + first.take().unwrap_or_default(),
+                true => pace.saturating_add(first.take().unwrap_or_default()),
                 false => Duration::ZERO,
             };
             let bytes = render(Some(frame.kind), &frame.data.compact(), newline);
@@ -174,8 +174,10 @@ fn first_waits(
     pieces: impl Iterator<Item = Piece> + Send + 'static,
 ) -> impl Iterator<Item = Piece> + Send + 'static {
     let mut first = Some(first);
-    pieces
-        .map(move |piece| Piece { delay: piece.delay + first.take().unwrap_or_default(), ..piece })
+    pieces.map(move |piece| {
+        let delay = piece.delay.saturating_add(first.take().unwrap_or_default());
+        Piece { delay, ..piece }
+    })
 }
 
 /// Everything a script does to the pieces of a body, whatever they are.
@@ -226,7 +228,7 @@ fn reslice(script: &Script, pieces: Pieces) -> Pieces {
     };
     Box::new(pieces.enumerate().map(move |(number, piece)| match number {
         0 => piece,
-        _ => Piece { delay: piece.delay + between, ..piece },
+        _ => Piece { delay: piece.delay.saturating_add(between), ..piece },
     }))
 }
 
@@ -254,7 +256,7 @@ impl Iterator for Reslice {
                 self.next = Some(piece);
                 break;
             }
-            self.delay += piece.delay;
+            self.delay = self.delay.saturating_add(piece.delay);
             self.gate = piece.gate.or(self.gate.take());
             self.buffered.extend_from_slice(&piece.bytes);
         }
@@ -316,6 +318,16 @@ mod tests {
         let none = Duration::ZERO;
         let expected = [("ab", none), ("c", none), ("de", wait), ("f", none)];
         assert_eq!(seen, expected.map(|(text, delay)| (Bytes::from(text), delay)));
+    }
+
+    #[test]
+    fn waits_add_up_to_for_ever_at_most() {
+        use super::super::script::Event;
+        let event = Event::raw("x").after(Duration::MAX);
+        let script = Script::events([event.clone(), event]);
+        let script = script.first_delay(Duration::from_nanos(1)).delay(Duration::MAX);
+        let plan = Plan::scripted(script.chunk_size(1), &Ids::new(None));
+        assert!(plan.pieces.map(|piece| piece.delay).eq([Duration::MAX; 2]));
     }
 
     #[test]

@@ -19,8 +19,8 @@ use super::connect::LimitConnect;
 use super::dial::Dial;
 use super::hyper::{Connector, Way};
 use super::io::Io;
-use super::proxy::Proxies;
 use super::proxy::connect::Route;
+use super::proxy::{Proxies, Proxy};
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 use super::tls::{Configs, Secured, Settings};
 use crate::Error;
@@ -31,6 +31,9 @@ const READ_BUFFERS: RangeInclusive<usize> = 2 * KIB..=16 * KIB * KIB;
 
 /// Longer is surely a mistake, and far below what would overflow a clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The most that Linux takes; of more it takes nothing, and leaves the connection without probes.
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 
 /// After `tcp_keepalive` of silence: so many probes, so far apart, until the peer counts as dead.
 const TCP_PROBES: u32 = 3;
@@ -152,8 +155,8 @@ impl HyperTransportBuilder {
 
     /// The silence, in whole seconds, after which TCP probes the peer, which is given up 30 s
     /// later if it is gone: within a minute by default. Where the system can (Linux), the same
-    /// bound is set for what was sent and is not acknowledged. 30 s by default; `None` turns both
-    /// off.
+    /// bound is set for what was sent and is not acknowledged. 30 s by default, from 1 s to
+    /// 32,767 s, which is about nine hours; `None` turns both off.
     pub fn tcp_keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.tcp_keepalive = silence.into();
         self
@@ -195,11 +198,12 @@ impl HyperTransportBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Build`](crate::ErrorKind::Build): a setting is out of its range, a variable of
-    /// the environment cannot be used, a certificate or a key cannot be read, or the platform's
-    /// certificate roots cannot be loaded.
+    /// the environment cannot be used, a certificate or a key cannot be read, the platform's
+    /// certificate roots cannot be loaded, or a proxy is reached by TLS, which this build of the
+    /// crate cannot do or has no roots for.
     pub fn build(self) -> Result<HyperTransport, Error> {
         self.check()?;
-        let variables = self.network.variables(&ProcessEnv)?;
+        let variables = self.network.variables(&ProcessEnv);
         let list = self.network.proxies(&variables)?;
         // What asks to switch protocols is not handed to a proxy, which may not know how, but sent
         // through a tunnel.
@@ -210,15 +214,14 @@ impl HyperTransportBuilder {
         {
             let configs = self.tls.configs(&variables)?;
             let no_https = if configs.trusts { None } else { Some(NO_ROOTS) };
+            reachable(proxies.list(), no_https)?;
             let upgrades = upgrading.way(upgrading.secured(configs.clone(), &tunnels), tunnels);
             let plain = self.way(self.secured(configs, &proxies), proxies);
             Ok(HyperTransport::over(plain, upgrades, no_https, self.read_buffer))
         }
         #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
         {
-            if let Some(proxy) = proxies.list().iter().find(|proxy| proxy.is_secure()) {
-                return Err(Error::build(format!("{proxy} is reached by TLS: {NO_PROVIDER}")));
-            }
+            reachable(proxies.list(), Some(NO_PROVIDER))?;
             let connector = |proxies: &Arc<Proxies>| {
                 let route = Route::new(self.dial(), Arc::clone(proxies));
                 MapResponse::new(route, Io::from as fn(_) -> _)
@@ -238,15 +241,16 @@ impl HyperTransportBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let tick = Duration::from_millis(1);
-        duration("connect_timeout", self.connect_timeout, tick)?;
-        duration("pool_idle_timeout", self.pool_idle_timeout, tick)?;
+        let usual = Duration::from_millis(1)..=LONGEST;
+        duration("connect_timeout", self.connect_timeout, &usual)?;
+        duration("pool_idle_timeout", self.pool_idle_timeout, &usual)?;
         if let Some(silence) = self.tcp_keepalive {
-            duration("tcp_keepalive", silence, Duration::from_secs(1))?;
+            let seconds = Duration::from_secs(1)..=LONGEST_KEEPALIVE;
+            duration("tcp_keepalive", silence, &seconds)?;
         }
         if let Some((silence, answer)) = self.http2_ping {
-            duration("http2_ping: silence", silence, tick)?;
-            duration("http2_ping: answer", answer, tick)?;
+            duration("http2_ping: silence", silence, &usual)?;
+            duration("http2_ping: answer", answer, &usual)?;
         }
         if !READ_BUFFERS.contains(&self.read_buffer) {
             return Err(Error::build(format!(
@@ -334,17 +338,40 @@ impl HyperTransportBuilder {
     }
 }
 
-fn duration(name: &str, value: Duration, least: Duration) -> Result<(), Error> {
-    if (least..=LONGEST).contains(&value) {
+fn duration(name: &str, value: Duration, allowed: &RangeInclusive<Duration>) -> Result<(), Error> {
+    if allowed.contains(&value) {
         return Ok(());
     }
-    Err(Error::build(format!("`{name}` is {value:?}; it must be from {least:?} to 365 days")))
+    let (least, most) = (allowed.start(), allowed.end());
+    Err(Error::build(format!("`{name}` is {value:?}; it must be from {least:?} to {most:?}")))
+}
+
+/// A proxy that is reached by TLS needs what `https` needs, which may be missing.
+fn reachable(proxies: &[Proxy], no_https: Option<&str>) -> Result<(), Error> {
+    match (proxies.iter().find(|proxy| proxy.is_secure()), no_https) {
+        (Some(proxy), Some(missing)) => {
+            Err(Error::build(format!("{proxy} is reached by TLS: {missing}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ErrorKind;
+
+    #[test]
+    fn a_proxy_by_tls_needs_what_https_needs() {
+        let list = ["http://plain.test", "https://me:hush@secure.test"].map(Proxy::all);
+        let list = list.map(Result::unwrap);
+        reachable(&list, None).unwrap();
+        reachable(&list[..1], Some("https needs roots")).unwrap();
+        let err = reachable(&list, Some("https needs roots")).unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::Build);
+        let message = "the proxy secure.test:443 is reached by TLS: https needs roots";
+        assert_eq!(err.to_string(), message);
+    }
 
     #[test]
     fn settings_out_of_range_are_named() {
@@ -355,6 +382,8 @@ mod tests {
             (builder().connect_timeout(Duration::ZERO), "`connect_timeout` is 0ns"),
             (builder().pool_idle_timeout(Duration::MAX), "`pool_idle_timeout` is"),
             (builder().tcp_keepalive(Duration::from_millis(1)), "`tcp_keepalive` is 1ms"),
+            // Linux knows no more, and would do without.
+            (builder().tcp_keepalive(Duration::from_secs(32_768)), "`tcp_keepalive` is 32768s"),
             #[cfg(feature = "http2")]
             (builder().http2_ping(Duration::ZERO, Duration::MAX), "`http2_ping: silence` is 0ns"),
         ];
@@ -365,9 +394,36 @@ mod tests {
         }
     }
 
+    /// A variable that is no text is an error only for who needs it.
+    #[test]
+    fn a_variable_that_nobody_needs_may_be_unreadable() {
+        use crate::env::{EnvError, env_fn};
+
+        let unreadable = |which: &'static str| {
+            env_fn(move |name| match name {
+                _ if name == which => Err(EnvError::new(name, "is not valid Unicode")),
+                "HTTPS_PROXY" if which != "ALL_PROXY" => Ok(Some("http://proxy.test".to_owned())),
+                _ => Ok(None),
+            })
+        };
+        let builder = |which| HyperTransport::builder().env(&unreadable(which));
+        for needed in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CODEX_CA_CERTIFICATE"] {
+            let err = builder(needed).build().unwrap_err();
+            assert_eq!(err.kind(), ErrorKind::Build);
+            assert!(err.to_string().contains(&format!("`{needed}` is not valid")), "{err}");
+        }
+        for name in ["HTTPS_PROXY", "NO_PROXY"] {
+            builder(name).without_proxy().build().unwrap();
+        }
+        builder("https_proxy").build().unwrap();
+        #[cfg(feature = "webpki-roots")]
+        builder("SSL_CERT_DIR").webpki_roots().build().unwrap();
+    }
+
     #[test]
     fn builds_outside_a_runtime() {
         HyperTransport::new().unwrap();
         HyperTransport::builder().http1_only().tcp_keepalive(None).build().unwrap();
+        HyperTransport::builder().tcp_keepalive(LONGEST_KEEPALIVE).build().unwrap();
     }
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use tokio::time::Instant;
 use tower::Service;
 
 use super::error::causes;
@@ -53,12 +54,13 @@ where
             None => super::host(&uri),
         };
         let connecting = self.inner.call(uri);
+        let started = Instant::now();
         Box::pin(async move {
             let source = match tokio::time::timeout(limit, connecting).await {
                 Ok(Ok(io)) => return Ok(io),
                 Ok(Err(err)) => {
                     let err = err.into();
-                    if !used_up_its_share(&*err) {
+                    if started.elapsed() < limit || !used_up_its_share(&*err) {
                         return Err(err);
                     }
                     Some(err)
@@ -71,7 +73,7 @@ where
 }
 
 /// hyper-util divides the limit among the addresses of a host, so that one dead address does not
-/// use it up; when all shares have run out, so has the limit.
+/// use it up; when all shares have run out, so has the limit. It tells of the last address only.
 fn used_up_its_share(err: &(dyn StdError + 'static)) -> bool {
     causes(err)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
@@ -117,19 +119,31 @@ mod tests {
         assert_eq!(err.to_string(), "no connection to example.com within 10s, the connect limit");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_share_that_ran_out_counts_as_the_limit() {
-        let share = tower::service_fn(|_: Uri| async {
-            let wait = tokio::time::timeout(Duration::from_secs(5), pending::<()>());
+    /// An address that does not answer within its share of ten seconds.
+    async fn connect_with_share(share: Duration) -> BoxError {
+        let silent = tower::service_fn(move |_: Uri| async move {
+            let wait = tokio::time::timeout(share, pending::<()>());
             wait.await.map_err(|elapsed| io::Error::new(io::ErrorKind::TimedOut, elapsed))
         });
-        let mut connect = LimitConnect::new(share, Duration::from_secs(10), Arc::default());
-        let err = connect.call(Uri::from_static("http://example.com:81/")).await.unwrap_err();
+        let mut connect = LimitConnect::new(silent, Duration::from_secs(10), Arc::default());
+        connect.call(Uri::from_static("http://example.com:81/")).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_share_that_ran_out_counts_as_the_limit() {
+        let err = connect_with_share(Duration::from_secs(10)).await;
         assert_eq!(
             err.to_string(),
             "no connection to example.com:81 within 10s, the connect limit"
         );
         assert!(err.source().is_some());
+    }
+
+    /// The address before it refused at once.
+    #[tokio::test(start_paused = true)]
+    async fn half_the_limit_is_not_told_as_all_of_it() {
+        let err = connect_with_share(Duration::from_secs(5)).await;
+        assert!(err.is::<io::Error>(), "{err}");
     }
 
     #[tokio::test]

@@ -39,7 +39,8 @@ type Client = legacy::Client<LimitConnect<Connector>, RequestBody>;
 /// Cloning is a reference count; all clones share one pool. It is always ready: whoever wants a
 /// limit puts one above it.
 ///
-/// The request's URI must be absolute. Dropping the future or the body cancels the request: an
+/// The request's URI must be absolute, without a user name or a password: a proxy would get to see
+/// them, so such a request is refused. Dropping the future or the body cancels the request: an
 /// HTTP/1.1 connection closes, an HTTP/2 stream is reset. A request that a pooled connection
 /// lost before taking it up goes out again on another, unseen by the layers above; nothing else
 /// is sent twice.
@@ -166,6 +167,7 @@ impl Service<http::Request<RequestBody>> for HyperTransport {
 /// Why a request is not even tried.
 enum Refusal {
     NoOrigin,
+    Userinfo,
     Scheme,
     Https(&'static str),
     NotCompressed,
@@ -178,6 +180,7 @@ impl Refusal {
         }
         match (uri.scheme(), uri.authority()) {
             (None, _) | (_, None) => Some(Self::NoOrigin),
+            (_, Some(authority)) if authority.as_str().contains('@') => Some(Self::Userinfo),
             (Some(scheme), _) if *scheme == Scheme::HTTPS => no_https.map(Self::Https),
             (Some(scheme), _) if *scheme == Scheme::HTTP => None,
             _ => Some(Self::Scheme),
@@ -191,6 +194,11 @@ impl Refusal {
                  transport",
                 uri.path()
             ),
+            Self::Userinfo => {
+                "the request URI has a user name or a password in front of its host: \
+                               send credentials in a header, as `AuthLayer` does"
+                    .to_owned()
+            }
             Self::Scheme => format!(
                 "the transport speaks http and https, not `{}`",
                 uri.scheme_str().unwrap_or_default()

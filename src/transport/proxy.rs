@@ -304,10 +304,10 @@ impl Proxies {
     }
 
     pub(super) fn from_env(variables: &Variables) -> Result<Vec<Proxy>, Error> {
-        if variables.get("CODEX_SANDBOX") == Some("seatbelt") {
+        if variables.get("CODEX_SANDBOX")? == Some("seatbelt") {
             return Ok(Vec::new());
         }
-        let http: &[_] = match variables.get("REQUEST_METHOD") {
+        let http: &[_] = match variables.get("REQUEST_METHOD")? {
             Some(_) => &["http_proxy", "ALL_PROXY", "all_proxy"],
             None => &["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
         };
@@ -317,11 +317,11 @@ impl Proxies {
         };
         let mut list = Vec::new();
         for (names, secure) in [(https, true), (http, false)] {
-            let Some((name, url)) = variables.first(names) else { continue };
+            let Some((name, url)) = variables.first(names)? else { continue };
             let proxy = Proxy::parse(url)
                 .map_err(|reason| unusable(name, &format_args!("its {reason}")))?;
             // Without a proxy it does not matter what the list says.
-            let except = match variables.first(&["NO_PROXY", "no_proxy"]) {
+            let except = match variables.first(&["NO_PROXY", "no_proxy"])? {
                 Some((name, hosts)) => {
                     hosts.parse().map_err(|bad: BadEntry| unusable(name, &bad))?
                 }

@@ -137,8 +137,8 @@ impl Settings {
         for pem in &self.added {
             added.extend(pem::given(pem)?);
         }
-        if let Some((variable, path)) = variables.first(&["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"])
-        {
+        let bundle = variables.first(&["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"])?;
+        if let Some((variable, path)) = bundle {
             added.extend(pem::named(variable, path)?);
         }
         let roots = match self.roots {
@@ -158,7 +158,7 @@ impl Settings {
             not(target_os = "android")
         ))]
         if roots == Roots::Platform {
-            added.extend(system::certificates(variables.get("SSL_CERT_DIR").unwrap_or_default()));
+            added.extend(system::certificates(variables.get("SSL_CERT_DIR")?.unwrap_or_default()));
             if added.is_empty() {
                 return Err(Error::build(NO_PLATFORM_ROOTS));
             }

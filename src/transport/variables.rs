@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::Error;
 use crate::env::{EnvError, EnvSource};
 
 const NAMES: [&str; 13] = [
@@ -21,30 +22,32 @@ const NAMES: [&str; 13] = [
 ];
 
 /// Those of [`NAMES`] that are set to something. A proxy's URL may hold a password.
+///
+/// What cannot be read is an error where it is asked for: nobody may ask.
 #[derive(Clone, Default)]
-pub(super) struct Variables(Vec<(&'static str, String)>);
+pub(super) struct Variables(Vec<(&'static str, Result<String, EnvError>)>);
 
 impl Variables {
-    pub(super) fn read(env: &(impl EnvSource + ?Sized)) -> Result<Self, EnvError> {
-        let mut set = Vec::new();
-        for name in NAMES {
-            if let Some(value) = env.non_blank(name)? {
-                set.push((name, value));
-            }
-        }
-        Ok(Self(set))
+    pub(super) fn read(env: &(impl EnvSource + ?Sized)) -> Self {
+        let set = |name| Some((name, env.non_blank(name).transpose()?));
+        Self(NAMES.into_iter().filter_map(set).collect())
     }
 
     /// The first of these names that is set, and its value.
-    pub(super) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
-        names.iter().find_map(|&name| {
-            let (name, value) = self.0.iter().find(|(set, _)| *set == name)?;
-            Some((*name, value.as_str()))
-        })
+    pub(super) fn first(
+        &self,
+        names: &[&'static str],
+    ) -> Result<Option<(&'static str, &str)>, Error> {
+        let set = |name| self.0.iter().find(|(set, _)| *set == name);
+        match names.iter().copied().find_map(set) {
+            Some((name, Ok(value))) => Ok(Some((name, value))),
+            Some((_, Err(unreadable))) => Err(unreadable.clone().into()),
+            None => Ok(None),
+        }
     }
 
-    pub(super) fn get(&self, name: &'static str) -> Option<&str> {
-        self.first(&[name]).map(|(_, value)| value)
+    pub(super) fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        Ok(self.first(&[name])?.map(|(_, value)| value))
     }
 }
 

@@ -78,6 +78,8 @@ async fn wrong_usage_is_2_and_says_nothing_on_stdout() {
         &["search", "--body", headless.path()],
         &["memories", "--body", array.path()],
         &["compact", "--body", broken.path()],
+        &["compact", "--body", array.path()],
+        &["count-tokens", "--body", array.path()],
         &["models", "--header", "no-colon"],
         &["models", "--header", "bad name: x"],
         &["models", "--header", "x: a\nb"],

@@ -87,10 +87,29 @@ async fn an_example_needs_no_way_around_to_its_own_server() {
     let env = ("ALL_PROXY", "http://127.0.0.1:1");
     let (ok, said) = chat(&[env]).await;
     assert!(ok && said.contains("You said \"hello\""), "{said}");
-    let mut command = example("responses", &["hello"]);
-    command.env_clear().envs([env]);
-    let ran = run(command).await;
-    assert_eq!(ran.code, 0, "{ran:?}");
+    for (name, arguments) in [
+        ("responses", &["hello"][..]),
+        ("ws", &["hello"]),
+        ("realtime", &["hello"]),
+        ("endpoints", &["list-models"]),
+        ("assemble", &[]),
+        ("custom_auth", &[]),
+        ("custom_layer", &[]),
+        ("hmac_signer", &[]),
+        ("in_axum_app", &[]),
+        ("observe", &[]),
+        ("per_endpoint_policy", &[]),
+        ("reqwest_transport", &[]),
+        ("resume", &[]),
+        ("structured", &[]),
+        ("tools", &[]),
+    ] {
+        let mut command = example(name, arguments);
+        command.env_clear().envs([env]);
+        let ran = run(command).await;
+        assert_eq!(ran.code, 0, "{name}: {ran:?}");
+        assert!(!ran.out.contains("gave up: cannot connect"), "{name}: {ran:?}");
+    }
 }
 
 /// Of two bundles one counts, and no library below reads the other behind our back.

@@ -10,13 +10,33 @@ use tower_openai::Client;
 use tower_openai::services::ResponsesRequest;
 use tower_openai::testing::{Script, Server};
 
-use crate::run::{example, run, run_with_input};
+use crate::run::{end, example, run, run_with_input};
 
 #[tokio::test]
 async fn assemble_prints_an_answer() {
     let ran = run(example("assemble", &[])).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(ran.out.contains("Say hello."), "{}", ran.out);
+}
+
+#[tokio::test]
+async fn tools_calls_and_goes_on() {
+    let ran = run(example("tools", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let lines = [
+        r#"get_weather({"city":"example","unit":"celsius"}) = rain in example, 12 degrees celsius"#,
+        "The tool answered: rain in example, 12 degrees celsius",
+        "2 requests",
+    ];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), lines);
+}
+
+#[tokio::test]
+async fn structured_reads_a_struct() {
+    let ran = run(example("structured", &[])).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let lines = ["example (Easy, 5 minutes)", "- 1 g example", "with example"];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), lines);
 }
 
 #[tokio::test]
@@ -112,6 +132,60 @@ async fn in_axum_app_refuses_what_is_too_much_and_passes_on_who_leaves() {
     for (line, first) in ran.out.lines().zip(firsts) {
         assert!(line.starts_with(first), "{}", ran.out);
     }
+}
+
+#[tokio::test]
+async fn in_axum_app_does_not_go_on_without_the_key_it_was_given() {
+    let mut command = example("in_axum_app", &[]);
+    command.env("OPENAI_API_KEY", "sk-hush\u{1}");
+    let ran = run(command).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.err.contains("Error: ") && !ran.err.contains("hush"), "{}", ran.err);
+}
+
+/// What is no text is wrong usage, and may be a key.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_argument_that_is_no_text_is_wrong_usage() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    for (name, flags) in [
+        ("chat", &[][..]),
+        ("serve", &["--key"]),
+        ("sse_dump", &["--chunk"]),
+        ("sse_dump", &[]),
+        ("ws_echo", &[]),
+        ("endpoints", &["--api-key"]),
+        ("responses", &["--api-key"]),
+        ("ws", &["--header"]),
+    ] {
+        let mut command = example(name, flags);
+        command.arg(OsStr::from_bytes(b"sk-hush\xff"));
+        let ran = run(command).await;
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{name} {flags:?}: {ran:?}");
+        assert!(!ran.err.contains("panicked"), "{name} {flags:?}: {ran:?}");
+        assert!(name == "sse_dump" || !ran.err.contains("hush"), "{name} {flags:?}: {ran:?}");
+    }
+}
+
+/// Whoever reads an answer may have had enough of it.
+#[tokio::test]
+async fn nobody_has_to_read_to_the_end() {
+    let folder = std::env::temp_dir().join(format!("tower-openai-{}-unread", std::process::id()));
+    for (name, arguments) in [
+        ("chat", &["hi"][..]),
+        ("export_schema", &[folder.to_str().unwrap()]),
+        ("realtime", &["--help"]),
+        ("realtime", &["hi"]),
+    ] {
+        let mut child = example(name, arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = end(child).await;
+        assert_eq!(ran.code, 0, "{name} {arguments:?}: {ran:?}");
+        assert!(!ran.err.contains("panicked"), "{name} {arguments:?}: {ran:?}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]

@@ -167,6 +167,41 @@ async fn uploads_beyond_what_is_read_otherwise_go_by() {
 }
 
 #[tokio::test]
+async fn a_list_of_files_is_long_and_of_one_purpose_if_asked() {
+    let server = Server::start().await.unwrap();
+    let mut batch = Vec::new();
+    for number in 0..30 {
+        let purpose = if number % 10 == 0 { "batch" } else { "user_data" };
+        let part = |head: &str, text| {
+            format!("--e\r\ncontent-disposition: form-data; {head}\r\n\r\n{text}\r\n")
+        };
+        let (purpose, file) = (part("name=purpose", purpose), part("name=file; filename=a", "x"));
+        let request = Request::post(format!("{}/files", server.base_url()))
+            .header("content-type", "multipart/form-data; boundary=e")
+            .body(Full::from(format!("{purpose}{file}--e--")))
+            .unwrap();
+        let file = sent(request).await.1;
+        if file["purpose"] == "batch" {
+            batch.push(file["id"].clone());
+        }
+    }
+    let ids = async |query: &str| {
+        let list = get(&server, &format!("files?{query}")).await;
+        let ids = list["data"].as_array().unwrap().iter().map(|file| file["id"].clone());
+        (ids.collect::<Vec<_>>(), list["has_more"] == true)
+    };
+    assert_eq!(ids("").await.0.len(), 30, "a page has 10,000");
+    assert_eq!(ids("limit=10000").await.0.len(), 30);
+    let error = refused(&server, "GET", "files?limit=10001", None).await;
+    assert_eq!(error.2, "integer_above_max_value");
+    assert_eq!(ids("purpose=batch&order=asc").await, (batch.clone(), false));
+    assert_eq!(ids("purpose=batch&order=asc&limit=2").await, (batch[..2].to_vec(), true));
+    let rest = format!("purpose=batch&order=asc&after={}", batch[1].as_str().unwrap());
+    assert_eq!(ids(&rest).await, (batch[2..].to_vec(), false));
+    assert_eq!(ids("purpose=vision").await, (Vec::new(), false));
+}
+
+#[tokio::test]
 async fn public_files_are_listed_and_deleted_and_bad_forms_refused() {
     let server = Server::start().await.unwrap();
     let upload = |body: String, kind: &'static str| {

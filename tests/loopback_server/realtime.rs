@@ -167,6 +167,23 @@ async fn audio_is_committed_by_hand_where_nobody_listens_for_turns() {
 }
 
 #[tokio::test]
+async fn speech_begins_with_the_session_at_the_earliest() {
+    let server = Server::start().await.unwrap();
+    let (mut socket, _) = session(&server).await;
+    let detection = json!({"type": "server_vad", "prefix_padding_ms": u64::MAX,
+        "silence_duration_ms": u64::MAX});
+    update(&mut socket, json!({"audio": {"input": {"turn_detection": detection}}})).await;
+    say(&mut socket, audio(40, 20_000)).await;
+    let started = hear(&mut socket).await;
+    assert_eq!(started["type"], "input_audio_buffer.speech_started", "{started}");
+    assert_eq!(started["audio_start_ms"], 0);
+    say(&mut socket, audio(1_000, 0)).await;
+    say(&mut socket, message("still silent")).await;
+    assert_eq!(hear(&mut socket).await["type"], "conversation.item.added");
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn functions_are_called_and_their_outputs_taken() {
     let server = Server::start().await.unwrap();
     let (mut socket, _) = session(&server).await;

@@ -24,6 +24,13 @@ pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     text + &format!("-----END {label}-----\n")
 }
 
+/// A key as `openssl rsa -aes256 -traditional` writes it: encrypted, under headers.
+pub(crate) fn encrypted_key_pem() -> String {
+    let headers =
+        "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00112233445566778899\n\n";
+    pem("RSA PRIVATE KEY", b"nobody can read it").replacen("KEY-----\n", headers, 1)
+}
+
 pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

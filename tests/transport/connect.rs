@@ -13,7 +13,7 @@ use super::support::{HELLO, Server, assert_error, read_head, send, text, transpo
 #[tokio::test]
 async fn a_refused_connection_was_not_sent() {
     let addr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let result = send(transport(), &format!("http://user:secret@{addr}/")).await;
+    let result = send(transport(), &format!("http://{addr}/")).await;
     assert!(result.as_ref().unwrap_err().source().is_some());
     let message = assert_error(result, ErrorKind::Connect, Stage::NotSent);
     assert_eq!(message, format!("cannot connect to {addr}"));

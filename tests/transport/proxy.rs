@@ -193,6 +193,19 @@ async fn another_way_to_authenticate_is_named() {
 }
 
 #[tokio::test]
+async fn basic_among_others_in_one_header_is_found() {
+    let answer = b"HTTP/1.1 407 No\r\nproxy-authenticate: Negotiate, Basic realm=\"a, b\"\r\n\
+        content-length: 0\r\n\r\n";
+    let proxy = TestProxy::answering(answer).await;
+    for uri in ["https://api.test/", "http://api.test/"] {
+        let proxied = Proxy::all(format!("me:wrong@{}", proxy.addr)).unwrap();
+        let transport = HyperTransport::builder().proxy(proxied).build().unwrap();
+        let message = assert_error(send(transport, uri).await, ErrorKind::Proxy, Stage::NotSent);
+        assert!(message.contains("refuses the user name or the password"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn row_12_a_wrong_socks_password_is_an_error_of_the_proxy() {
     let upstream = "127.0.0.1:1".parse().unwrap();
     let proxy = TestProxy::socks(upstream, Some(("me", "right"))).await;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tower_openai::ErrorKind;
 use tower_openai::transport::{HyperTransport, HyperTransportBuilder};
 
-use super::certs::{Authority, https, pem};
+use super::certs::{Authority, encrypted_key_pem, https, pem};
 
 /// A file that is gone at the end of the test.
 struct Bundle(PathBuf);
@@ -75,6 +75,8 @@ async fn other_blocks_and_comments_are_skipped() {
         pem("X509 CRL", &[0x30, 0]).into_bytes(),
         one.pem().into_bytes(),
         pem("SOMETHING ELSE", b"?").into_bytes(),
+        encrypted_key_pem().into_bytes(),
+        pem("PUBLIC KEY", b"?").replace("Pw==", "!!!!").into_bytes(),
         trusted(&two).into_bytes(),
         one.issue(&["key"]).key_pem().into_bytes(),
     ]

@@ -5,7 +5,7 @@ use tokio_rustls::rustls;
 use tower_openai::transport::{HyperTransport, HyperTransportBuilder};
 use tower_openai::{ErrorKind, Stage};
 
-use super::certs::{Authority, https};
+use super::certs::{Authority, encrypted_key_pem, https};
 use super::support::{Server, assert_error, send, transport};
 
 fn builder(authority: &Authority) -> HyperTransportBuilder {
@@ -195,11 +195,13 @@ fn a_client_certificate_that_cannot_be_used_is_refused() {
     let (one, two) = (authority.issue(&["one"]), authority.issue(&["two"]));
     let key = one.key_pem();
     let broken = key.replace("-----END PRIVATE KEY-----", "");
+    let encrypted = encrypted_key_pem();
     for (certificates, key, expected) in [
         (one.pem(), two.key_pem(), "cannot be used together"),
         (one.pem(), broken, "has no private key that can be read"),
         (one.pem(), String::new(), "has no private key that can be read"),
         (key.clone(), key.clone(), "has no certificate"),
+        (encrypted.clone() + &one.pem(), encrypted, "or an encrypted one"),
     ] {
         let builder = builder(&authority).client_certificate_pem(certificates, &key);
         let secret = key.lines().nth(1).unwrap_or("no key");

@@ -233,9 +233,12 @@ impl Api {
     }
 
     pub(super) fn list_files(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
-        let page = Page::new(&call.query())?;
+        let query = call.query();
+        let page = Page::with(&query, 10_000, 10_000)?;
+        let purpose = query.get("purpose").filter(|purpose| !purpose.is_empty());
         let shelf = lock(&self.files.shelf);
-        let files = shelf.iter().map(|file| file.json().into_value()).collect::<Vec<_>>();
+        let wanted = shelf.iter().filter(|file| purpose.is_none_or(|only| file.purpose == only));
+        let files = wanted.map(|file| file.json().into_value()).collect::<Vec<_>>();
         Ok(Answer::json(&page.of(&files)?))
     }
 

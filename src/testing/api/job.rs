@@ -54,7 +54,7 @@ impl Job {
             let mut first = Some(first_delay);
             for (number, frame) in frames(turn).enumerate() {
                 let delay = match frame.is_delta {
-                    true => pace + first.take().unwrap_or_default(),
+                    true => pace.saturating_add(first.take().unwrap_or_default()),
                     false if number == QUEUED => pace,
                     false => Duration::ZERO,
                 };

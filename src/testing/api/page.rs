@@ -16,8 +16,14 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// Of 20 items, or of 100 at most: what most lists have.
     pub(super) fn new(query: &Query) -> Result<Self, ApiError> {
-        let limit = within("limit", query.number("limit")?.unwrap_or(20), 1..=100)?;
+        Self::with(query, 20, 100)
+    }
+
+    /// Of so many items as a rule, and of so many at most.
+    pub(super) fn with(query: &Query, usual: u64, most: u64) -> Result<Self, ApiError> {
+        let limit = within("limit", query.number("limit")?.unwrap_or(usual), 1..=most)?;
         let ascending = match query.get("order") {
             None | Some("desc") => false,
             Some("asc") => true,
@@ -27,7 +33,7 @@ impl Page {
             }
         };
         let id = |name| query.get(name).filter(|id| !id.is_empty()).map(str::to_owned);
-        let limit = usize::try_from(limit).unwrap_or(20);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Ok(Self { limit, ascending, after: id("after"), before: id("before") })
     }
 

@@ -34,7 +34,7 @@ pub(super) fn paced(
 ) -> Beats {
     let mut first = Some(script.first_delay);
     let beats = said.map(move |(is_delta, beat)| match is_delta {
-        true => Beat { delay: pace + first.take().unwrap_or_default(), ..beat },
+        true => Beat { delay: pace.saturating_add(first.take().unwrap_or_default()), ..beat },
         false => beat,
     });
     shape(script, script.head_delay, beats)
@@ -66,7 +66,7 @@ fn events(script: &Script, events: Vec<Event>, lane: LaneName) -> Beats {
         };
         Beat { delay: event.delay, ..Beat::from(out) }
     });
-    shape(script, script.head_delay + script.first_delay, beats)
+    shape(script, script.head_delay.saturating_add(script.first_delay), beats)
 }
 
 /// Frames, which are said as they are.
@@ -86,7 +86,11 @@ fn pieces(script: &Script, pieces: &[Bytes], lane: LaneName) -> Beats {
     } else {
         pieces.iter().cloned().map(text_or_binary).collect()
     };
-    shape(script, script.head_delay + script.first_delay, outs.into_iter().map(Beat::from))
+    shape(
+        script,
+        script.head_delay.saturating_add(script.first_delay),
+        outs.into_iter().map(Beat::from),
+    )
 }
 
 /// The error that the API has for the status of `script`.
@@ -157,7 +161,8 @@ fn shape(
     let sizes: Arc<[usize]> = script.chunk_sizes.as_slice().into();
     let beats = beats.take(script.cut_after.unwrap_or(usize::MAX)).enumerate();
     Box::new(beats.flat_map(move |(number, mut beat)| {
-        beat.delay += if number == 0 { first } else { between };
+        let wait = if number == 0 { first } else { between };
+        beat.delay = beat.delay.saturating_add(wait);
         if let Some(Out::Text(text)) = &mut beat.out {
             if malformed == Some(number) {
                 halve(text);

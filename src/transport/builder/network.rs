@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service;
 
 use super::HyperTransportBuilder;
-use crate::env::{EnvError, EnvSource};
+use crate::env::EnvSource;
 use crate::transport::dial::Custom;
 use crate::transport::proxy::{Proxies, Proxy};
 use crate::transport::variables::Variables;
@@ -15,19 +15,15 @@ use crate::{BoxError, Error};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Network {
     /// `None`: the environment of the process, read by `build`.
-    env: Option<Result<Variables, EnvError>>,
+    env: Option<Variables>,
     /// `None`: the proxies of the environment.
     proxies: Option<Vec<Proxy>>,
     connector: Option<Custom>,
 }
 
 impl Network {
-    pub(super) fn variables(&self, default: &impl EnvSource) -> Result<Variables, Error> {
-        let variables = match &self.env {
-            Some(read) => read.clone(),
-            None => Variables::read(default),
-        };
-        Ok(variables?)
+    pub(super) fn variables(&self, default: &impl EnvSource) -> Variables {
+        self.env.clone().unwrap_or_else(|| Variables::read(default))
     }
 
     pub(super) fn proxies(&self, variables: &Variables) -> Result<Vec<Proxy>, Error> {
@@ -57,7 +53,8 @@ impl HyperTransportBuilder {
     ///   (Linux and the BSDs). What is no such directory or certificate is left out.
     ///
     /// Variables are read by this method, and their values never shown. A variable that is blank
-    /// counts as unset.
+    /// counts as unset. One that cannot be read as text is an error of [`build`](Self::build) if
+    /// it counts: not if another comes before it, or what it is for was set otherwise.
     pub fn env(mut self, env: &(impl EnvSource + ?Sized)) -> Self {
         self.network.env = Some(Variables::read(env));
         self
@@ -65,7 +62,7 @@ impl HyperTransportBuilder {
 
     /// Goes by no environment variable.
     pub fn without_env(mut self) -> Self {
-        self.network.env = Some(Ok(Variables::default()));
+        self.network.env = Some(Variables::default());
         self
     }
 

@@ -70,9 +70,14 @@ impl Rule {
         let bad = || BadEntry(entry.to_owned());
         let (secure, rest) = match entry.split_once("://") {
             None => (None, entry),
-            Some(("http" | "ws", rest)) => (Some(false), rest.trim_end_matches('/')),
-            Some(("https" | "wss", rest)) => (Some(true), rest.trim_end_matches('/')),
-            Some(_) => return Err(bad()),
+            Some((scheme, rest)) => {
+                let secure = match scheme.to_ascii_lowercase().as_str() {
+                    "http" | "ws" => false,
+                    "https" | "wss" => true,
+                    _ => return Err(bad()),
+                };
+                (Some(secure), rest.trim_end_matches('/'))
+            }
         };
         let rule = |host, port| Ok(Self { secure, host, port });
         if let Some((address, bits)) = rest.split_once('/') {
@@ -238,6 +243,7 @@ mod tests {
         check("a.test:443", &["https://a.test/"], &["http://a.test/"]);
         check("https://a.test", &["https://a.test:8443/"], &["http://a.test/"]);
         check("wss://a.test", &["https://a.test/"], &["http://a.test/"]);
+        check("HTTPS://A.Test/", &["https://a.test/"], &["http://a.test/"]);
         check("[::1]:80", &["http://[::1]/"], &["https://[::1]/"]);
     }
 

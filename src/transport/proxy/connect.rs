@@ -263,7 +263,8 @@ impl ProxyError {
         let schemes: Vec<_> = headers
             .get_all(header::PROXY_AUTHENTICATE)
             .iter()
-            .filter_map(|value| value.to_str().ok()?.split([' ', ',']).next())
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(schemes)
             .collect();
         if schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic")) {
             return Self::credentials(proxy);
@@ -298,6 +299,26 @@ impl ProxyError {
     }
 }
 
+/// The schemes in a list of challenges (RFC 9110, 11.6.1).
+fn schemes(challenges: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = challenges.split(move |c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        c == ',' && !quoted
+    });
+    parts.filter_map(|part| {
+        let (first, rest) = part.trim().split_once([' ', '\t']).unwrap_or((part.trim(), ""));
+        // Commas are also between the parameters of one challenge.
+        let parameter = first.contains('=') || rest.trim_start().starts_with('=');
+        (!first.is_empty() && !parameter).then_some(first)
+    })
+}
+
 impl fmt::Debug for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyError")
@@ -319,6 +340,29 @@ impl StdError for ProxyError {
         match &self.source {
             Some(source) => Some(&**source),
             None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_challenge_of_a_list_is_found() {
+        for (challenges, expected) in [
+            ("Basic", &["Basic"][..]),
+            ("Basic realm=\"a, b\"", &["Basic"]),
+            ("Negotiate, Basic realm=\"x\"", &["Negotiate", "Basic"]),
+            ("NTLM TlRMTVNTUAAB==, Negotiate", &["NTLM", "Negotiate"]),
+            (
+                "Digest realm=\"a\\\", Basic\" , qop=auth, nonce = \"x\", Basic",
+                &["Digest", "Basic"],
+            ),
+            (" , Bearer\trealm=x,,", &["Bearer"]),
+            ("", &[]),
+        ] {
+            assert_eq!(schemes(challenges).collect::<Vec<_>>(), expected, "{challenges}");
         }
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::ErrorKind;
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
-    Variables::read(pairs).unwrap()
+    Variables::read(pairs)
 }
 
 /// The host of the proxy that a request goes by.

@@ -41,7 +41,8 @@ pub(super) fn identity(
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let refuse =
         |what: &str| Error::build(format!("the PEM text given to `client_certificate_pem` {what}"));
-    let certificates = CertificateDer::pem_slice_iter(&identity.certificates)
+    let text = certificates_only(&String::from_utf8_lossy(&identity.certificates));
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| refuse("has a certificate that cannot be read"))?;
     if certificates.is_empty() {
@@ -97,7 +98,7 @@ impl Problem {
     }
 }
 
-/// All certificates of a bundle. What else is in it is skipped, but has to be PEM.
+/// All certificates of a bundle. What else is in it is skipped; only a CRL has to be PEM.
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     // Comments between the blocks may be in any encoding.
     let text = String::from_utf8_lossy(pem);
@@ -105,6 +106,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let trusted = text.contains("TRUSTED CERTIFICATE-----");
     let text = text.replace("-----BEGIN TRUSTED CERTIFICATE-----", "-----BEGIN CERTIFICATE-----");
     let text = text.replace("-----END TRUSTED CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let text = certificates_only(&text);
 
     let mut found = Vec::new();
     let mut store = RootCertStore::empty();
@@ -127,6 +129,25 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {
         return Err(Problem::Hidden);
     }
     if found.is_empty() { Err(Problem::Empty) } else { Ok(found) }
+}
+
+/// A text without the blocks of other kinds, which need not be what the parser takes for PEM: an
+/// encrypted key begins with headers.
+fn certificates_only(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut other = false;
+    for line in text.split_inclusive(['\n', '\r']) {
+        let bare = line.trim_end();
+        let begins = bare.strip_prefix("-----BEGIN ").and_then(|label| label.strip_suffix("-----"));
+        if let Some(label) = begins {
+            other = !matches!(label, "CERTIFICATE" | "X509 CRL");
+        }
+        if !other {
+            kept.push_str(line);
+        }
+        other &= !bare.starts_with("-----END ");
+    }
+    kept
 }
 
 fn reason(err: &PemError) -> &'static str {

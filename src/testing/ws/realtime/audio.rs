@@ -117,7 +117,7 @@ impl Realtime {
             (None, true) => {
                 let item_id = self.turns.ids().item("item");
                 let prefix = number("prefix_padding_ms", 300);
-                let start = self.audio.heard.saturating_sub(WINDOW + prefix);
+                let start = self.audio.heard.saturating_sub(WINDOW.saturating_add(prefix));
                 let rest =
                     object! { "audio_start_ms": Value::from(start), "item_id": item_id.as_str() };
                 self.tell("input_audio_buffer.speech_started", rest);

@@ -72,7 +72,7 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn new(opened: &Opened, ids: &Ids, age: Duration) -> Self {
-        let (id, expires_at) = (ids.item("sess"), unix_seconds() + age.as_secs());
+        let (id, expires_at) = (ids.item("sess"), unix_seconds().saturating_add(age.as_secs()));
         let mut this =
             Self { session: Value::Null, chosen: false, quicksilver: opened.quicksilver };
         let kind = if opened.transcription { "transcription" } else { "realtime" };
@@ -220,6 +220,13 @@ mod tests {
             "turn_detection": { "type": "server_vad", "silence_duration_ms": 200 } } } });
         update(&mut config, sparse).unwrap();
         assert_eq!(config.at("/audio/input/turn_detection/silence_duration_ms"), 200);
+    }
+
+    #[test]
+    fn a_session_may_last_for_ever() {
+        let opened = Opened::new(&Query::new("model=m"), &HeaderMap::new(), |_| None).unwrap();
+        let config = Config::new(&opened, &Ids::new(Some(1)), Duration::MAX);
+        assert_eq!(config.at("/expires_at"), u64::MAX);
     }
 
     #[test]

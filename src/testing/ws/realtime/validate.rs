@@ -221,6 +221,11 @@ fn check_detection(detection: &At<'_>) -> Result<(), ApiError> {
     if let Some(threshold) = detection.present("threshold") {
         threshold.between(0.0, 1.0)?;
     }
+    for key in ["prefix_padding_ms", "silence_duration_ms"] {
+        if let Some(ms) = detection.present(key) {
+            ms.is("an integer", Value::is_u64)?;
+        }
+    }
     match detection.present("idle_timeout_ms") {
         Some(timeout) => timeout.between(5000.0, 30000.0),
         None => Ok(()),
@@ -289,6 +294,13 @@ mod tests {
         let idle = json!({ "type": "server_vad", "idle_timeout_ms": 4999 });
         let idle = with("audio", input(json!({ "turn_detection": idle })));
         assert_eq!(idle, wrong("session.audio.input.turn_detection.idle_timeout_ms"));
+        for key in ["prefix_padding_ms", "silence_duration_ms"] {
+            let mut detection = json!({ "type": "server_vad" });
+            detection[key] = json!("300");
+            let detection = with("audio", input(json!({ "turn_detection": detection })));
+            let path = format!("session.audio.input.turn_detection.{key}");
+            assert_eq!(detection, (path, "invalid_type".to_owned()));
+        }
         let speed = json!({ "output": { "speed": 1.6 } });
         assert_eq!(with("audio", speed), wrong("session.audio.output.speed"));
         let voice = json!({ "output": { "voice": "cove" } });
