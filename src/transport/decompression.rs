@@ -4,13 +4,12 @@
 //!
 //! A gateway may compress an event stream. The client then has to ask for an encoding it knows,
 //! hand out each event as soon as its bytes have come in, and tell a stream that was cut from one
-//! that ended. [`DecompressionLayer`] reads the encodings this crate was built with (features `gzip`,
-//! `br`, `zstd`) with the decoders of async-compression. Its errors say what they are: what fails
+//! that ended. [`DecompressionLayer`] is tower-http's decompression with the encodings this crate
+//! was built with (features `gzip`, `br`, `zstd`), plus errors that say what they are: what fails
 //! in the decoder is a [`TransportError`], what fails below passes through as it was.
 //!
-//! A body may be several compressed streams one behind the other, where the encoding knows that
-//! (gzip's members, zstd's frames): all of them are read. What else stands behind the end is an
-//! error.
+//! A gzip body of several members, which RFC 1952 allows and hardly a server sends, is refused:
+//! tower-http reads the first, and might take that for all.
 //!
 //! A request that carries its own `accept-encoding` keeps it. A response in another encoding, or
 //! in several, passes through as it is.
@@ -44,30 +43,20 @@
 //! ```
 
 use std::future::Future;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
-#[cfg(feature = "br")]
-use async_compression::tokio::bufread::BrotliDecoder;
-#[cfg(feature = "gzip")]
-use async_compression::tokio::bufread::GzipDecoder;
-#[cfg(feature = "zstd")]
-use async_compression::tokio::bufread::ZstdDecoder;
-use bytes::{Buf, Bytes};
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, Entry};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, Entry};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
+use tower_http::decompression as inner;
 
 use super::TransportError;
 use crate::{BoxError, ErrorKind, Stage};
-
-/// The largest frame of decoded bytes.
-const FRAME: usize = 4 * 1024;
 
 /// Decompresses responses in all encodings this crate was built with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -160,54 +149,56 @@ where
             Ok(response) => response,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        Poll::Ready(Ok(match response.headers().contains_key(CONTENT_ENCODING) {
-            true => decode(response),
-            false => plain(response),
-        }))
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            return decode(response, cx).map(Ok);
+        }
+        Poll::Ready(Ok(response.map(|body| DecompressionBody { state: State::Plain { body } })))
     }
 }
 
-fn plain<RB>(response: Response<RB>) -> Response<DecompressionBody<RB>> {
-    response.map(|body| DecompressionBody { state: State::Plain { body } })
-}
-
-/// Apart, so that the way past it stays short: most responses have no encoding.
+/// Hands `response` through tower-http's service: most have no encoding and need not pay for it.
+///
+/// Apart, so that the way past it stays short. Ready at once, because what that service waits for is
+/// there.
 #[inline(never)]
-fn decode<RB>(response: Response<RB>) -> Response<DecompressionBody<RB>>
+fn decode<RB>(response: Response<RB>, cx: &mut Context<'_>) -> Poll<Response<DecompressionBody<RB>>>
 where
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
 {
-    let Some(decoder) = decoder(response.headers()) else { return plain(response) };
-    let mut response = response.map(|body| {
-        let decoder = decoder(Compressed::new(body));
-        let body = Box::new(Decoded { decoder, at_end: false });
-        DecompressionBody { state: State::Encoded { body } }
-    });
-    // They were about the bytes on the wire.
-    response.headers_mut().remove(CONTENT_ENCODING);
-    response.headers_mut().remove(CONTENT_LENGTH);
-    response
-}
-
-/// What makes the decoder of the one encoding that these headers name, if it is known.
-fn decoder<RB>(headers: &HeaderMap) -> Option<fn(Compressed<RB>) -> Decoder<RB>>
-where
-    RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
-{
-    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
-    let (Some(encoding), None) = (encodings.next(), encodings.next()) else { return None };
-    match encoding.as_bytes() {
-        #[cfg(feature = "gzip")]
-        b"gzip" => Some(Decoder::gzip),
-        #[cfg(feature = "br")]
-        b"br" => Some(Decoder::br),
-        #[cfg(feature = "zstd")]
-        b"zstd" => Some(Decoder::zstd),
-        _ => None,
+    #[cfg(feature = "gzip")]
+    let is_gzip =
+        response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+    let given = response.map(|inner| BelowBody { inner, last: Last::default() });
+    let mut given = Some(given);
+    let given = service_fn(move |_: Request<()>| std::future::ready(given.take().ok_or(Taken)));
+    // By name, because another crate in the build may have switched on more of them.
+    let mut service = inner::Decompression::new(given).no_deflate();
+    if cfg!(not(feature = "gzip")) {
+        service = service.no_gzip();
+    }
+    if cfg!(not(feature = "br")) {
+        service = service.no_br();
+    }
+    if cfg!(not(feature = "zstd")) {
+        service = service.no_zstd();
+    }
+    match pin!(service.call(Request::new(()))).poll(cx) {
+        Poll::Ready(Ok(response)) => Poll::Ready(
+            response
+                .map(|body| Encoded {
+                    body: Box::pin(body),
+                    #[cfg(feature = "gzip")]
+                    member: is_gzip.then(flate2::Crc::new),
+                })
+                .map(|body| DecompressionBody { state: State::Encoded { body } }),
+        ),
+        // It is asked once.
+        Poll::Ready(Err(Taken)) | Poll::Pending => Poll::Pending,
     }
 }
+
+struct Taken;
 
 pin_project! {
     /// The response body of [`Decompression`].
@@ -215,7 +206,11 @@ pin_project! {
     /// A corrupt body ends with a [`TransportError`] of the kind
     /// [`Protocol`](ErrorKind::Protocol), one cut short with
     /// [`Truncated`](ErrorKind::Truncated). Errors of the body below stay what they are.
-    pub struct DecompressionBody<RB> {
+    pub struct DecompressionBody<RB>
+    where
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
         #[pin]
         state: State<RB>,
     }
@@ -223,20 +218,98 @@ pin_project! {
 
 pin_project! {
     #[project = StateProj]
-    enum State<RB> {
+    enum State<RB>
+    where
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
         Plain { #[pin] body: RB },
-        // Boxed: room for a decoder is a lot to move through every layer above.
-        Encoded { body: Box<Decoded<RB>> },
+        Encoded { body: Encoded<RB> },
     }
 }
 
-impl<RB: Default> Default for DecompressionBody<RB> {
+struct Encoded<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    /// Boxed: room for a decoder is a lot to move through every layer above.
+    body: Pin<Box<inner::DecompressionBody<BelowBody<RB>>>>,
+    /// What a gzip member has held so far; `None` once that was compared with its trailer.
+    #[cfg(feature = "gzip")]
+    member: Option<flate2::Crc>,
+}
+
+impl<RB> Encoded<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match ready!(self.body.as_mut().poll_frame(cx)) {
+            Some(Ok(frame)) => Some(frame),
+            Some(Err(err)) => {
+                return Poll::Ready(Some(Err(match err.downcast::<BelowError>() {
+                    Ok(below) => below.0,
+                    Err(err) => undecodable(err).into(),
+                })));
+            }
+            None => None,
+        };
+        #[cfg(feature = "gzip")]
+        match (&mut self.member, frame.as_ref().and_then(Frame::data_ref)) {
+            (Some(member), Some(data)) => member.update(data),
+            (member, None) => {
+                let last = self.body.get_ref().last;
+                // The decoder stops behind the first member and does not tell of what follows in the
+                // same chunk; but then the last bytes are not the trailer of what it has read.
+                if member.take().is_some_and(|member| !last.is_trailer_of(&member)) {
+                    let more = "there is more behind the first member of the gzip body";
+                    return Poll::Ready(Some(Err(undecodable(more.into()).into())));
+                }
+            }
+            (None, Some(_)) => {}
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+}
+
+/// The last bytes of a body.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last([u8; 8]);
+
+impl Last {
+    fn note(&mut self, data: &[u8]) {
+        for byte in data.iter().rev().take(self.0.len()).rev() {
+            self.0.rotate_left(1);
+            if let Some(last) = self.0.last_mut() {
+                *last = *byte;
+            }
+        }
+    }
+
+    /// Whether they are what a gzip member with this content ends with: its checksum and its length.
+    #[cfg(feature = "gzip")]
+    fn is_trailer_of(self, member: &flate2::Crc) -> bool {
+        u64::from_le_bytes(self.0) == u64::from(member.sum()) | u64::from(member.amount()) << 32
+    }
+}
+
+impl<RB> Default for DecompressionBody<RB>
+where
+    RB: Body<Data = Bytes> + Default,
+    RB::Error: Into<BoxError>,
+{
     fn default() -> Self {
         Self { state: State::Plain { body: RB::default() } }
     }
 }
 
-impl<RB> fmt::Debug for DecompressionBody<RB> {
+impl<RB> fmt::Debug for DecompressionBody<RB>
+where
+    RB: Body<Data = Bytes>,
+    RB::Error: Into<BoxError>,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DecompressionBody").finish_non_exhaustive()
     }
@@ -270,221 +343,75 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.state {
             State::Plain { body } => body.size_hint(),
-            State::Encoded { .. } => SizeHint::default(),
+            State::Encoded { body } => body.body.size_hint(),
         }
     }
 }
 
-// ===== a body that is decoded =====
-
-struct Decoded<RB> {
-    decoder: Decoder<RB>,
-    /// Whether all that was compressed has come out.
-    at_end: bool,
-}
-
-impl<RB> Decoded<RB>
-where
-    RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
-{
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if !self.at_end {
-            let mut space = [const { MaybeUninit::uninit() }; FRAME];
-            let mut decoded = ReadBuf::uninit(&mut space);
-            match ready!(self.decoder.poll_read(cx, &mut decoded)) {
-                // An error behind it is there again the next time.
-                _ if !decoded.filled().is_empty() => {
-                    let data = Bytes::copy_from_slice(decoded.filled());
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Err(err) if !self.decoder.source().is_blank() => return self.fail(err),
-                // Also of the answer to a `HEAD`, which has no body to decode.
-                Ok(()) | Err(_) => self.at_end = true,
-            }
-        }
-        let source = self.decoder.source();
-        match ready!(Pin::new(&mut *source).poll_fill_buf(cx)).map(<[u8]>::len) {
-            Ok(0) => {
-                Poll::Ready(source.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
-            }
-            Ok(_) => {
-                self.fail(io::Error::new(io::ErrorKind::InvalidData, "more after its end mark"))
-            }
-            Err(err) => self.fail(err),
-        }
-    }
-
-    /// The last that comes.
-    fn fail(&mut self, err: io::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.at_end = true;
-        let below = self.decoder.source().stop();
-        Poll::Ready(Some(Err(below.unwrap_or_else(|| undecodable(err).into()))))
-    }
-}
-
-fn undecodable(err: io::Error) -> TransportError {
-    let (kind, message) = match err.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            (ErrorKind::Truncated, "the compressed response body ended before its end mark")
-        }
-        _ => (ErrorKind::Protocol, "the compressed response body cannot be decoded"),
+fn undecodable(err: BoxError) -> TransportError {
+    let cut = err
+        .downcast_ref::<io::Error>()
+        .is_some_and(|err| err.kind() == io::ErrorKind::UnexpectedEof);
+    let (kind, message) = if cut {
+        (ErrorKind::Truncated, "the compressed response body ended before its end mark")
+    } else {
+        (ErrorKind::Protocol, "the compressed response body cannot be decoded")
     };
     TransportError::new(kind, Stage::Streaming, message).with_source(err)
 }
 
-enum Decoder<RB> {
-    #[cfg(feature = "gzip")]
-    Gzip(GzipDecoder<Compressed<RB>>),
-    #[cfg(feature = "br")]
-    Br(BrotliDecoder<Compressed<RB>>),
-    #[cfg(feature = "zstd")]
-    Zstd(ZstdDecoder<Compressed<RB>>),
+// ===== what is below, with its body errors marked as such =====
+
+pin_project! {
+    #[derive(Default)]
+    struct BelowBody<RB> {
+        #[pin]
+        inner: RB,
+        last: Last,
+    }
 }
 
-impl<RB> Decoder<RB>
+impl<RB> Body for BelowBody<RB>
 where
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
 {
-    #[cfg(feature = "gzip")]
-    fn gzip(source: Compressed<RB>) -> Self {
-        let mut decoder = GzipDecoder::new(source);
-        // What is written in pieces is often sent as a member for each.
-        decoder.multiple_members(true);
-        Self::Gzip(decoder)
-    }
+    type Data = Bytes;
+    type Error = BelowError;
 
-    #[cfg(feature = "br")]
-    fn br(source: Compressed<RB>) -> Self {
-        Self::Br(BrotliDecoder::new(source))
-    }
-
-    #[cfg(feature = "zstd")]
-    fn zstd(source: Compressed<RB>) -> Self {
-        let mut decoder = ZstdDecoder::new(source);
-        decoder.multiple_members(true);
-        Self::Zstd(decoder)
-    }
-
-    fn poll_read(
-        &mut self,
+    fn poll_frame(
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        decoded: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self {
-            #[cfg(feature = "gzip")]
-            Self::Gzip(decoder) => Pin::new(decoder).poll_read(cx, decoded),
-            #[cfg(feature = "br")]
-            Self::Br(decoder) => Pin::new(decoder).poll_read(cx, decoded),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => Pin::new(decoder).poll_read(cx, decoded),
+    ) -> Poll<Option<Result<Frame<Bytes>, BelowError>>> {
+        let this = self.project();
+        let polled = this.inner.poll_frame(cx).map_err(|err| BelowError(err.into()));
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.last.note(frame.data_ref().map_or(&[], |data| data));
         }
+        polled
     }
 
-    fn source(&mut self) -> &mut Compressed<RB> {
-        match self {
-            #[cfg(feature = "gzip")]
-            Self::Gzip(decoder) => decoder.get_mut(),
-            #[cfg(feature = "br")]
-            Self::Br(decoder) => decoder.get_mut(),
-            #[cfg(feature = "zstd")]
-            Self::Zstd(decoder) => decoder.get_mut(),
-        }
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 
-// ===== the bytes on the wire, as decoders read them =====
+/// An error that is not the decoder's.
+#[derive(Debug)]
+struct BelowError(BoxError);
 
-struct Compressed<RB> {
-    body: Pin<Box<RB>>,
-    /// What has come and is not decoded yet.
-    chunk: Bytes,
-    begun: bool,
-    ended: bool,
-    trailers: Option<HeaderMap>,
-    /// Why the body broke off; decoders only know IO errors.
-    failure: Option<BoxError>,
-}
-
-impl<RB> Compressed<RB> {
-    fn new(body: RB) -> Self {
-        Self {
-            body: Box::pin(body),
-            chunk: Bytes::new(),
-            begun: false,
-            ended: false,
-            trailers: None,
-            failure: None,
-        }
-    }
-
-    /// Whether it ended before its first byte.
-    fn is_blank(&self) -> bool {
-        self.ended && !self.begun && self.failure.is_none()
-    }
-
-    /// Reads no more; why the body broke off, if it did.
-    fn stop(&mut self) -> Option<BoxError> {
-        self.chunk.clear();
-        self.ended = true;
-        self.trailers = None;
-        self.failure.take()
+impl fmt::Display for BelowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
-impl<RB> AsyncBufRead for Compressed<RB>
-where
-    RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
-{
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        let this = self.get_mut();
-        while this.chunk.is_empty() && !this.ended {
-            let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else {
-                this.ended = true;
-                break;
-            };
-            match frame.map(Frame::into_data) {
-                Ok(Ok(data)) => {
-                    this.begun |= !data.is_empty();
-                    this.chunk = data;
-                }
-                Ok(Err(other)) => {
-                    this.trailers = other.into_trailers().ok();
-                    this.ended = this.trailers.is_some();
-                }
-                Err(err) => {
-                    this.ended = true;
-                    this.failure = Some(err.into());
-                }
-            }
-        }
-        match this.failure {
-            Some(_) => Poll::Ready(Err(io::Error::other("the body below broke off"))),
-            None => Poll::Ready(Ok(&this.chunk)),
-        }
-    }
-
-    fn consume(self: Pin<&mut Self>, count: usize) {
-        self.get_mut().chunk.advance(count);
-    }
-}
-
-/// Only because [`AsyncBufRead`] asks for it.
-impl<RB> AsyncRead for Compressed<RB>
-where
-    RB: Body<Data = Bytes>,
-    RB::Error: Into<BoxError>,
-{
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(self.as_mut().poll_fill_buf(cx))?;
-        let count = self.chunk.len().min(into.remaining());
-        into.put_slice(&self.get_mut().chunk.split_to(count));
-        Poll::Ready(Ok(()))
+impl std::error::Error for BelowError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
     }
 }
