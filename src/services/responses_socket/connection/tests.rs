@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::Message as Raw;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::*;
+use crate::extensions::StreamTimeouts;
 use crate::model::{ResponseEvent, ResponseItem};
 use crate::sse::EventSource;
 use crate::ws::{CloseCode, Driver};
