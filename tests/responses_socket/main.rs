@@ -3,5 +3,6 @@
 mod preferring;
 mod reconnecting;
 mod stack;
+mod steering;
 mod support;
 mod turns;

@@ -136,7 +136,9 @@ impl Progress {
     fn number(&mut self, event: &ResponseEvent) -> Option<SequenceGap> {
         let next = event.sequence_number()?;
         let last = self.sequence_number.replace(next)?;
-        (next != last.wrapping_add(1)).then_some(SequenceGap { last, next })
+        // That of a response which takes the place of another begins anew.
+        let begins = matches!(event, ResponseEvent::Created(_));
+        (!begins && next != last.wrapping_add(1)).then_some(SequenceGap { last, next })
     }
 }
 

@@ -143,9 +143,21 @@ impl ResponsesConnection {
 
     /// Says more to a response that is under way on this handle's lane.
     ///
-    /// The future is ready when the server has taken it, which is not yet to say that it is applied:
-    /// then the response ends as [`Steered`](crate::model::IncompleteReason::Steered), and one that
-    /// takes up what was said begins, on the same stream.
+    /// The future is ready when the server has taken it, which is not yet to say that it is applied.
+    ///
+    /// # The stream
+    ///
+    /// It follows what becomes of the response, in these events:
+    ///
+    /// 1. [`SteerAccepted`](crate::model::ResponseEvent::SteerAccepted): the server has taken it.
+    /// 2. [`Incomplete`](crate::model::ResponseEvent::Incomplete), with the reason
+    ///    [`Steered`](crate::model::IncompleteReason::Steered): the response ends here, the stream does not.
+    /// 3. [`Created`](crate::model::ResponseEvent::Created) of the response that takes up what was said,
+    ///    with an id of its own, and its events up to the one that ends the stream.
+    ///
+    /// A response that must be answered first goes on to its own end:
+    /// [`take_pending_steers`](Self::take_pending_steers) has the steer then. One that fails is none of
+    /// the stream's events.
     ///
     /// # Errors
     ///

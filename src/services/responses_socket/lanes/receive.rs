@@ -37,8 +37,9 @@ impl Lanes {
         };
         if let Kind::Steer(word) = head.kind {
             self.steers.receive(word, &text, wakers);
-            if word == SteerWord::Failed {
-                // Its error is the steer's alone: a response that is under way goes on.
+            if word != SteerWord::Accepted {
+                // A response that is under way goes on: the error is the steer's alone, and what waits
+                // was said to a response that is over.
                 return;
             }
         }

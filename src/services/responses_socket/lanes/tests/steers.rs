@@ -39,6 +39,22 @@ fn one_that_failed_is_nothing_to_the_response_that_runs() {
 }
 
 #[test]
+fn one_that_waits_is_kept_beside_the_responses_that_follow() {
+    const PENDING: &str = r#"{"type":"response.steer.pending","steer":{"id":"s","previous_response_id":"r"},"required_input":[{"call_id":"c"}]}"#;
+    let mut rig = Rig::new();
+    let (first, next) = (rig.open("", "1"), rig.open("", "2"));
+    rig.sent();
+    rig.complete("");
+    assert_eq!(rig.sent(), ["2"]);
+    rig.receive(PENDING);
+    assert_eq!(rig.taken(first), ["response.completed"]);
+    assert!(rig.take(next).is_pending(), "it is not of this response");
+    let [pending] = &rig.lanes.steers.take_pending()[..] else { panic!("one steer") };
+    assert_eq!((pending.id.as_str(), pending.previous_response_id.as_str()), ("s", "r"));
+    assert!(rig.lanes.steers.take_pending().is_empty());
+}
+
+#[test]
 fn the_word_on_one_that_was_left_is_not_given_to_the_next() {
     let mut rig = Rig::new();
     let _call = rig.open("", "1");
