@@ -136,6 +136,12 @@ async fn a_failed_connect_goes_to_http_at_once() {
         refused(404),
         refused(405),
         refused(426),
+        refused(200),
+        refused(204),
+        refused(301),
+        refused(501),
+        refused(502),
+        refused(504),
     ] {
         let rig = Rig::new();
         let (kind, status) = (error.kind(), error.status());
