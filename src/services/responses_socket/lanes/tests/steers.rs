@@ -108,3 +108,25 @@ fn those_that_were_left_are_bounded_and_in_nobodys_way() {
     rig.lanes.steers.leave(unsent);
     assert!(rig.sent().is_empty());
 }
+
+#[test]
+fn what_waits_is_bounded_whatever_the_server_says() {
+    let mut rig = Rig::new();
+    let pending = |input: &str| {
+        format!(
+            r#"{{"type":"response.steer.pending","steer":{{"previous_response_id":"r"}},"required_input":["{input}"]}}"#
+        )
+    };
+    for _ in 0..100 {
+        rig.receive(&pending("x"));
+    }
+    assert_eq!(rig.lanes.steers.take_pending().len(), 64);
+    let large = pending(&"x".repeat(400 * 1024));
+    for _ in 0..10 {
+        rig.receive(&large);
+    }
+    assert_eq!(rig.lanes.steers.take_pending().len(), 2);
+    // One is kept, however large it is.
+    rig.receive(&pending(&"x".repeat(2 * 1024 * 1024)));
+    assert_eq!(rig.lanes.steers.take_pending().len(), 1);
+}
