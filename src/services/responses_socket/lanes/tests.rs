@@ -404,6 +404,31 @@ fn a_response_that_nobody_asked_for_is_not_taken_for_an_answer() {
 }
 
 #[test]
+fn a_second_response_to_one_request_is_not_taken_for_the_answer_to_the_next() {
+    let created = |rig: &mut Rig, id: &str| {
+        rig.event("", "response.created", &format!(r#","response":{{"id":"{id}"}}"#));
+    };
+    let mut rig = Rig::new();
+    let (call, next) = (rig.open("", "1"), rig.open("", "2"));
+    rig.sent();
+    created(&mut rig, "r1");
+    // Said twice of one response, it is one.
+    created(&mut rig, "r1");
+    created(&mut rig, "r2");
+    rig.delta("", "x");
+    rig.complete("");
+    assert_eq!(rig.taken(call).len(), 5);
+    assert!(rig.ends(call) && rig.sent().is_empty(), "the other one is still to come");
+    rig.delta("", "y");
+    rig.complete("");
+    assert_eq!(rig.sent(), ["2"]);
+    created(&mut rig, "r3");
+    rig.complete("");
+    assert_eq!(rig.taken(next), ["response.created", "response.completed"]);
+    assert_eq!((rig.lanes.in_flight, rig.lanes.unread), (0, 0));
+}
+
+#[test]
 fn a_steered_response_does_not_end_its_lane() {
     let mut rig = Rig::new();
     let call = rig.open("", "1");
