@@ -246,6 +246,37 @@ async fn content_is_recorded_on_a_socket_only_on_demand() {
     }
 }
 
+#[tokio::test]
+async fn a_call_that_is_dropped_at_any_moment_ends_once() {
+    let server = Server::start().await.unwrap();
+    let told = Hooks::default();
+    let client = client(&server, told.clone());
+    let responses = client.responses_socket().reconnecting(ResponsesSocketRequest::new());
+    let mut seen = std::collections::BTreeSet::new();
+    for polls in 0..60 {
+        let call = async {
+            let mut stream = responses.stream_request(request()).await.unwrap();
+            while stream.try_next().await.unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut call = Box::pin(call);
+        for _ in 0..polls {
+            if poll!(&mut call).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        let lines = told.take();
+        let count = |hook| lines.iter().filter(|line| line.starts_with(hook)).count();
+        assert_eq!(count("request"), count("end"), "{polls}: {lines:?}");
+        assert!(count("request") <= 1 && count("attempt") <= 1, "{polls}: {lines:?}");
+        seen.extend(lines.last().and_then(|line| line.split(' ').nth(1)).map(str::to_owned));
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["complete", "dropped"]);
+}
+
 /// Retries of the caller's request are attempts of one call.
 #[tokio::test]
 async fn a_request_that_is_sent_again_on_another_connection_is_one_call() {
