@@ -303,6 +303,8 @@ enum Unsent {
 
 fn of_unsent(error: &Error) -> Unsent {
     match (error.status().map(|status| status.as_u16()), error.kind()) {
+        // Somebody has changed the handshake on its way.
+        (Some(101), ErrorKind::Protocol) => Unsent::SocketFailed,
         // What does not know upgrades answers the request without one, or fails on the way.
         (Some(200..=399 | 403 | 404 | 405 | 426 | 501 | 502 | 504), _) => Unsent::SocketFailed,
         (Some(_), _) => Unsent::Other,
