@@ -76,7 +76,7 @@ impl<'a> Head<'a> {
         };
         // As the last member it belongs to the event and not to something within it.
         let name = rest.get(at + LANE.len()..)?.strip_prefix(":\"")?.strip_suffix("\"}")?;
-        let plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\'));
+        let plain = !name.is_empty() && !name.bytes().any(|byte| matches!(byte, b'"' | b'\\'));
         let within = rest.get(..at)?.ends_with(',');
         (plain && within).then_some(Self { kind: Kind::Event, lane: Some(Cow::Borrowed(name)) })
     }
@@ -102,7 +102,8 @@ impl<'a> Head<'a> {
             "response.steer.failed" => Kind::Steer(SteerWord::Failed),
             _ => Kind::Event,
         };
-        Ok(Self { kind, lane: members.stream_id })
+        // No lane has an empty name: some say that there is none like this.
+        Ok(Self { kind, lane: members.stream_id.filter(|name| !name.is_empty()) })
     }
 }
 

@@ -404,6 +404,24 @@ fn a_response_that_nobody_asked_for_is_not_taken_for_an_answer() {
 }
 
 #[test]
+fn what_is_for_a_lane_without_a_request_is_nobodys_and_an_empty_name_is_none() {
+    let mut rig = Rig::new();
+    let call = rig.open("a", "1");
+    rig.sent();
+    for lane in ["b", "c"] {
+        rig.event(lane, "response.created", "");
+        rig.delta(lane, "x");
+        rig.complete(lane);
+    }
+    assert!(rig.take(call).is_pending());
+    for kind in ["response.created", "response.output_text.delta", "response.completed"] {
+        rig.receive(&format!(r#"{{"type":"{kind}","delta":"x","stream_id":""}}"#));
+    }
+    assert_eq!(rig.taken(call).len(), 3);
+    assert!(rig.ends(call));
+}
+
+#[test]
 fn a_second_response_to_one_request_is_not_taken_for_the_answer_to_the_next() {
     let created = |rig: &mut Rig, id: &str| {
         rig.event("", "response.created", &format!(r#","response":{{"id":"{id}"}}"#));
