@@ -21,6 +21,7 @@
 //! | [`Attempts`] | response | `RetryLayer` | the endpoint's errors, or you | there was no retry |
 //! | [`ReportedRateLimits`] | response | `RateLimitLayer` | the caller, layers outside it | the headers report none |
 //! | [`StreamObservers`] | response | any layer that wants to hear of events and answers | the endpoint's stream or future | nobody listens |
+//! | who watches a socket, and writes its headers (private) | response to a handshake | `TelemetryLayer`, [`RateLimitLayer`](crate::layers::RateLimitLayer); `AttemptLayer` | `ResponsesConnection`, at each request | nobody watches |
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,6 +36,7 @@
 //! [`AuthLayer`]: crate::layers::AuthLayer
 
 mod body_fault;
+mod on_socket;
 mod origin;
 mod retry;
 mod timeouts;
@@ -53,6 +55,10 @@ use crate::services::Compression;
 use crate::sse::StreamObserver;
 
 pub(crate) use self::body_fault::BodyFault;
+#[cfg_attr(not(all(feature = "telemetry", feature = "ws")), allow(unused_imports))]
+pub(crate) use self::on_socket::{
+    Came, RequestHeaders, RequestWatcher, SocketWatcher, SocketWatchers,
+};
 pub use self::origin::Origin;
 #[cfg(feature = "retry")]
 pub use self::retry::RetryOverride;
@@ -127,6 +133,15 @@ impl Call {
         Self(Arc::new(CallFacts { endpoint, model, streaming, secrets: Mutex::default() }))
     }
 
+    /// A call on the connection that this one has opened: what this one must not say, it must not
+    /// either.
+    #[cfg(feature = "ws")]
+    pub(crate) fn on_connection(&self, endpoint: &'static str, model: Option<String>) -> Self {
+        let call = Self::streaming(endpoint, model);
+        *call.secrets() = self.secrets().clone();
+        call
+    }
+
     /// The endpoint's name, such as `responses`.
     pub fn endpoint(&self) -> &'static str {
         self.0.endpoint
@@ -178,13 +193,13 @@ impl Call {
 }
 
 /// The secrets of one call: one, as a rule, for which nothing is allocated.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Secrets {
     first: Option<Secret>,
     more: Vec<Secret>,
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Secret {
     Header(HeaderValue),
     Text(Box<str>),

@@ -33,7 +33,11 @@ struct RetryLine {
 
 // A line that nobody takes is no reason to fail here: the next event finds that out.
 impl Observe for PrintAttempts {
-    fn on_attempt(&self, _: &CallInfo, attempt: &AttemptInfo<'_>) {
+    fn on_attempt(&self, call: &CallInfo, attempt: &AttemptInfo<'_>) {
+        if call.is_over_socket() {
+            // Its events are next; the handshake was the attempt.
+            return;
+        }
         let (status, error) = match attempt.outcome {
             AttemptOutcome::Status(status) => (Some(status.as_u16()), None),
             AttemptOutcome::Error(kind) => (None, Some(kind.as_str())),

@@ -174,7 +174,7 @@ impl ClientBuilder {
     /// Writes headers on each attempt that carry the trace on to the server, in place of what was set
     /// before: a closure, or with the feature `opentelemetry` its
     /// `layers::telemetry::OpenTelemetry`. Default: none are written.
-    pub fn propagate(mut self, propagate: impl Propagate + Send + Sync + 'static) -> Self {
+    pub fn propagate(mut self, propagate: impl Propagate) -> Self {
         self.propagate = Some(Arc::new(propagate));
         self
     }

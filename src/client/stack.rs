@@ -52,7 +52,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) type Wrap = Box<dyn Fn(BoxHttpService) -> BoxHttpService + Send>;
 
 /// What carries a trace on.
-pub(super) type Propagator = Arc<dyn Propagate + Send + Sync>;
+pub(super) type Propagator = Arc<dyn Propagate>;
 
 /// How requests are authorised.
 pub(super) enum Authorisation {

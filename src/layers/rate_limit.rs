@@ -13,6 +13,7 @@
 //! |---|---|---|
 //! | `x-{limit}-…` headers | the head has come | one [`RateLimitSnapshot`] for each limit id |
 //! | `codex.rate_limits` events | the typed stream hands them out | likewise |
+//! | the same, of a response on a [socket](crate::services::responses_socket) | likewise, or with its refusal | likewise |
 //! | `x-ratelimit-…` headers | the head has come | one [`PublicRateLimits`], of the last answer that had any |
 //!
 //! A newer report of a limit replaces its time windows; name, plan and credits stay if it leaves
@@ -62,9 +63,11 @@ use pin_project_lite::pin_project;
 use tokio::sync::watch;
 use tower::{Layer, Service};
 
-use crate::extensions::{Call, ReportedRateLimits, StreamObservers};
+use crate::extensions::{
+    Call, ReportedRateLimits, RequestWatcher, SocketWatcher, SocketWatchers, StreamObservers,
+};
 use crate::model::{PublicRateLimits, RateLimitSnapshot, RateLimits, ResponseEvent, normalised_id};
-use crate::sse::StreamObserver;
+use crate::sse::{StreamEnd, StreamObserver};
 
 /// So many limits are kept.
 const CAPACITY: usize = 32;
@@ -179,6 +182,29 @@ impl StreamObserver for Reports {
             limits.codex.extend(report.said());
             self.add(&limits);
         }
+    }
+
+    fn on_end(&self, end: StreamEnd<'_>) {
+        // A refusal on a socket, where no head comes by.
+        if let StreamEnd::Error(error) = end {
+            let codex = error.rate_limits().to_vec();
+            self.add(&RateLimits { codex, ..RateLimits::default() });
+        }
+    }
+}
+
+/// Each stream of a socket may report.
+struct OnSocket(Arc<Reports>);
+
+impl SocketWatcher for OnSocket {
+    fn begin(&self, _: &Call) -> Option<Arc<dyn RequestWatcher>> {
+        Some(Arc::new(Self(Arc::clone(&self.0))))
+    }
+}
+
+impl RequestWatcher for OnSocket {
+    fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver> {
+        Arc::clone(&self.0) as _
     }
 }
 
@@ -314,6 +340,10 @@ where
         if *this.streaming && response.status().is_success() && !is_json(response.headers()) {
             let reports = Arc::clone(this.reports);
             StreamObservers::add(response.extensions_mut(), reports);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let reports = Arc::clone(this.reports);
+            SocketWatchers::add(response.extensions_mut(), Arc::new(OnSocket(reports)));
         }
         Poll::Ready(Ok(response))
     }

@@ -50,6 +50,69 @@
 //! the status was one, even if the body is dropped unread. Without a subscriber and with `()` as its observer the layer passes requests
 //! and answers through: it allocates nothing and reads no clock.
 //!
+//! # On a socket
+//!
+//! A [`ResponsesSocket`](crate::services::responses_socket) is opened by one call, the handshake, and
+//! carries many. The layer that the handshake went through watches each of these as a call of its own,
+//! from the request to the end of its stream: with the same span, the same hooks in the same order,
+//! and the same metrics.
+//!
+//! ```
+//! # #[cfg(all(feature = "client", feature = "ws", feature = "testing"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_openai::BoxError> {
+//! # use tower::ServiceBuilder;
+//! # use tower_openai::layers::telemetry::{AttemptLayer, CallEnd, CallInfo, Observe, TelemetryLayer};
+//! # use tower_openai::layers::ProviderLayer;
+//! # use tower_openai::provider::Provider;
+//! # use tower_openai::testing::Server;
+//! # use tower_openai::transport::HyperTransport;
+//! use tower_openai::services::{ResponsesRequest, ResponsesSocket, ResponsesSocketRequest};
+//!
+//! #[derive(Clone)]
+//! struct Log;
+//!
+//! impl Observe for Log {
+//!     fn on_end(&self, call: &CallInfo, end: &CallEnd<'_>) {
+//!         let endpoint = call.endpoint().unwrap_or_default();
+//!         println!("{} {endpoint}: {}", call.id(), end.outcome.as_str());
+//!     }
+//! }
+//!
+//! # let server = Server::start().await?;
+//! # let provider = Provider::new("test", server.base_url())?;
+//! let socket = ServiceBuilder::new()
+//!     .layer(ResponsesSocket::layer())
+//!     .layer(ProviderLayer::new(provider))
+//!     .layer(TelemetryLayer::new().observe(Log))
+//!     .layer(AttemptLayer::new())
+//!     .service(HyperTransport::new()?);
+//!
+//! // 1 responses_socket: complete
+//! let connection = socket.connect_inline(ResponsesSocketRequest::new()).await?;
+//! // 2 responses: complete, then 3 responses: complete
+//! for words in ["hello", "and again"] {
+//!     let request = ResponsesRequest::new("gpt-5.2", words);
+//!     connection.stream_request(request).await?.final_response().await?;
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "client", feature = "ws", feature = "testing")))]
+//! # fn main() {}
+//! ```
+//!
+//! What differs:
+//!
+//! * [`CallInfo::is_over_socket`] is true, and the span and the metrics have `network.protocol.name`,
+//!   `websocket`.
+//! * Method, host, path and headers are those of the handshake, and so is the status, 101. A request that
+//!   the server refuses has the status of its refusal, and no headers.
+//! * An attempt is told each time that the request is sent, without an `AttemptLayer` and without a span.
+//! * What [`AttemptLayer::propagate`] writes is made anew for each request, in the call's span, and
+//!   travels in its `client_metadata`: `traceparent` and `tracestate`, as
+//!   `ws_request_header_traceparent` and `…_tracestate`, in place of what the caller has there.
+//! * A request that the connection does not take, because of its size say, is a call that failed.
+//!
 //! # The span
 //!
 //! Each call has one span: name `call`, target `tower_openai::telemetry`, level `INFO`. It is
@@ -65,6 +128,7 @@
 //! | `gen_ai.request.model`, `gen_ai.request.stream`, `openai.api.type` | as the endpoint says |
 //! | `server.address`, `server.port`, `http.request.method`, `url.path` | of the request; never the query |
 //! | `http.response.status_code` | of the final answer |
+//! | `network.protocol.name` | `websocket`, if it went over one |
 //! | `gen_ai.response.id`, `gen_ai.response.model` | as the server says |
 //! | `gen_ai.response.finish_reasons` | `["stop"]`, `["length"]`, `["error"]`, or the reason of an incomplete answer |
 //! | `gen_ai.response.time_to_first_chunk` | seconds to the first event |
@@ -111,6 +175,7 @@ mod call;
 mod metrics;
 mod observe;
 mod propagate;
+mod socket;
 mod span;
 
 use std::any::type_name;
@@ -121,7 +186,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -142,7 +207,7 @@ pub use self::propagate::Propagate;
 use self::body::Watched;
 use self::call::{CallWatch, Watch};
 use crate::BoxError;
-use crate::extensions::{StreamObservers, WatchedCall};
+use crate::extensions::{SocketWatchers, StreamObservers, WatchedCall};
 
 /// Watches calls, for its span and an observer; see the [module](self).
 #[derive(Clone)]
@@ -277,7 +342,8 @@ impl<S, O: Observe + Clone> Telemetry<S, O> {
             span::record_input(&span, request.body());
         }
         let outer = request.extensions().get().cloned();
-        let watch = CallWatch::begin(info, span, observer.clone(), *record_content);
+        let (observer, last_id) = (observer.clone(), Arc::clone(last_id));
+        let watch = CallWatch::begin(info, span, observer, *record_content, last_id);
         let watch = Arc::new(watch.inside(outer));
         request.extensions_mut().insert(WatchedCall(watch.clone()));
         Some(watch)
@@ -363,6 +429,9 @@ where
     match result {
         Ok(mut response) => {
             watch.head(response.status(), response.headers());
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                SocketWatchers::add(response.extensions_mut(), watch.socket_watcher());
+            }
             let observer = watch.stream_observer();
             StreamObservers::add(response.extensions_mut(), observer);
             let watched = watched.take();

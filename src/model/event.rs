@@ -1,7 +1,7 @@
 //! [`ResponseEvent`]: one event of a response stream.
 //!
 //! Every event the API documents has a variant named after its wire type, and so have the events of
-//! the Codex backend. Events of other types arrive as [`ResponseEvent::Unknown`] with their JSON. An
+//! the Codex backend and those of WebSockets. Events of other types arrive as [`ResponseEvent::Unknown`] with their JSON. An
 //! event writes the JSON it was read from: indexes, ids, sequence numbers, members without a field
 //! and nulls included. The one exception is `obfuscation`, random padding that hides the length of
 //! deltas on the network; it is dropped when read.
@@ -30,6 +30,7 @@ mod delta;
 mod error;
 mod lifecycle;
 mod part;
+mod steer;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ pub use self::error::ErrorEvent;
 pub(crate) use self::error::status_in;
 pub use self::lifecycle::*;
 pub use self::part::*;
+pub use self::steer::*;
 
 use serde::Deserialize;
 
@@ -179,6 +181,13 @@ tagged_enum! {
         Metadata(ResponseMetadata) = "response.metadata",
         /// The Codex backend's rate limits.
         CodexRateLimits(Box<CodexRateLimits>) = "codex.rate_limits",
+
+        /// What the response was steered to has been taken.
+        SteerAccepted(Box<SteerAccepted>) = "response.steer.accepted",
+        /// What the response was steered to waits.
+        SteerPending(Box<SteerPending>) = "response.steer.pending",
+        /// What the response was steered to does not reach it.
+        SteerFailed(Box<SteerFailed>) = "response.steer.failed",
     }
     synthesised {
         /// The model that serves the response, when the server names it (header `openai-model`).
@@ -240,6 +249,7 @@ payloads! {
     SummaryTextDone.item_id, ArgumentsDone.item_id, CodeDone.item_id, CallProgress.item_id,
     PartialImage.item_id, ShellCommand.item_id, ShellCommandDelta.item_id, ShellOutputDelta.item_id,
     ShellOutputDone.item_id, AudioDelta, AudioDone, ResponseMetadata, CodexRateLimits,
+    SteerAccepted, SteerPending, SteerFailed,
 }
 
 impl Payload for ItemEvent {
@@ -397,6 +407,9 @@ impl ResponseEvent {
             Self::AudioDone(event) | Self::AudioTranscriptDone(event) => event,
             Self::Metadata(event) => event,
             Self::CodexRateLimits(event) => &**event,
+            Self::SteerAccepted(event) => &**event,
+            Self::SteerPending(event) => &**event,
+            Self::SteerFailed(event) => &**event,
             Self::ServerModel(_)
             | Self::RateLimits(_)
             | Self::ModelsEtag(_)

@@ -49,7 +49,7 @@
 //!
 //! | what happens | this request | the next ones |
 //! |---|---|---|
-//! | no socket can be opened: network, timeout, or status 403, 404, 405 or 426 | over HTTP, at once | over HTTP, for a [cooldown](PreferPolicy::cooldown) |
+//! | no socket can be opened: network, timeout, or status 2xx, 3xx, 403, 404, 405, 426, 501, 502 or 504 | over HTTP, at once | over HTTP, for a [cooldown](PreferPolicy::cooldown) |
 //! | the socket is over before the request was sent | over HTTP | over HTTP, for a cooldown |
 //! | the request does not go on a socket: its size, its headers, `background`, a full queue | over HTTP | on the socket |
 //! | the socket is closed with 1009 over the request | an error | over HTTP, for a cooldown |

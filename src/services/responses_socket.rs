@@ -66,6 +66,10 @@
 //! An extension of the request is found in the [head](crate::sse::ResponseStream::meta) of the stream, and
 //! [`StreamObservers`](crate::extensions::StreamObservers) among them are told of it.
 //!
+//! Layers that the handshake went through go on to act for each request: telemetry
+//! [watches it](crate::layers::telemetry#on-a-socket) as a call of its own and sends its trace context
+//! along, and rate limits are noted.
+//!
 //! # Errors
 //!
 //! Those of [`Responses`](super::Responses), in the same words: a refusal that comes as a message has the
@@ -102,14 +106,17 @@ mod request;
 mod settings;
 mod source;
 mod steering;
+mod waiting;
+mod watching;
 
 pub use self::connect::{
     ConnectCall, ConnectFuture, Drive, Driven, Inline, ResponsesSocket, ResponsesSocketLayer,
 };
-pub use self::connection::{ResponsesConnection, SocketCall, SteerCall};
+pub use self::connection::{ResponsesConnection, SteerCall};
 pub use self::name::LaneName;
 pub use self::reconnecting::{Reconnecting, ReconnectingFuture};
 pub use self::request::ResponsesSocketRequest;
 pub use self::settings::ResponsesSocketSettings;
 pub use self::source::SocketSource;
 pub use self::steering::{PendingSteer, SteerAnswer};
+pub use self::waiting::SocketCall;

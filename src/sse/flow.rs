@@ -1,8 +1,11 @@
 //! What holds for every typed stream, whatever its events are: clocks, counts, the end.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use super::decoder::SseEvent;
 use super::settings::StreamSettings;
@@ -153,11 +156,11 @@ impl Flow {
         }
         if self.settings.lenient {
             self.skipped += 1;
-            let name = error::one_line(&event.name());
+            let name = error::one_line(&name_of(event, data));
             tracing::debug!(number = self.events, name, "undecodable event skipped");
             return Undecodable::Skipped;
         }
-        Undecodable::Failure(error::undecodable(self.events, &event.name(), data, error))
+        Undecodable::Failure(error::undecodable(self.events, &name_of(event, data), data, error))
     }
 
     /// The stream ends: tries to bring the connection to an end that lets it be used again.
@@ -220,4 +223,19 @@ pub(super) fn said_by(error: &RawJson) -> Option<ApiError> {
     }
     let body = ErrorBody::parse(format!("{{\"error\":{}}}", error.as_str()).as_bytes());
     Some(body.map(ErrorBody::into_error).unwrap_or_default())
+}
+
+/// What to call an event in an error: its name, or its type if it has none, as on a socket.
+fn name_of<'a>(event: &SseEvent<'a>, data: &str) -> Cow<'a, str> {
+    #[derive(Deserialize)]
+    struct Typed {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+
+    let name = event.name();
+    if name != "message" {
+        return name;
+    }
+    serde_json::from_str(data).map_or(name, |Typed { kind }| kind.into())
 }

@@ -2,6 +2,8 @@
 
 mod preferring;
 mod reconnecting;
+mod same_events;
 mod stack;
+mod steering;
 mod support;
 mod turns;

@@ -1,6 +1,5 @@
 //! One connection after another.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,10 +10,13 @@ use tokio::time::{Instant, sleep};
 use tower::{Service, ServiceExt, service_fn};
 use tower_openai::client::BoxHttpService;
 use tower_openai::services::{
-    Inline, Reconnecting, ResponsesConnection, ResponsesSocket, ResponsesSocketRequest, TurnState,
+    Inline, Reconnecting, ResponsesConnection, ResponsesRequest, ResponsesSocket,
+    ResponsesSocketRequest, SocketSource, TurnState,
 };
+use tower_openai::sse::ResponseStream;
 use tower_openai::testing::{Frame, Script, Server};
-use tower_openai::{ErrorKind, Stage};
+use tower_openai::ws::Driver;
+use tower_openai::{Error, ErrorKind, Stage};
 
 use crate::support::*;
 
@@ -22,14 +24,17 @@ fn reconnecting(server: &Server) -> Reconnecting<ResponsesSocket<BoxHttpService,
     client(server).responses_socket().reconnecting(ResponsesSocketRequest::new())
 }
 
+/// A service of turns on a socket.
+trait Turns: Service<ResponsesRequest, Response = ResponseStream<SocketSource>, Error = Error> {}
+
+impl<S> Turns for S where
+    S: Service<ResponsesRequest, Response = ResponseStream<SocketSource>, Error = Error>
+{
+}
+
 async fn turn<M>(responses: &Reconnecting<M>, words: &str)
 where
-    Reconnecting<M>: Clone
-        + tower::Service<
-            tower_openai::services::ResponsesRequest,
-            Response = tower_openai::sse::ResponseStream<tower_openai::services::SocketSource>,
-            Error = tower_openai::Error,
-        >,
+    Reconnecting<M>: Clone + Turns,
 {
     let stream = soon(responses.clone().oneshot(request(words))).await.unwrap();
     assert!(text(stream).await.unwrap().contains(words));
@@ -51,21 +56,46 @@ async fn all_turns_share_a_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_between_turns_is_replaced() {
-    let server = Server::start().await.unwrap();
-    let responses = reconnecting(&server);
-    server.enqueue(Script::natural().then_close(1001, "restart"));
-    turn(&responses, "one").await;
-    // The close comes behind the last event.
-    let mut connection = responses.connection().unwrap();
-    let closed = async {
-        while poll_fn(|cx| connection.poll_ready(cx)).await.is_ok() {
-            sleep(Duration::from_millis(5)).await;
+async fn a_reused_socket_closed_between_turns_is_noticed_and_the_request_dialled_anew_exactly_once()
+{
+    let close = || Script::natural().then_close(1001, "restart");
+    for (script, is_driven) in [
+        (close(), false),
+        (close(), true),
+        (Script::natural().then_reset(), false),
+        (Script::natural().then_reset(), true),
+    ] {
+        let server = Server::start().await.unwrap();
+        server.enqueue(script.clone());
+        let said = format!("{script:?}, driven: {is_driven}");
+        if is_driven {
+            let connect = client(&server).responses_socket().map_response(spawned);
+            let responses = Reconnecting::new(connect, ResponsesSocketRequest::new());
+            closed_between_turns(&server, &responses).await;
+        } else {
+            closed_between_turns(&server, &reconnecting(&server)).await;
         }
-    };
-    soon(closed).await;
-    turn(&responses, "two").await;
-    assert_eq!(server.requests().len(), 2);
+        let requests = server.requests();
+        let sent: Vec<_> = requests.iter().map(|seen| seen.messages().len()).collect();
+        assert_eq!(sent, [1, 1], "{said}");
+    }
+}
+
+fn spawned((connection, driver): (ResponsesConnection, Driver)) -> ResponsesConnection {
+    tokio::spawn(driver);
+    connection
+}
+
+/// Two turns; the server ends the connection behind the first.
+async fn closed_between_turns<M>(server: &Server, responses: &Reconnecting<M>)
+where
+    Reconnecting<M>: Clone + Turns,
+{
+    turn(responses, "one").await;
+    // What the server has said is on its way at least; nobody asks the connection before the turn.
+    let first = server.requests().remove(0);
+    soon(first.closed()).await;
+    turn(responses, "two").await;
 }
 
 #[tokio::test]
@@ -177,10 +207,7 @@ async fn who_gives_up_hands_the_turn_to_connect_over() {
 #[tokio::test]
 async fn a_driven_connection_reconnects_as_well() {
     let server = Server::start().await.unwrap();
-    let connect = client(&server).responses_socket().map_response(|(connection, driver)| {
-        tokio::spawn(driver);
-        connection
-    });
+    let connect = client(&server).responses_socket().map_response(spawned);
     let responses = Reconnecting::new(connect, ResponsesSocketRequest::new());
     turn(&responses, "one").await;
     responses.connection().unwrap().retire();

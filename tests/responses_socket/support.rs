@@ -1,7 +1,6 @@
 use std::future::Future;
 use std::time::Duration;
 
-use serde_json::Value;
 use tower_openai::services::{ResponsesConnection, ResponsesRequest, ResponsesSocketRequest};
 use tower_openai::sse::{EventSource, ResponseStream};
 use tower_openai::testing::Server;
@@ -35,23 +34,4 @@ pub(crate) async fn text<S: EventSource + Unpin>(
 /// What must happen soon.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it happens soon")
-}
-
-/// The types of events, without what differs from answer to answer.
-pub(crate) async fn shape<S: EventSource + Unpin>(mut stream: ResponseStream<S>) -> Vec<Value> {
-    let mut shape = Vec::new();
-    while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) => {
-                let json = serde_json::to_value(&event).unwrap();
-                shape.push(serde_json::json!({"type": json["type"], "delta": json["delta"],
-                    "sequence_number": json["sequence_number"]}));
-            }
-            Err(error) => {
-                shape.push(serde_json::json!({"kind": error.kind().as_str(),
-                "code": error.code(), "message": error.message(), "stage": error.stage().as_str()}))
-            }
-        }
-    }
-    shape
 }

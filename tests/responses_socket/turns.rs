@@ -3,72 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::json;
 use tower_openai::services::{ResponsesSocketRequest, ResponsesSocketSettings};
 use tower_openai::testing::{Frame, Outcome, Script, Server};
 use tower_openai::{ErrorKind, Stage};
 
 use crate::support::*;
-
-#[tokio::test]
-async fn the_same_scripts_give_the_same_events_over_both_transports() {
-    let server = Server::start().await.unwrap();
-    let responses = client(&server).responses();
-    let connection = connect(&server).await;
-    for script in [
-        || Script::natural(),
-        || Script::natural().text("a long text of many words ".repeat(50)),
-        || Script::natural().failed("server_error", "Oops"),
-        || Script::natural().failed("rate_limit_exceeded", "try again in 1.5s"),
-        || Script::natural().incomplete("max_output_tokens"),
-        || Script::natural().error_event("server_error", "Oops"),
-    ] {
-        server.enqueue(script());
-        let over_http = responses.stream_request(request("hello")).await.unwrap();
-        let over_http = soon(shape(over_http)).await;
-        server.enqueue(script());
-        let over_socket = connection.stream_request(request("hello")).await.unwrap();
-        assert_eq!(soon(shape(over_socket)).await, over_http, "{:?}", script());
-    }
-    assert_eq!(server.connections(), 2);
-}
-
-#[tokio::test]
-async fn a_refusal_is_the_same_error_over_both_transports() {
-    let server = Server::start().await.unwrap();
-    let responses = client(&server).responses();
-    let connection = connect(&server).await;
-    for (status, body) in [
-        (400, json!({"error": {"message": "m", "code": "context_length_exceeded"}})),
-        (
-            429,
-            json!({"error": {"type": "usage_limit_reached", "message": "m", "plan_type": "plus", "resets_at": 5}}),
-        ),
-        (404, json!({"error": {"message": "no such model", "code": "model_not_found"}})),
-    ] {
-        server.enqueue(Script::status(status).json(body.clone()));
-        let over_http = responses.stream_request(request("hello")).await.unwrap_err();
-        server.enqueue(Script::status(status).json(body).after_handshake());
-        let over_socket = connection.stream_request(request("hello")).await.unwrap_err();
-        let facts = |error: &tower_openai::Error| {
-            format!(
-                "{:?}",
-                (
-                    error.kind(),
-                    error.status(),
-                    error.code(),
-                    error.message(),
-                    error.stage(),
-                    error.plan_type(),
-                    error.resets_at(),
-                    error.is_retryable()
-                )
-            )
-        };
-        assert_eq!(facts(&over_socket), facts(&over_http));
-    }
-    assert!(connection.is_open());
-}
 
 #[tokio::test]
 async fn lanes_answer_side_by_side_and_more_than_sixteen_wait() {

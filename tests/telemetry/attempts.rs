@@ -16,7 +16,8 @@ use tower_openai::layers::telemetry::{
     AttemptInfo, AttemptLayer, CallInfo, MetricsObserver, Observe, OpenTelemetry, TelemetryLayer,
 };
 use tower_openai::layers::{AuthLayer, Bearer};
-use tower_openai::services::{Responses, ResponsesRequest};
+use tower_openai::services::{Responses, ResponsesRequest, ResponsesSocketRequest};
+use tower_openai::testing::Server;
 use tower_openai::{BoxError, Client, ErrorKind};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -222,6 +223,29 @@ async fn the_four_metrics_of_the_conventions() {
             format!("gen_ai.client.token.usage {served} gen_ai.token.type=output [7.0]"),
         ]
     );
+}
+
+#[tokio::test]
+async fn a_request_on_a_socket_has_the_same_metrics() {
+    let recorder = Values::default();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let server = Server::start().await.unwrap();
+    let client = Client::builder().base_url(server.base_url()).observe(MetricsObserver::new());
+    let client = client.build().unwrap();
+    let handshake = ResponsesSocketRequest::new();
+    let connection = client.responses_socket().connect_inline(handshake).await.unwrap();
+    let request = || ResponsesRequest::new("m", "x");
+    connection.stream_request(request()).await.unwrap().final_response().await.unwrap();
+    client.responses().stream_request(request()).await.unwrap().final_response().await.unwrap();
+
+    const OVER_SOCKET: &str = " network.protocol.name=websocket";
+    let values = recorder.0.lock().unwrap();
+    let of_responses = values.keys().filter(|key| key.contains(" openai.api.type=responses "));
+    let (over_socket, over_http): (Vec<_>, Vec<_>) =
+        of_responses.cloned().partition(|key| key.contains(OVER_SOCKET));
+    let over_socket: Vec<_> = over_socket.iter().map(|key| key.replace(OVER_SOCKET, "")).collect();
+    assert_eq!(over_socket, over_http);
+    assert_eq!(over_http.len(), 5);
 }
 
 /// Each attempt of the preset carries what its propagator writes, and is in its own span then.

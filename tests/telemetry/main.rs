@@ -4,5 +4,6 @@ mod attempts;
 mod content;
 mod contract;
 mod hooks;
+mod sockets;
 mod spans;
 mod support;

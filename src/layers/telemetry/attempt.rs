@@ -63,7 +63,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use http::{Extensions, Request, Response};
+use http::header::UPGRADE;
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -73,7 +74,7 @@ use self::in_flight::{Came, InFlight};
 use super::observe::{AttemptInfo, CallInfo, Observe};
 use super::propagate::Propagate;
 use crate::BoxError;
-use crate::extensions::{Attempt, WatchedCall};
+use crate::extensions::{Attempt, RequestHeaders, WatchedCall};
 
 /// What a watched call wants to know of its attempts.
 pub(crate) trait AttemptWatcher: Send + Sync {
@@ -198,8 +199,9 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
     fn call_watched<B>(&mut self, mut request: Request<B>) -> WatchAttemptFuture<S::Future>
     where
         S: Service<Request<B>>,
-        P: Propagate,
+        P: Propagate + Clone,
     {
+        let on_socket = self.on_socket(&request);
         let watched = self.watch(&request);
         if let Some(watched) = &watched {
             let (sent, again) = (watched.sent, watched.again);
@@ -210,7 +212,18 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
             self.layer.propagate.inject(request.headers_mut());
             self.inner.call(request)
         });
-        WatchAttemptFuture { inner, watched: OnDrop(watched) }
+        WatchAttemptFuture { inner, watched: OnDrop(watched), on_socket }
+    }
+
+    /// What writes headers for the requests on the socket that `request` asks for.
+    fn on_socket<B>(&self, request: &Request<B>) -> Option<RequestHeaders>
+    where
+        P: Propagate + Clone,
+    {
+        request.headers().contains_key(UPGRADE).then(|| {
+            let propagate = self.layer.propagate.clone();
+            RequestHeaders::new(move |headers: &mut HeaderMap| propagate.inject(headers))
+        })
     }
 
     /// What is noted of an attempt; `None` if nobody wants to know after all.
@@ -259,7 +272,7 @@ where
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: Into<BoxError>,
     O: Observe + Clone,
-    P: Propagate,
+    P: Propagate + Clone,
 {
     type Response = Response<RB>;
     type Error = BoxError;
@@ -274,8 +287,9 @@ where
         if self.is_enabled(request.extensions()) {
             return self.call_watched(request);
         }
+        let on_socket = self.on_socket(&request);
         self.layer.propagate.inject(request.headers_mut());
-        WatchAttemptFuture { inner: self.inner.call(request), watched: OnDrop(None) }
+        WatchAttemptFuture { inner: self.inner.call(request), watched: OnDrop(None), on_socket }
     }
 }
 
@@ -287,6 +301,7 @@ pin_project! {
         #[pin]
         inner: F,
         watched: OnDrop,
+        on_socket: Option<RequestHeaders>,
     }
 }
 
@@ -350,12 +365,15 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match &this.watched.0 {
-            Some(_) => this.watched.poll(this.inner, cx),
-            None => match ready!(this.inner.poll(cx)) {
-                Ok(response) => Poll::Ready(Ok(response)),
-                Err(error) => Poll::Ready(Err(error.into())),
-            },
+        let mut response = match &this.watched.0 {
+            Some(_) => ready!(this.watched.poll(this.inner, cx))?,
+            None => ready!(this.inner.poll(cx)).map_err(Into::into)?,
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(headers) = this.on_socket.take() {
+                headers.add_to(response.extensions_mut());
+            }
         }
+        Poll::Ready(Ok(response))
     }
 }

@@ -1,5 +1,6 @@
 //! One call while it is watched: what layers, body and stream report comes together here.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,35 +15,27 @@ use super::observe::{
     AttemptInfo, AttemptOutcome, CallEnd, CallInfo, EventInfo, HeadInfo, Observe, Outcome,
     SequenceGap,
 };
+use super::socket::SocketWatch;
 use super::span;
 #[cfg(feature = "retry")]
 use crate::extensions::RetryReason;
-use crate::extensions::{Attempt, Call, CallWatcher, WatchedCall};
+use crate::extensions::{
+    Attempt, Call, CallWatcher, Came, RequestWatcher, SocketWatcher, WatchedCall,
+};
 use crate::model::{Response, ResponseEvent, TokenUsage};
 use crate::sse::{AnswerFacts, StreamEnd, StreamObserver};
 use crate::{BoxError, Error, ErrorKind, error, redaction};
 
-/// What the future and the body of a call report.
-pub(super) trait Watch: Send + Sync {
-    /// The call's span; none once the call has ended.
-    fn span(&self) -> Span;
-
-    /// The head of the answer is there.
-    fn head(&self, status: StatusCode, headers: &HeaderMap);
-
-    /// The body is polled; gives the span to do it in.
-    fn reading(&self) -> Span;
-
-    /// The body has yielded so many bytes.
-    fn read(&self, bytes: u64);
-
+/// What the future and the body of a call over HTTP report besides.
+pub(super) trait Watch: RequestWatcher {
     /// There was no answer, or its body is over.
     fn ended(&self, error: Option<&BoxError>);
 
     /// The future or the body was dropped before its end.
     fn dropped(&self);
 
-    fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver>;
+    /// Who watches the calls on the socket that this one has opened.
+    fn socket_watcher(&self) -> Arc<dyn SocketWatcher>;
 }
 
 pub(super) struct CallWatch<O> {
@@ -52,6 +45,8 @@ pub(super) struct CallWatch<O> {
     observer: O,
     observing: bool,
     record_content: bool,
+    /// The last id that its layer gave to a call.
+    last_id: Arc<AtomicU64>,
     started: Instant,
     /// `None` once the call has ended: whatever is reported later is too late.
     progress: Mutex<Option<Progress>>,
@@ -141,20 +136,28 @@ impl Progress {
     fn number(&mut self, event: &ResponseEvent) -> Option<SequenceGap> {
         let next = event.sequence_number()?;
         let last = self.sequence_number.replace(next)?;
-        (next != last.wrapping_add(1)).then_some(SequenceGap { last, next })
+        // That of a response which takes the place of another begins anew.
+        let begins = matches!(event, ResponseEvent::Created(_));
+        (!begins && next != last.wrapping_add(1)).then_some(SequenceGap { last, next })
     }
 }
 
 impl<O: Observe> CallWatch<O> {
     /// A call that begins now.
-    pub(super) fn begin(info: CallInfo, span: Span, observer: O, record_content: bool) -> Self {
+    pub(super) fn begin(
+        info: CallInfo,
+        span: Span,
+        observer: O,
+        record_content: bool,
+        last_id: Arc<AtomicU64>,
+    ) -> Self {
         let observing = observer.is_enabled();
         if observing {
             observer.on_request(&info);
         }
         let progress = Mutex::new(Some(Progress::new(span, info.call().cloned())));
         let (outer, started) = (None, Instant::now());
-        Self { info, outer, observer, observing, record_content, started, progress }
+        Self { info, outer, observer, observing, record_content, last_id, started, progress }
     }
 
     /// Lets `outer` hear of the attempts and waits too.
@@ -216,9 +219,48 @@ impl<O: Observe> CallWatch<O> {
     }
 }
 
-impl<O: Observe> Watch for CallWatch<O> {
+impl<O: Observe> RequestWatcher for CallWatch<O> {
+    /// None once the call has ended.
     fn span(&self) -> Span {
         self.with(|progress| progress.span.clone()).unwrap_or_else(Span::none)
+    }
+
+    fn encoded(&self, frame: &str) {
+        if self.record_content {
+            span::record_prompt(&self.span(), frame.as_bytes());
+        }
+    }
+
+    fn sent(&self, came: &Came<'_>, elapsed: Duration) {
+        let (sent, ..) = self.sending(Attempt::FIRST);
+        let (outcome, error) = match *came {
+            Came::Answer(status) => (AttemptOutcome::Status(status), None),
+            Came::Dropped => (AttemptOutcome::Dropped, None),
+            Came::Error(error) => {
+                let outcome = error.status().map(AttemptOutcome::Status);
+                (outcome.unwrap_or(AttemptOutcome::Error(error.kind())), Some(error))
+            }
+        };
+        let clean =
+            |text: Option<&str>| self.with(|progress| Some(progress.clean(text?))).flatten();
+        let request_id = clean(error.and_then(Error::request_id));
+        let cf_ray = clean(error.and_then(Error::cf_ray));
+        let unanswered = error.filter(|error| error.status().is_none());
+        self.attempted(&AttemptInfo {
+            attempt: Attempt::FIRST,
+            sent,
+            after_unauthorized: false,
+            outcome,
+            error_kind: error.map(Error::kind),
+            error: unanswered.map(|error| error as &_),
+            elapsed,
+            version: None,
+            auth_header: None,
+            request_id: request_id.as_deref(),
+            cf_ray: cf_ray.as_deref(),
+            authorization_error: None,
+            code: None,
+        });
     }
 
     fn head(&self, status: StatusCode, headers: &HeaderMap) {
@@ -251,6 +293,12 @@ impl<O: Observe> Watch for CallWatch<O> {
         self.with(|progress| progress.bytes += bytes);
     }
 
+    fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver> {
+        self
+    }
+}
+
+impl<O: Observe + Clone> Watch for CallWatch<O> {
     fn ended(&self, error: Option<&BoxError>) {
         self.finish_untyped(|progress| {
             let kind = match error {
@@ -269,8 +317,13 @@ impl<O: Observe> Watch for CallWatch<O> {
         });
     }
 
-    fn stream_observer(self: Arc<Self>) -> Arc<dyn StreamObserver> {
-        self
+    fn socket_watcher(&self) -> Arc<dyn SocketWatcher> {
+        Arc::new(SocketWatch {
+            handshake: self.info.clone(),
+            observer: self.observer.clone(),
+            record_content: self.record_content,
+            last_id: Arc::clone(&self.last_id),
+        })
     }
 }
 
@@ -424,57 +477,4 @@ impl<O: Observe> AttemptWatcher for CallWatch<O> {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Told(Arc<Mutex<Vec<String>>>);
-
-    impl Observe for Told {
-        #[cfg(feature = "retry")]
-        fn on_retry(&self, call: &CallInfo, retry: &RetryInfo) {
-            let line = format!("{} {retry:?}", call.id());
-            self.0.lock().unwrap().push(line);
-        }
-
-        fn on_end(&self, _: &CallInfo, end: &CallEnd<'_>) {
-            let line = format!("{} {} {}", end.outcome.as_str(), end.attempts, end.retries);
-            self.0.lock().unwrap().push(line);
-        }
-    }
-
-    #[cfg(feature = "retry")]
-    #[test]
-    fn waits_are_told_until_the_call_has_ended() {
-        let told = Told::default();
-        let info = CallInfo::of(7, &Request::new(()), None);
-        let watch = CallWatch::begin(info, Span::none(), told.clone(), false);
-        let reason = RetryReason::Status(StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(watch.sending(Attempt::FIRST).0, 1);
-        watch.retrying(Attempt::FIRST, Duration::from_secs(2), reason);
-        assert_eq!(watch.sending(Attempt::FIRST.next()).0, 2);
-        watch.ended(None);
-        watch.dropped();
-        watch.retrying(Attempt::FIRST.next(), Duration::from_secs(2), reason);
-        watch.ended(Some(&"late".into()));
-        let told = told.0.lock().unwrap();
-        let retry = "7 RetryInfo { failed: Attempt(1), delay: 2s, reason: Status(503) }";
-        assert_eq!(*told, [retry, "complete 2 1"]);
-    }
-
-    #[test]
-    fn the_end_of_the_body_is_not_the_end_of_a_typed_stream() {
-        let told = Told::default();
-        let info = CallInfo::of(1, &Request::new(()), None);
-        let watch = CallWatch::begin(info, Span::none(), told.clone(), false);
-        watch.on_open();
-        watch.ended(None);
-        watch.dropped();
-        assert!(told.0.lock().unwrap().is_empty());
-        watch.on_end(StreamEnd::Dropped);
-        watch.on_end(StreamEnd::Complete);
-        assert_eq!(*told.0.lock().unwrap(), ["dropped 0 0"]);
-    }
-}
+mod tests;

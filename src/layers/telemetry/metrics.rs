@@ -30,8 +30,8 @@ pub const TOKENS_BUCKETS: [f64; 14] = [
 /// | `gen_ai.client.operation.time_per_output_chunk` | seconds | at each event after the first, from the one before it |
 ///
 /// All are labelled with `gen_ai.operation.name`, `gen_ai.provider.name`, `gen_ai.request.model`,
-/// `server.address`, `server.port` and `openai.api.type`, as far as they are known; at the end
-/// also with `gen_ai.response.model`, and a failed call's duration with `error.type`: the kind of
+/// `server.address`, `server.port` and `openai.api.type`, as far as they are known, and on a socket with
+/// `network.protocol.name`; at the end also with `gen_ai.response.model`, and a failed call's duration with `error.type`: the kind of
 /// the error, or `dropped`.
 ///
 /// ```
@@ -76,6 +76,9 @@ fn labels(call: &CallInfo) -> Vec<Label> {
         labels.extend(text.map(|text| Label::new(name, text.to_owned())));
     }
     labels.extend(call.port().map(|port| Label::new("server.port", port.to_string())));
+    if call.is_over_socket() {
+        labels.push(Label::from_static_parts("network.protocol.name", "websocket"));
+    }
     labels
 }
 

@@ -38,7 +38,8 @@ pub trait Observe: Send + Sync + 'static {
     }
 
     /// A request that went to the wire has its answer's head, or failed, or was dropped. Told by
-    /// [`AttemptLayer`](super::AttemptLayer): without one there are no attempts.
+    /// [`AttemptLayer`](super::AttemptLayer): without one there are no attempts. On a socket, what was
+    /// sent has the first message of its answer; that needs no layer.
     fn on_attempt(&self, call: &CallInfo, attempt: &AttemptInfo<'_>) {
         let _ = (call, attempt);
     }
@@ -82,6 +83,7 @@ pub struct CallInfo {
     method: Method,
     uri: Uri,
     provider: Option<Arc<str>>,
+    over_socket: bool,
 }
 
 impl CallInfo {
@@ -92,7 +94,13 @@ impl CallInfo {
             method: request.method().clone(),
             uri: request.uri().clone(),
             provider,
+            over_socket: false,
         }
+    }
+
+    /// A call on the socket that this one has opened.
+    pub(super) fn on_socket(&self, id: u64, call: Call) -> Self {
+        Self { id, call: Some(call), over_socket: true, ..self.clone() }
     }
 
     /// What the endpoint says of the call; among it what must not be told.
@@ -118,6 +126,12 @@ impl CallInfo {
     /// Whether the endpoint asked for a stream.
     pub fn is_streaming(&self) -> bool {
         self.call.as_ref().is_some_and(Call::is_streaming)
+    }
+
+    /// Whether it is a request on a WebSocket that is open. Then method, host, port and path are those
+    /// of the handshake.
+    pub fn is_over_socket(&self) -> bool {
+        self.over_socket
     }
 
     /// The method.
@@ -179,6 +193,7 @@ impl fmt::Debug for CallInfo {
             .field("method", &self.method)
             .field("host", &self.host())
             .field("path", &self.path())
+            .field("over_socket", &self.over_socket)
             .finish_non_exhaustive()
     }
 }

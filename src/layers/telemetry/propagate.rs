@@ -7,7 +7,8 @@ use http::HeaderMap;
 /// Writes headers on each attempt, for [`AttemptLayer::propagate`](super::AttemptLayer::propagate).
 ///
 /// A closure does it; `()` writes nothing. It is called inside the attempt's span, when everything
-/// else in the request is final.
+/// else in the request is final. For a request on a socket it is called inside the call's span, and of
+/// what it writes `traceparent` and `tracestate` travel in the message.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -18,7 +19,7 @@ use http::HeaderMap;
 ///     headers.insert("traceparent", HeaderValue::from_static(context));
 /// });
 /// ```
-pub trait Propagate {
+pub trait Propagate: Send + Sync + 'static {
     /// Writes to the headers of a request.
     fn inject(&self, headers: &mut HeaderMap);
 }
@@ -27,7 +28,7 @@ impl Propagate for () {
     fn inject(&self, _: &mut HeaderMap) {}
 }
 
-impl<F: Fn(&mut HeaderMap)> Propagate for F {
+impl<F: Fn(&mut HeaderMap) + Send + Sync + 'static> Propagate for F {
     fn inject(&self, headers: &mut HeaderMap) {
         self(headers);
     }

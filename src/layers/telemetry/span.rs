@@ -37,6 +37,7 @@ pub(super) fn of_call(info: &CallInfo) -> Span {
         openai.api.type = info.endpoint(),
         server.address = info.host(),
         server.port = info.port(),
+        network.protocol.name = info.is_over_socket().then_some("websocket"),
         http.request.method = info.method().as_str(),
         url.path = info.path(),
         tower_openai.call.id = info.id(),
@@ -178,9 +179,17 @@ struct Content<'a> {
 
 /// Writes what is asked, if the body is JSON in memory.
 pub(super) fn record_input(span: &Span, body: &dyn Any) {
-    let body = body.downcast_ref::<RequestBody>().and_then(RequestBody::as_bytes);
-    let content = body.and_then(|body| serde_json::from_slice::<Content<'_>>(body).ok());
-    let Some(content) = content else { return };
+    if let Some(body) = body.downcast_ref::<RequestBody>().and_then(RequestBody::as_bytes) {
+        record_prompt(span, body);
+    }
+}
+
+/// The same of the JSON itself.
+pub(super) fn record_prompt(span: &Span, json: &[u8]) {
+    if span.is_disabled() {
+        return;
+    }
+    let Ok(content) = serde_json::from_slice::<Content<'_>>(json) else { return };
     for (name, json) in [
         ("gen_ai.input.messages", content.input),
         ("gen_ai.system_instructions", content.instructions),

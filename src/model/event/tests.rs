@@ -8,7 +8,7 @@ use crate::model::wire::TaggedSeed;
 use crate::model::{ErrorBody, IdCache, IncompleteReason, PlanType, ResponseStatus, UnknownObject};
 
 /// One line per event: the type, then the other members. All 58 public events, in the order of the
-/// documentation, then those of the Codex backend.
+/// documentation, then those of the Codex backend and of steers.
 const GOLDEN: &str = include_str!("tests/golden.jsonl");
 
 fn golden() -> impl Iterator<Item = (&'static str, Value)> {
@@ -42,7 +42,7 @@ fn every_event_is_known_and_writes_the_json_it_came_from() {
         assert_eq!(read(&text), event, "{line}");
         kinds.insert(event.kind().to_owned());
     }
-    assert_eq!(kinds.len(), 60);
+    assert_eq!(kinds.len(), 63);
 }
 
 #[test]
@@ -72,6 +72,7 @@ fn members_of_every_event_may_be_missing_but_for_its_matter() {
         "command",
         "output",
         "partial_image_b64",
+        "steer",
     ];
     for (_, value) in golden() {
         let bare: serde_json::Map<_, _> = value
@@ -106,6 +107,7 @@ fn a_missing_or_bad_matter_is_refused_by_name() {
         ("response.shell_call_command.done", "command"),
         ("response.shell_call_output_content.delta", "delta"),
         ("response.audio.delta", "delta"),
+        ("response.steer.accepted", "steer"),
     ] {
         for body in [json!({"type": kind}), json!({"type": kind, member: 7})] {
             let error = refused(&body.to_string());

@@ -303,7 +303,10 @@ enum Unsent {
 
 fn of_unsent(error: &Error) -> Unsent {
     match (error.status().map(|status| status.as_u16()), error.kind()) {
-        (Some(403 | 404 | 405 | 426), _) => Unsent::SocketFailed,
+        // Somebody has changed the handshake on its way.
+        (Some(101), ErrorKind::Protocol) => Unsent::SocketFailed,
+        // What does not know upgrades answers the request without one, or fails on the way.
+        (Some(200..=399 | 403 | 404 | 405 | 426 | 501 | 502 | 504), _) => Unsent::SocketFailed,
         (Some(_), _) => Unsent::Other,
         (None, ErrorKind::Build | ErrorKind::Overloaded) => Unsent::RequestUnfit,
         // The request's own limit, which has run out before its turn: over HTTP it would begin anew.

@@ -136,6 +136,13 @@ async fn a_failed_connect_goes_to_http_at_once() {
         refused(404),
         refused(405),
         refused(426),
+        unsent(ErrorKind::Protocol).under_head(StatusCode::SWITCHING_PROTOCOLS, &HeaderMap::new()),
+        refused(200),
+        refused(204),
+        refused(301),
+        refused(501),
+        refused(502),
+        refused(504),
     ] {
         let rig = Rig::new();
         let (kind, status) = (error.kind(), error.status());

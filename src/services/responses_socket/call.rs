@@ -33,6 +33,10 @@ pub(super) struct Call {
     pub(super) frame: Option<Text>,
     /// Until something of the answer has come.
     pub(super) resend: Option<Resend>,
+    /// Responses that have begun and are not over: more than one if the server is mistaken.
+    pub(super) begun: u32,
+    /// The one that has begun last, if it has an id.
+    pub(super) response_id: Option<Box<str>>,
     /// What has come and was not taken.
     pub(super) buffer: VecDeque<Text>,
     pub(super) bytes: usize,
@@ -62,6 +66,8 @@ impl Call {
             phase: Phase::Queued,
             frame: Some(frame),
             resend,
+            begun: 0,
+            response_id: None,
             buffer: VecDeque::new(),
             bytes: 0,
             full_since: None,
@@ -75,8 +81,17 @@ impl Call {
         Self {
             phase: Phase::Sent,
             frame: None,
+            begun: 1,
             reader: Reader::Gone { since: Instant::now(), bytes: 0 },
             ..Self::new(lane, Text::default(), None)
+        }
+    }
+
+    /// A response has begun. Some servers say it twice of the same one.
+    pub(super) fn begins(&mut self, id: Option<Box<str>>) {
+        if self.begun == 0 || (id.is_some() && id != self.response_id) {
+            self.begun = self.begun.saturating_add(1);
+            self.response_id = id;
         }
     }
 

@@ -1,16 +1,16 @@
 //! A connection that is open: a service of requests, on lanes.
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, ready};
 
 use http::{Extensions, HeaderMap, response};
 use tower::Service;
+use tracing::Span;
 
 use super::call::Resend;
 use super::chain::{self, Recorder};
@@ -18,15 +18,16 @@ use super::frame;
 use super::lanes::Lanes;
 use super::name::LaneName;
 use super::settings::ResponsesSocketSettings;
-use super::source::{Reading, SocketSource, Total};
+use super::source::{Reading, SocketSource};
 use super::steering::{PendingSteer, SteerAnswer, SteerId};
+use super::waiting::{Opening, SocketCall};
+use super::watching::{Layers, Watching};
 use crate::error::{Error, ErrorKind, Stage};
-use crate::extensions::{Call, StreamObservers, StreamTimeouts};
+use crate::extensions::{Call, StreamObservers};
 use crate::model::{Input, RawObject, Response, ResponsesApiRequest};
 use crate::services::request::Payload;
 use crate::services::{CallOnce, ResponsesOptions, ResponsesRequest, TURN_STATE, TurnState};
 use crate::sse::{ResponseStream, StreamSettings};
-use crate::timer::Watchdog;
 use crate::ws::Text;
 use crate::ws::shared::Shared;
 
@@ -43,13 +44,15 @@ pub struct ResponsesConnection {
 }
 
 /// What all handles of a connection share.
-struct Common {
+pub(super) struct Common {
     settings: ResponsesSocketSettings,
     /// The head of the answer to the handshake.
-    head: response::Parts,
-    call: Call,
+    pub(super) head: response::Parts,
+    /// That of the handshake.
+    pub(super) call: Call,
+    layers: Layers,
     /// Nobody has been told yet what the head says of rate limits.
-    fresh: AtomicBool,
+    pub(super) fresh: AtomicBool,
 }
 
 impl ResponsesConnection {
@@ -66,8 +69,9 @@ impl ResponsesConnection {
         {
             turn.capture(note);
         }
+        let layers = Layers::take(&mut head.extensions);
         head.extensions = Extensions::new();
-        let common = Common { settings, head, call, fresh: AtomicBool::new(true) };
+        let common = Common { settings, head, call, layers, fresh: AtomicBool::new(true) };
         Self { shared, common: Arc::new(common), lane: None }
     }
 
@@ -139,9 +143,21 @@ impl ResponsesConnection {
 
     /// Says more to a response that is under way on this handle's lane.
     ///
-    /// The future is ready when the server has taken it, which is not yet to say that it is applied:
-    /// then the response ends as [`Steered`](crate::model::IncompleteReason::Steered), and one that
-    /// takes up what was said begins, on the same stream.
+    /// The future is ready when the server has taken it, which is not yet to say that it is applied.
+    ///
+    /// # The stream
+    ///
+    /// It follows what becomes of the response, in these events:
+    ///
+    /// 1. [`SteerAccepted`](crate::model::ResponseEvent::SteerAccepted): the server has taken it.
+    /// 2. [`Incomplete`](crate::model::ResponseEvent::Incomplete), with the reason
+    ///    [`Steered`](crate::model::IncompleteReason::Steered): the response ends here, the stream does not.
+    /// 3. [`Created`](crate::model::ResponseEvent::Created) of the response that takes up what was said,
+    ///    with an id of its own, and its events up to the one that ends the stream.
+    ///
+    /// A response that must be answered first goes on to its own end:
+    /// [`take_pending_steers`](Self::take_pending_steers) has the steer then. One that fails is none of
+    /// the stream's events.
     ///
     /// # Errors
     ///
@@ -174,8 +190,24 @@ impl ResponsesConnection {
         gate(frame, self.common.settings.socket.max_outgoing_size_value())
     }
 
+    /// As its `call`. A request that is sent once more is watched by those who watched it before.
+    pub(super) fn call_watched(
+        &mut self,
+        request: ResponsesRequest,
+        mut watching: Option<Watching>,
+    ) -> SocketCall {
+        let begun = self.begin(request, &mut watching);
+        SocketCall::new(begun, watching)
+    }
+
     /// Takes a request.
-    fn begin(&self, request: ResponsesRequest) -> Result<(Reading, Opening), Error> {
+    fn begin(
+        &self,
+        request: ResponsesRequest,
+        watching: &mut Option<Watching>,
+    ) -> Result<(Reading, Opening), Error> {
+        self.shared.look(Lanes::check_open)?;
+        let common = &self.common;
         let lane = match request.member("stream_id") {
             Some(name) => match name.parse::<String>() {
                 Ok(name) => Some(LaneName::new(name)?),
@@ -183,11 +215,18 @@ impl ResponsesConnection {
             },
             None => self.lane.clone(),
         };
+        let call = common.call.on_connection("responses", request.model_name());
         let (payload, mut options) = request.into_parts();
         // What was found wrong before is told with them.
         options.headers()?;
-        let settings = &self.common.settings;
-        let metadata = frame::metadata(&options, settings.stamped)?;
+        let settings = &common.settings;
+        let mut metadata = frame::metadata(&options, settings.stamped)?;
+        frame::check_background(&payload)?;
+        if watching.is_none() {
+            *watching = common.layers.watch(&call);
+        }
+        let span = watching.as_ref().map_or_else(Span::none, Watching::span);
+        metadata.extend(frame::trace_context(&common.layers.headers(&span)));
         let create = match payload {
             Payload::Typed(request) => self.create(*request, metadata, lane.as_ref(), &options)?,
             Payload::Json(object) => {
@@ -201,10 +240,14 @@ impl ResponsesConnection {
         if let Some(recorder) = recorder {
             StreamObservers::add(&mut extensions, Arc::new(recorder));
         }
-        extensions.insert(self.common.call.clone());
+        if let Some(watching) = watching {
+            watching.encoded(&frame);
+            watching.listen(&mut extensions);
+        }
+        extensions.insert(call);
         let opened = self.shared.change(|lanes, _| lanes.open(lane.as_ref(), frame, resend));
         let opening = Opening {
-            common: Arc::clone(&self.common),
+            common: Arc::clone(common),
             extensions,
             settings: StreamSettings { timeouts, ..settings.stream },
             turn_state: options.turn_state,
@@ -220,7 +263,6 @@ impl ResponsesConnection {
         lane: Option<&LaneName>,
         options: &ResponsesOptions,
     ) -> Result<Create, Error> {
-        frame::check_background(request.background)?;
         if !metadata.is_empty() {
             request.client_metadata.get_or_insert_default().extend(metadata);
         }
@@ -274,7 +316,6 @@ fn raw(
     metadata: BTreeMap<String, String>,
     lane: Option<&LaneName>,
 ) -> Result<Text, Error> {
-    frame::check_background(object.get("background").and_then(|raw| raw.parse().ok()))?;
     if !metadata.is_empty() {
         let own = object.get("client_metadata").filter(|raw| !raw.is_null());
         let own = own.map(|raw| raw.parse::<BTreeMap<String, String>>()).transpose();
@@ -300,15 +341,7 @@ impl Service<ResponsesRequest> for ResponsesConnection {
     }
 
     fn call(&mut self, request: ResponsesRequest) -> SocketCall {
-        match self.begin(request) {
-            Ok((reading, opening)) => {
-                let limit = Limit::of(opening.settings);
-                let total = opening.settings.timeouts.total_or(None).and_then(Total::new);
-                let waiting = Waiting { reading, opening, limit, watchdog: None, total };
-                SocketCall { waiting: Some(waiting), error: None }
-            }
-            Err(error) => SocketCall { waiting: None, error: Some(error) },
-        }
+        self.call_watched(request, None)
     }
 }
 
@@ -317,126 +350,6 @@ impl fmt::Debug for ResponsesConnection {
         f.debug_struct("ResponsesConnection")
             .field("lane", &self.lane)
             .field("open", &self.is_open())
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a stream needs to know of the request that opens it.
-struct Opening {
-    common: Arc<Common>,
-    extensions: Extensions,
-    settings: StreamSettings,
-    turn_state: Option<TurnState>,
-}
-
-impl Opening {
-    fn open(self, source: SocketSource) -> ResponseStream<SocketSource> {
-        let head = &self.common.head;
-        let (mut parts, ()) = http::Response::new(()).into_parts();
-        parts.status = head.status;
-        parts.version = head.version;
-        parts.headers.clone_from(&head.headers);
-        parts.extensions = self.extensions;
-        let stream = ResponseStream::new(source, parts, self.settings, self.turn_state);
-        match self.common.fresh.swap(false, Ordering::Relaxed) {
-            true => stream,
-            false => stream.without_rate_limits(),
-        }
-    }
-}
-
-/// How long the first message of an answer is waited for.
-#[derive(Clone, Copy)]
-struct Limit {
-    time: Option<std::time::Duration>,
-    kind: ErrorKind,
-    name: &'static str,
-}
-
-impl Limit {
-    fn of(settings: StreamSettings) -> Self {
-        let timeouts: StreamTimeouts = settings.timeouts;
-        let (time, kind, name) = match (timeouts.head_or(None), timeouts.first_event_or(None)) {
-            (Some(head), _) => (Some(head), ErrorKind::HeadTimeout, "head"),
-            (None, Some(first)) => (Some(first), ErrorKind::FirstEventTimeout, "first-event"),
-            (None, None) => (settings.progress_timeout(), ErrorKind::ProgressTimeout, "progress"),
-        };
-        Self { time, kind, name }
-    }
-
-    fn error(self) -> Error {
-        let message = format!(
-            "no message within {:?} of the request, the {} limit",
-            self.time.unwrap_or_default(),
-            self.name
-        );
-        Error::new(self.kind, message).with_stage(Stage::Sent)
-    }
-}
-
-/// The future of [`ResponsesConnection`]: ready with the first message of the answer.
-///
-/// Polled again after it was ready, it stays pending.
-#[must_use = "futures do nothing unless polled"]
-pub struct SocketCall {
-    waiting: Option<Waiting>,
-    /// Of a request that was not taken.
-    error: Option<Error>,
-}
-
-struct Waiting {
-    reading: Reading,
-    opening: Opening,
-    limit: Limit,
-    /// From when the request is sent.
-    watchdog: Option<Watchdog>,
-    total: Option<Total>,
-}
-
-impl Waiting {
-    /// Ready with the first messages.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<VecDeque<Text>, Error>> {
-        let mut texts = VecDeque::new();
-        if let Poll::Ready(taken) = self.reading.poll_take(cx, &mut texts) {
-            return Poll::Ready(taken.map(|_| texts));
-        }
-        let is_sent = self.reading.is_sent();
-        if let Some(Poll::Ready(error)) = self.total.as_mut().map(|total| total.poll(cx)) {
-            let stage = if is_sent { Stage::Sent } else { Stage::NotSent };
-            return Poll::Ready(Err(error.with_stage(stage)));
-        }
-        if self.watchdog.is_none() && is_sent {
-            self.watchdog = Some(Watchdog::new(self.limit.time));
-        }
-        let Some(watchdog) = &mut self.watchdog else { return Poll::Pending };
-        ready!(watchdog.poll_expired(cx));
-        Poll::Ready(Err(self.limit.error()))
-    }
-}
-
-impl Future for SocketCall {
-    type Output = Result<ResponseStream<SocketSource>, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(error) = self.error.take() {
-            return Poll::Ready(Err(error));
-        }
-        let Some(waiting) = &mut self.waiting else { return Poll::Pending };
-        let taken = ready!(waiting.poll(cx));
-        let Some(Waiting { reading, opening, total, .. }) = self.waiting.take() else {
-            return Poll::Pending;
-        };
-        Poll::Ready(match taken {
-            Ok(texts) => Ok(opening.open(SocketSource::new(reading, texts, total))),
-            Err(error) => Err(error.without_secrets_of(&opening.common.call)),
-        })
-    }
-}
-
-impl fmt::Debug for SocketCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketCall")
-            .field("waiting", &self.waiting.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ use crate::Error;
 use crate::model::wire::{Omit, WireStruct};
 use crate::model::{Input, ItemIds, RawObject, ResponseItem, ResponsesApiRequest};
 use crate::services::options::ResponsesOptions;
+use crate::services::request::Payload;
 use crate::ws::Text;
 
 /// A typed request as a socket takes it.
@@ -111,13 +112,24 @@ pub(super) fn does_not_serialise(error: serde_json::Error) -> Error {
 }
 
 /// What a request must not say on a socket.
-pub(super) fn check_background(background: Option<bool>) -> Result<(), Error> {
+pub(super) fn check_background(payload: &Payload) -> Result<(), Error> {
+    let background = match payload {
+        Payload::Typed(request) => request.background,
+        Payload::Json(object) => object.get("background").and_then(|raw| raw.parse().ok()),
+    };
     if background == Some(true) {
         return Err(Error::build(
             "a socket takes no request with `background`: send it over HTTP, or leave it out",
         ));
     }
     Ok(())
+}
+
+/// What of these headers a trace is carried on by, as members of `client_metadata`.
+pub(super) fn trace_context(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
+    TRACE
+        .into_iter()
+        .filter_map(|name| Some((prefixed(name), headers.get(name)?.to_str().ok()?.to_owned())))
 }
 
 /// What over HTTP would be headers of the request, as members of `client_metadata`: a socket has
@@ -156,7 +168,14 @@ const AS_THEY_ARE: [&str; 5] = [
 ];
 
 /// Headers that are members under longer names.
-const PREFIXED: [&str; 3] = ["traceparent", "tracestate", "x-openai-internal-codex-responses-lite"];
+const PREFIXED: [&str; 3] = [TRACE[0], TRACE[1], "x-openai-internal-codex-responses-lite"];
+
+/// W3C's trace context.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
+
+fn prefixed(header: &str) -> String {
+    format!("ws_request_header_{}", header.replace('-', "_"))
+}
 
 fn member(header: &HeaderName) -> Result<String, Error> {
     let header = header.as_str();
@@ -164,7 +183,7 @@ fn member(header: &HeaderName) -> Result<String, Error> {
         return Ok(header.to_owned());
     }
     if PREFIXED.contains(&header) {
-        return Ok(format!("ws_request_header_{}", header.replace('-', "_")));
+        return Ok(prefixed(header));
     }
     Err(Error::build(format!(
         "the header `{header}` cannot go with one request of a socket: give it to the handshake \

@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Event,
     /// `response.created`.
     Created,
+    /// The end of a response whose place another one takes.
+    Steered,
     /// The last event of a response.
     Terminal,
     /// `type: error`: the last event of its lane's response, whatever else it says.
@@ -74,7 +76,7 @@ impl<'a> Head<'a> {
         };
         // As the last member it belongs to the event and not to something within it.
         let name = rest.get(at + LANE.len()..)?.strip_prefix(":\"")?.strip_suffix("\"}")?;
-        let plain = !name.bytes().any(|byte| matches!(byte, b'"' | b'\\'));
+        let plain = !name.is_empty() && !name.bytes().any(|byte| matches!(byte, b'"' | b'\\'));
         let within = rest.get(..at)?.ends_with(',');
         (plain && within).then_some(Self { kind: Kind::Event, lane: Some(Cow::Borrowed(name)) })
     }
@@ -92,7 +94,7 @@ impl<'a> Head<'a> {
         let kind = match &*members.kind {
             "response.created" => Kind::Created,
             "response.completed" | "response.failed" => Kind::Terminal,
-            "response.incomplete" if was_steered(text) => Kind::Event,
+            "response.incomplete" if was_steered(text) => Kind::Steered,
             "response.incomplete" => Kind::Terminal,
             "error" => Kind::Error,
             "response.steer.accepted" => Kind::Steer(SteerWord::Accepted),
@@ -100,8 +102,23 @@ impl<'a> Head<'a> {
             "response.steer.failed" => Kind::Steer(SteerWord::Failed),
             _ => Kind::Event,
         };
-        Ok(Self { kind, lane: members.stream_id })
+        // No lane has an empty name: some say that there is none like this.
+        Ok(Self { kind, lane: members.stream_id.filter(|name| !name.is_empty()) })
     }
+}
+
+/// The id of the response that `response.created` tells of.
+pub(super) fn created_id(text: &str) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    struct Members {
+        response: Response,
+    }
+    #[derive(Deserialize)]
+    struct Response {
+        id: Box<str>,
+    }
+
+    serde_json::from_str(text).ok().map(|members: Members| members.response.id)
 }
 
 /// Whether a `response.incomplete` makes way for a response that takes up what it was steered to.
@@ -204,8 +221,11 @@ impl Wrapper {
     }
 }
 
-/// A map of headers inside JSON: text, numbers and truth values; what is no header is left out.
+/// A map of headers inside JSON: text, numbers and truth values; what is no header is left out, and
+/// what is beyond the most that a head over HTTP may have.
 fn headers(json: &str) -> HeaderMap {
+    const MOST: usize = 100;
+
     let values: BTreeMap<String, Value> = serde_json::from_str(json).unwrap_or_default();
     let text = |value: Value| match value {
         Value::String(text) => Some(text),
@@ -217,5 +237,5 @@ fn headers(json: &str) -> HeaderMap {
         let name = HeaderName::try_from(name).ok()?;
         Some((name, HeaderValue::try_from(text(value)?).ok()?))
     };
-    values.into_iter().filter_map(header).collect()
+    values.into_iter().filter_map(header).take(MOST).collect()
 }

@@ -430,9 +430,9 @@ impl Lanes {
             wakers.take(waker);
         }
         // Its reader gets the error; what is still to come is swallowed.
-        let lane = call.lane;
+        let (lane, begun) = (call.lane, call.begun.max(1));
         call.phase = Phase::Done;
-        let unread = self.add(Call::unasked(lane)).0;
+        let unread = self.add(Call { begun, ..Call::unasked(lane) }).0;
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.current = Some(unread);
         }

@@ -10,10 +10,12 @@ use pin_project_lite::pin_project;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 
-use super::connection::{ResponsesConnection, SocketCall};
+use super::connection::ResponsesConnection;
 use super::name::LaneName;
 use super::request::ResponsesSocketRequest;
 use super::source::SocketSource;
+use super::waiting::SocketCall;
+use super::watching::Watching;
 use crate::BoxError;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::services::{CallOnce, ResponsesRequest};
@@ -227,11 +229,13 @@ where
             lane: self.lane.clone(),
             request: Some(request),
             again: false,
+            watching: None,
         }
     }
 }
 
 pin_project! {
+    #[project = ReconnectingProj]
     /// The future of [`Reconnecting`]: `M` opens connections, `F` is its future.
     ///
     /// Dropping it cancels the request, and the handshake if it is for this request. Polled again after
@@ -247,6 +251,8 @@ pin_project! {
         request: Option<ResponsesRequest>,
         // It has been sent once.
         again: bool,
+        // Those who watched that.
+        watching: Option<Watching>,
     }
 }
 
@@ -262,6 +268,7 @@ pin_project! {
         Readying { permit: Option<OwnedSemaphorePermit> },
         // Its end is the next one's turn.
         Connecting { #[pin] future: F, permit: Option<OwnedSemaphorePermit> },
+        Sending { connection: ResponsesConnection },
         Calling { call: SocketCall },
         Done,
     }
@@ -277,78 +284,88 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let send = |connection: ResponsesConnection, request: &Option<ResponsesRequest>| {
-            let mut connection = connection.on(this.lane.clone());
-            match request {
-                Some(request) => State::Calling { call: connection.call(request.clone()) },
-                None => State::Done,
-            }
-        };
-        loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Looking => match this.shared.open() {
-                    Some(connection) => send(connection, this.request),
-                    None => {
-                        let turn = Arc::clone(&this.shared.turn);
-                        let turn = async move { turn.acquire_owned().await.ok() };
-                        let failures = this.shared.failures().count;
-                        State::Waiting { turn: Box::pin(turn), failures }
-                    }
-                },
-                StateProj::Waiting { turn, failures } => {
-                    let permit = ready!(turn.as_mut().poll(cx));
-                    // Whoever had the turn before may have opened one.
-                    match this.shared.open() {
-                        Some(connection) => send(connection, this.request),
-                        // Or has failed to: one after the other would fail as slowly.
-                        None => match this.shared.failed_since(*failures) {
-                            Some(error) => {
-                                this.state.set(State::Done);
-                                return Poll::Ready(Err(error));
-                            }
-                            None => State::Readying { permit },
-                        },
-                    }
+        let result = ready!(poll(&mut this, cx));
+        if let (Err(error), Some(watching)) = (&result, this.watching.take()) {
+            watching.failed(error);
+        }
+        this.state.set(State::Done);
+        Poll::Ready(result)
+    }
+}
+
+/// Ready with what the call comes to; then nobody who watches it has heard of its error.
+fn poll<M, F>(
+    this: &mut ReconnectingProj<'_, M, F>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<ResponseStream<SocketSource>, Error>>
+where
+    M: Service<ResponsesSocketRequest, Response = ResponsesConnection, Future = F> + Clone,
+    M::Error: Into<BoxError>,
+    F: Future<Output = Result<ResponsesConnection, M::Error>>,
+{
+    loop {
+        let next = match this.state.as_mut().project() {
+            StateProj::Looking => match this.shared.open() {
+                Some(connection) => State::Sending { connection },
+                None => {
+                    let turn = Arc::clone(&this.shared.turn);
+                    let turn = async move { turn.acquire_owned().await.ok() };
+                    let failures = this.shared.failures().count;
+                    State::Waiting { turn: Box::pin(turn), failures }
                 }
-                StateProj::Readying { permit } => match ready!(this.connect.poll_ready(cx)) {
-                    Ok(()) => {
-                        let future = this.connect.call(this.open.clone());
-                        State::Connecting { future, permit: permit.take() }
-                    }
-                    Err(error) => {
-                        let error = this.shared.failed(error.into());
-                        this.state.set(State::Done);
-                        return Poll::Ready(Err(error));
-                    }
-                },
-                StateProj::Connecting { future, permit } => match ready!(future.poll(cx)) {
-                    Ok(connection) => {
-                        let old = this.shared.slot().replace(connection.clone());
-                        this.shared.failures().last = None;
-                        drop((old, permit.take()));
-                        send(connection, this.request)
-                    }
-                    Err(error) => {
-                        let error = this.shared.failed(error.into());
-                        this.state.set(State::Done);
-                        return Poll::Ready(Err(error));
-                    }
-                },
-                StateProj::Calling { call } => match ready!(Pin::new(call).poll(cx)) {
+            },
+            StateProj::Waiting { turn, failures } => {
+                let permit = ready!(turn.as_mut().poll(cx));
+                // Whoever had the turn before may have opened one.
+                match this.shared.open() {
+                    Some(connection) => State::Sending { connection },
+                    // Or has failed to: one after the other would fail as slowly.
+                    None => match this.shared.failed_since(*failures) {
+                        Some(error) => return Poll::Ready(Err(error)),
+                        None => State::Readying { permit },
+                    },
+                }
+            }
+            StateProj::Readying { permit } => match ready!(this.connect.poll_ready(cx)) {
+                Ok(()) => {
+                    let future = this.connect.call(this.open.clone());
+                    State::Connecting { future, permit: permit.take() }
+                }
+                Err(error) => return Poll::Ready(Err(this.shared.failed(error.into()))),
+            },
+            StateProj::Connecting { future, permit } => match ready!(future.poll(cx)) {
+                Ok(connection) => {
+                    let old = this.shared.slot().replace(connection.clone());
+                    this.shared.failures().last = None;
+                    drop((old, permit.take()));
+                    State::Sending { connection }
+                }
+                Err(error) => return Poll::Ready(Err(this.shared.failed(error.into()))),
+            },
+            StateProj::Sending { connection } => {
+                let Some(request) = this.request.clone() else { return Poll::Pending };
+                let mut connection = connection.clone().on(this.lane.clone());
+                let call = connection.call_watched(request, this.watching.take());
+                State::Calling { call }
+            }
+            StateProj::Calling { call } => {
+                let result = ready!(call.poll_untold(cx));
+                *this.watching = call.take_watching();
+                match result {
                     Err(error) if !*this.again && needs_another(&error) => {
+                        if let Some(watching) = this.watching {
+                            watching.sent_in_vain(&error);
+                        }
                         *this.again = true;
                         this.shared.drop_dead();
                         State::Looking
                     }
-                    result => {
-                        this.state.set(State::Done);
-                        return Poll::Ready(result);
-                    }
-                },
-                StateProj::Done => return Poll::Pending,
-            };
-            this.state.set(next);
-        }
+                    result => return Poll::Ready(result),
+                }
+            }
+            StateProj::Done => return Poll::Pending,
+        };
+        this.state.set(next);
     }
 }
 
@@ -367,6 +384,7 @@ impl<M, F> fmt::Debug for ReconnectingFuture<M, F> {
             State::Waiting { .. } => "Waiting",
             State::Readying { .. } => "Readying",
             State::Connecting { .. } => "Connecting",
+            State::Sending { .. } => "Sending",
             State::Calling { .. } => "Calling",
             State::Done => "Done",
         };

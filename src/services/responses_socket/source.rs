@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lanes::{CallId, Lanes};
+use super::watching::Listening;
 use crate::sse::{Source, SseEvent};
 use crate::timer::Alarm;
 use crate::ws::Text;
@@ -58,13 +59,19 @@ pub struct SocketSource {
     current: Option<Text>,
     bytes: u64,
     total: Option<Total>,
+    listening: Listening,
 }
 
 impl SocketSource {
     /// The source of a call of which `texts` have come.
-    pub(super) fn new(reading: Reading, texts: VecDeque<Text>, total: Option<Total>) -> Self {
+    pub(super) fn new(
+        reading: Reading,
+        texts: VecDeque<Text>,
+        total: Option<Total>,
+        listening: Listening,
+    ) -> Self {
         let bytes = length(&texts);
-        Self { reading: Some(reading), texts, current: None, bytes, total }
+        Self { reading: Some(reading), texts, current: None, bytes, total, listening }
     }
 }
 
@@ -97,7 +104,7 @@ impl Total {
     }
 }
 
-fn length(texts: &VecDeque<Text>) -> u64 {
+pub(super) fn length(texts: &VecDeque<Text>) -> u64 {
     texts.iter().map(|text| text.len() as u64).sum()
 }
 
@@ -137,14 +144,18 @@ impl Source for SocketSource {
             this.reading = None;
             return Poll::Ready(Some(Err(error.into())));
         }
-        let taken = match (reading.poll_take(cx, &mut this.texts), &mut this.total) {
+        let span = this.listening.reading();
+        let taken = span.in_scope(|| reading.poll_take(cx, &mut this.texts));
+        let taken = match (taken, &mut this.total) {
             (Poll::Ready(taken), _) => taken,
             (Poll::Pending, Some(total)) => Err(ready!(total.poll(cx))),
             (Poll::Pending, None) => return Poll::Pending,
         };
         match taken {
             Ok(true) => {
-                this.bytes += length(&this.texts);
+                let bytes = length(&this.texts);
+                this.bytes += bytes;
+                this.listening.read(bytes);
                 Poll::Ready(Some(Ok(())))
             }
             Ok(false) => {

@@ -15,6 +15,9 @@ use crate::ws::protocol::{End, Wakers};
 /// Steers that a connection may have under way.
 const MOST: usize = 64;
 
+/// Bytes that are kept of what steers wait for, unless one waits for more.
+const MOST_REQUIRED: usize = 1024 * 1024;
+
 /// A steer of a connection. It is good until [`Steers::leave`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SteerId(u64);
@@ -68,6 +71,14 @@ pub struct PendingSteer {
     pub stream_id: Option<String>,
     /// What must be answered: a list of objects, as they came.
     pub required_input: Option<RawJson>,
+}
+
+impl PendingSteer {
+    fn bytes(&self) -> usize {
+        let required = self.required_input.as_ref().map_or(0, |input| input.as_str().len());
+        let lane = self.stream_id.as_ref().map_or(0, String::len);
+        self.id.len() + self.previous_response_id.len() + lane + required
+    }
 }
 
 impl Steers {
@@ -170,11 +181,8 @@ impl Steers {
         let Ok(message) = serde_json::from_str::<Message<'_>>(text) else { return };
         let About { id, previous_response_id, .. } = message.steer;
         if word == SteerWord::Pending {
-            if self.pending.len() == MOST {
-                self.pending.pop_front();
-            }
             let required_input = message.required_input;
-            self.pending.push_back(PendingSteer {
+            self.keep_pending(PendingSteer {
                 id: id.unwrap_or_default(),
                 previous_response_id,
                 stream_id: message.stream_id,
@@ -205,6 +213,18 @@ impl Steers {
             }
         });
         wakers.take(&mut steer.waker);
+    }
+
+    /// Keeps the latest, whatever a server says.
+    fn keep_pending(&mut self, steer: PendingSteer) {
+        self.pending.push_back(steer);
+        let is_too_much = |pending: &VecDeque<PendingSteer>| {
+            let bytes: usize = pending.iter().map(PendingSteer::bytes).sum();
+            pending.len() > MOST || (pending.len() > 1 && bytes > MOST_REQUIRED)
+        };
+        while is_too_much(&self.pending) {
+            self.pending.pop_front();
+        }
     }
 
     /// The steers that wait for what must be answered first.

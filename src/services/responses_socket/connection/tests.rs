@@ -2,6 +2,7 @@
 
 mod continuing;
 mod limits;
+mod rows;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio_tungstenite::tungstenite::Message as Raw;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use super::*;
+use crate::extensions::StreamTimeouts;
 use crate::model::{ResponseEvent, ResponseItem};
 use crate::sse::EventSource;
 use crate::ws::{CloseCode, Driver};
@@ -219,7 +221,7 @@ async fn what_cannot_be_sent_on_a_socket_is_told_before_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_of_17_mib_is_refused_before_any_of_it_is_sent() {
+async fn a_17_mib_frame_is_refused_before_any_of_it_is_sent() {
     let (connection, mut peer) = inline().await;
     let large = ResponsesRequest::new("m", "x".repeat(17 * 1024 * 1024));
     let error = connection.stream_request(large).await.unwrap_err();

@@ -8,7 +8,7 @@ use super::Lanes;
 use super::retired::Retired;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::services::responses_socket::call::{Call, Phase, Reader, Resend};
-use crate::services::responses_socket::inbound::{Failure, Head, Kind, SteerWord};
+use crate::services::responses_socket::inbound::{Failure, Head, Kind, SteerWord, created_id};
 use crate::ws::protocol::Wakers;
 use crate::ws::{CloseCode, Text};
 
@@ -37,8 +37,9 @@ impl Lanes {
         };
         if let Kind::Steer(word) = head.kind {
             self.steers.receive(word, &text, wakers);
-            if word == SteerWord::Failed {
-                // Its error is the steer's alone: a response that is under way goes on.
+            if word != SteerWord::Accepted {
+                // A response that is under way goes on: the error is the steer's alone, and what waits
+                // was said to a response that is over.
                 return;
             }
         }
@@ -51,9 +52,17 @@ impl Lanes {
                 self.receive_error(receiver, named, text, wakers);
             }
             (Some(id), kind) => {
+                if kind == Kind::Created {
+                    let response_id = created_id(&text);
+                    if let Some(call) = self.call(id) {
+                        call.begins(response_id);
+                    }
+                }
                 self.deliver(id, text, wakers);
-                if kind == Kind::Terminal {
-                    self.finish(id, wakers);
+                match kind {
+                    Kind::Steered => self.make_way(id),
+                    Kind::Terminal => self.end(id, wakers),
+                    _ => {}
                 }
             }
             (None, Kind::Created) => {
@@ -61,16 +70,34 @@ impl Lanes {
                 // must not be taken for the answer to the next request of its lane.
                 let lane = head.lane.as_deref();
                 if let Some(lane) = lane.map_or(Some(0), |name| self.find_by_wire_name(name)) {
-                    self.adopt(lane);
+                    self.adopt(lane, 1);
                 }
             }
             (None, _) => tracing::trace!("a message for no response was left out"),
         }
     }
 
+    /// A response is over, and another one takes its place.
+    fn make_way(&mut self, id: usize) {
+        if let Some(call) = self.call(id) {
+            call.begun = call.begun.saturating_sub(1);
+        }
+    }
+
+    /// A call has its last event.
+    fn end(&mut self, id: usize, wakers: &mut Wakers) {
+        let Some(call) = self.call(id) else { return };
+        let (lane, others) = (call.lane, call.begun.saturating_sub(1));
+        self.finish(id, wakers);
+        if others > 0 {
+            // Two answers to one request: the rest of the other is nobody's.
+            self.adopt(lane, others);
+        }
+    }
+
     /// Lets a lane be busy with a response that nobody reads. A request that was about to be sent
     /// waits for its end.
-    fn adopt(&mut self, lane: usize) {
+    fn adopt(&mut self, lane: usize, begun: u32) {
         let Some(current) = self.lanes.get(lane).map(|lane| lane.current) else { return };
         if let Some(starting) = current {
             self.outgoing.retain(|call| *call != starting);
@@ -81,7 +108,7 @@ impl Lanes {
             self.queued_bytes = self.queued_bytes.saturating_add(bytes);
             self.in_flight -= 1;
         }
-        let id = self.add(Call::unasked(lane)).0;
+        let id = self.add(Call { begun, ..Call::unasked(lane) }).0;
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.current = Some(id);
             lane.queue.extend(current);

@@ -12,6 +12,7 @@ use crate::ws::protocol::{Protocol, Side};
 use crate::ws::{CloseCode, Message};
 
 mod steers;
+mod strays;
 mod unclear;
 mod wrapped_errors;
 
@@ -385,22 +386,6 @@ fn a_message_without_a_lane_goes_to_the_only_response() {
     rig.sent();
     rig.delta("", "z");
     assert!(rig.take(call).is_pending() && rig.take(other).is_pending(), "whose is it?");
-}
-
-#[test]
-fn a_response_that_nobody_asked_for_is_not_taken_for_an_answer() {
-    let mut rig = Rig::new();
-    // It begins before the request is sent.
-    let call = rig.open("", "1");
-    rig.event("", "response.created", "");
-    assert!(rig.sent().is_empty());
-    rig.delta("", "unasked");
-    rig.complete("");
-    assert_eq!(rig.sent(), ["1"]);
-    rig.delta("", "asked");
-    rig.complete("");
-    assert_eq!(rig.taken(call), ["asked", "response.completed"]);
-    assert_eq!((rig.lanes.in_flight, rig.lanes.unread), (0, 0));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn half_open() {
+async fn half_open_peer() {
     // Somebody has the other end and does nothing with it, not even answer pings.
     let (ours, _theirs) = tokio::io::duplex(PIPE);
     let settings = ResponsesSocketSettings::new();
@@ -17,7 +17,7 @@ async fn half_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_pings_and_nothing_else_is_waited_for_as_long_as_said() {
+async fn ping_only_peer() {
     let timeouts = StreamTimeouts::new;
     for (own, kind, limit) in [
         (timeouts().head(Duration::from_secs(40)), ErrorKind::HeadTimeout, 40),
@@ -25,8 +25,19 @@ async fn a_server_that_answers_pings_and_nothing_else_is_waited_for_as_long_as_s
         (timeouts(), ErrorKind::ProgressTimeout, 300),
     ] {
         let (connection, mut peer) = inline().await;
-        // Reading is what answers pings.
-        let serve = tokio::spawn(async move { while let Some(Ok(_)) = peer.0.next().await {} });
+        let serve = tokio::spawn(async move {
+            let mut beats = tokio::time::interval(Duration::from_secs(7));
+            loop {
+                tokio::select! {
+                    // Reading is what answers pings.
+                    message = peer.0.next() => match message {
+                        Some(Ok(_)) => {}
+                        _ => return,
+                    },
+                    _ = beats.tick() => if peer.0.send(Raw::Ping("".into())).await.is_err() { return },
+                }
+            }
+        });
         let start = Instant::now();
         let error = connection.stream_request(request().timeouts(own)).await.unwrap_err();
         assert_eq!((error.kind(), error.stage()), (kind, Stage::Sent));
@@ -76,7 +87,7 @@ async fn the_total_limit_ends_the_wait_the_queue_and_the_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_holds_the_server_back_and_memory_stays_flat() {
+async fn slow_reader_memory_bound() {
     let settings = ResponsesSocketSettings::new().lane_buffer(64 * 1024).unwrap();
     let (connection, mut peer, driver) = driven(settings).await;
     let _driver = tokio::spawn(driver);

@@ -39,6 +39,22 @@ fn one_that_failed_is_nothing_to_the_response_that_runs() {
 }
 
 #[test]
+fn one_that_waits_is_kept_beside_the_responses_that_follow() {
+    const PENDING: &str = r#"{"type":"response.steer.pending","steer":{"id":"s","previous_response_id":"r"},"required_input":[{"call_id":"c"}]}"#;
+    let mut rig = Rig::new();
+    let (first, next) = (rig.open("", "1"), rig.open("", "2"));
+    rig.sent();
+    rig.complete("");
+    assert_eq!(rig.sent(), ["2"]);
+    rig.receive(PENDING);
+    assert_eq!(rig.taken(first), ["response.completed"]);
+    assert!(rig.take(next).is_pending(), "it is not of this response");
+    let [pending] = &rig.lanes.steers.take_pending()[..] else { panic!("one steer") };
+    assert_eq!((pending.id.as_str(), pending.previous_response_id.as_str()), ("s", "r"));
+    assert!(rig.lanes.steers.take_pending().is_empty());
+}
+
+#[test]
 fn the_word_on_one_that_was_left_is_not_given_to_the_next() {
     let mut rig = Rig::new();
     let _call = rig.open("", "1");
@@ -91,4 +107,26 @@ fn those_that_were_left_are_bounded_and_in_nobodys_way() {
     let unsent = rig.lanes.steers.add("unsent".into(), None, "r".into()).unwrap();
     rig.lanes.steers.leave(unsent);
     assert!(rig.sent().is_empty());
+}
+
+#[test]
+fn what_waits_is_bounded_whatever_the_server_says() {
+    let mut rig = Rig::new();
+    let pending = |input: &str| {
+        format!(
+            r#"{{"type":"response.steer.pending","steer":{{"previous_response_id":"r"}},"required_input":["{input}"]}}"#
+        )
+    };
+    for _ in 0..100 {
+        rig.receive(&pending("x"));
+    }
+    assert_eq!(rig.lanes.steers.take_pending().len(), 64);
+    let large = pending(&"x".repeat(400 * 1024));
+    for _ in 0..10 {
+        rig.receive(&large);
+    }
+    assert_eq!(rig.lanes.steers.take_pending().len(), 2);
+    // One is kept, however large it is.
+    rig.receive(&pending(&"x".repeat(2 * 1024 * 1024)));
+    assert_eq!(rig.lanes.steers.take_pending().len(), 1);
 }

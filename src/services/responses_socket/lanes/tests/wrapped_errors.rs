@@ -129,6 +129,18 @@ fn a6_no_status_or_a_success_or_an_odd_error_is_terminal_all_the_same() {
 }
 
 #[test]
+fn a_head_of_any_number_of_headers_is_an_error_like_others() {
+    let headers: Vec<_> = (0..40_000).map(|n| format!(r#""x-{n}":{n}"#)).collect();
+    let frame = format!(
+        r#"{{"type":"error","status":500,"error":{{"message":"m"}},"headers":{{{}}}}}"#,
+        headers.join(",")
+    );
+    let (mut rig, error) = error_of(&frame);
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Server, "m"));
+    assert!(is_usable(&mut rig));
+}
+
+#[test]
 fn a6_an_error_ends_its_own_lane_alone() {
     let mut rig = Rig::new();
     let (a, b) = (rig.open("a", "a"), rig.open("b", "b"));
