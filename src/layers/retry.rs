@@ -132,6 +132,7 @@ pub use self::budget::{RetryBudget, TokenBucket};
 pub use self::classify::{Action, Classify, ClassifyFn, Outcome, RetryKind, classify_fn};
 pub use self::policy::RetryPolicy;
 pub use self::retried::RetriedError;
+pub(super) use self::rules::LONGEST_HINT;
 pub use self::settings::{RetryPreset, RetrySettings};
 
 /// Tries failed calls again; see the [module](self).

@@ -9,7 +9,7 @@ use http::{Extensions, HeaderName, StatusCode};
 use super::backoff::{ExponentialBackoff, Schedule};
 use super::budget::RetryBudget;
 use super::classify::Classify;
-use super::rules::{Hints, Peekable, Rules, StatusSet};
+use super::rules::{Hints, LONGEST_HINT, Peekable, Rules, StatusSet};
 use crate::Error;
 use crate::extensions::RetryOverride;
 
@@ -126,7 +126,7 @@ impl RetryPolicy {
     /// The longest hint that is waited for. What becomes of a longer one is said in the table above;
     /// an error carries it in any case. More than a day counts as a day.
     pub const fn max_hint(mut self, longest: Duration) -> Self {
-        self.rules.max_hint = at_most(longest, Rules::LONGEST_HINT);
+        self.rules.max_hint = at_most(longest, LONGEST_HINT);
         self
     }
 
