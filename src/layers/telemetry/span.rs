@@ -178,7 +178,7 @@ struct Content<'a> {
 
 /// Writes what is asked, if the body is JSON in memory.
 pub(super) fn record_input(span: &Span, body: &dyn Any) {
-    let body = body.downcast_ref::<RequestBody>().and_then(RequestBody::as_bytes);
+    let body = body.downcast_ref::<RequestBody>().and_then(RequestBody::content);
     let content = body.and_then(|body| serde_json::from_slice::<Content<'_>>(body).ok());
     let Some(content) = content else { return };
     for (name, json) in [
