@@ -218,7 +218,8 @@ impl ClientBuilder {
     ///
     /// Default: 60 s for a head, 300 s between bytes, 300 s between events; the first event and the
     /// whole call have no limit. Where the model works before it answers, as in
-    /// [`compact`](Client::compact), no limit for a head and 20 minutes for the whole call.
+    /// [`compact`](Client::compact), no limit for a head and 20 minutes for the whole call; a limit for
+    /// the head that is set here [holds there too](Policy#a-limit-for-the-head-in-default).
     pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
         self.stream.timeouts = timeouts.or(self.stream.timeouts);
         self
