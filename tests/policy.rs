@@ -117,9 +117,28 @@ async fn two_endpoints_over_one_transport_keep_their_own_limits() {
     drop(responses.stream_request(request()).await.unwrap());
 }
 
+/// The limit of the whole call begins when there is a place for it; what is said of that helps.
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_has_no_limit_unless_the_caller_sets_one() {
+    const ONE: &str = r#"{"default": {"max_in_flight": 1, "timeouts": {"total_ms": 1000}}}"#;
+    let (plain, _) = client(200, |builder| builder.policy(policy(ONE)));
+    let held = plain.responses().stream_request(request()).await.unwrap();
+    let waiting = plain.responses().stream_request(request());
+    assert!(timeout(Duration::from_secs(60), waiting).await.is_err(), "it waits on");
+    drop(held);
+
+    let (shedding, _) = client(200, |builder| {
+        builder.policy(policy(ONE)).layer(tower::load_shed::LoadShedLayer::new())
+    });
+    let held = shedding.responses().stream_request(request()).await.unwrap();
+    let error = shedding.responses().stream_request(request()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    drop(held);
+    assert!(shedding.responses().stream_request(request()).await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_retry_budget_is_shared_by_all_endpoints() {
-    use tower_openai::layers::retry::TokenBucket;
     let budget = Arc::new(TokenBucket::new(28, 14, 5).unwrap());
     let shared = Arc::clone(&budget);
     let (client, calls) = client(500, |builder| builder.retry_budget(shared));

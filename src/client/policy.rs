@@ -107,6 +107,12 @@ pub struct EndpointPolicy {
     pub compression: Option<Compression>,
     /// How many attempts may be under way at once, from the request to the end of the body. Waits
     /// between attempts do not count. Unset: any number.
+    ///
+    /// A call beyond that waits until the stack is ready, before its clocks begin, for however long it
+    /// takes. With tower's [`LoadShedLayer`](tower::load_shed::LoadShedLayer) as a
+    /// [`layer`](super::ClientBuilder::layer) it is refused, as
+    /// [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded); a `tokio::time::timeout` around the
+    /// call gives up the wait too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<NonZeroUsize>,
 }
