@@ -13,6 +13,8 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 use tower_openai::client::{Client, ClientBuilder, Policy};
+use tower_openai::layers::TelemetryLayer;
+use tower_openai::layers::retry::TokenBucket;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{Error, ErrorKind, RequestBody};
 
@@ -291,6 +293,7 @@ fn explain_tells_the_stack_outside_in_and_no_secret() {
             "TotalTimeoutLayer",
             "CompressionLayer",
             "RetryLayer",
+            "(retry",
             "InFlightLimitLayer",
             "RateLimitLayer",
             "AuthLayer",
@@ -305,4 +308,15 @@ fn explain_tells_the_stack_outside_in_and_no_secret() {
     assert!(responses.contains("1 at once") && responses.contains("5s"), "{text}");
     assert!(text.contains("https://api.example.com/v1"), "{text}");
     assert!(!text.contains("sk-"), "{text}");
+    assert!(text.contains("a token bucket") && !text.contains("with content"), "{text}");
+
+    let client = Client::builder()
+        .telemetry(TelemetryLayer::new().record_content(true))
+        .observe(())
+        .retry_budget(Arc::new(TokenBucket::default()))
+        .build()
+        .unwrap();
+    let text = client.explain().to_string();
+    assert!(text.contains("spans with content, and an observer"), "{text}");
+    assert!(text.contains("from `retry_budget`"), "{text}");
 }

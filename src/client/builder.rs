@@ -18,7 +18,7 @@ use crate::extensions::StreamTimeouts;
 use crate::layers::CookieLayer;
 use crate::layers::retry::{RetryBudget, TokenBucket};
 use crate::layers::telemetry::{Observe, Propagate};
-use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
+use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle, TelemetryLayer};
 use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::services::{HttpService, SessionForm};
@@ -36,6 +36,7 @@ use crate::{Error, RequestBody};
 pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
     authorisation: Option<Setting<Authorisation>>,
+    telemetry: TelemetryLayer,
     observer: Option<Arc<dyn Observe>>,
     propagate: Option<Propagator>,
     stream: StreamSettings,
@@ -159,6 +160,14 @@ impl ClientBuilder {
     {
         let wrap = Authorisation::Layer(Box::new(move |inner| erase(layer.layer(inner))));
         self.authorisation = Some(Ok(wrap));
+        self
+    }
+
+    /// How the spans of calls are written: which provider they name, and whether they hold
+    /// [prompts and outputs](TelemetryLayer::record_content). Observers are [added](Self::observe) to
+    /// it. Default: [`TelemetryLayer::new`], without content.
+    pub fn telemetry(mut self, layer: TelemetryLayer) -> Self {
+        self.telemetry = layer;
         self
     }
 
@@ -408,10 +417,12 @@ impl ClientBuilder {
         let preset = Preset {
             provider,
             authorisation,
+            telemetry: self.telemetry,
             observer: self.observer,
             propagate: self.propagate,
             rate_limits: RateLimitLayer::new(),
             timeouts: self.stream.timeouts,
+            has_own_budget: self.budget.is_some(),
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
             layers: self.layers,
             attempt_layers: self.attempt_layers,
