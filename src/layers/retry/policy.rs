@@ -203,6 +203,12 @@ impl RetryPolicy {
         own.unwrap_or(self.rules.max_retries) > 0
     }
 
+    /// How many retries there may be, if nobody looks at what comes of the last: a classifier is
+    /// promised the body of each failure.
+    pub(super) fn final_retry(&self) -> Option<u32> {
+        self.classify.is_none().then_some(self.rules.max_retries)
+    }
+
     pub(super) fn peekable(&self) -> Peekable {
         Peekable::of(&self.rules, self.classify.is_some(), self.peek_time)
     }
