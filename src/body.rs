@@ -102,6 +102,16 @@ impl RequestBody {
         }
     }
 
+    /// The bytes, if it is held as bytes, whether they are to be sent like this or not: for who only
+    /// looks at them.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn content(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Kind::Bytes { bytes, .. } => Some(bytes),
+            Kind::Source(_) => None,
+        }
+    }
+
     /// Makes reading it an error until a `CompressionLayer` has [released](Self::release) it, so that
     /// asking for compression in a stack that does none is not without effect.
     pub(crate) fn withhold(&mut self) {

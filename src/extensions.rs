@@ -9,7 +9,7 @@
 //! | [`ApiRoot`] | request | the endpoint, or the caller | [`ProviderLayer`] | [`ApiRoot::Api`] |
 //! | [`Origin`] | request | [`ProviderLayer`] | [`AuthLayer`] | no provider is known: `AuthLayer` needs `for_origin` |
 //! | [`WithoutCredentials`] | request | the endpoint, for URLs that are signed, or the caller | [`AuthLayer`]; [`ProviderLayer`], which adds no headers of the provider's | the origin decides |
-//! | [`Call`] | request, and the response of an authorised one | the endpoint | layers that tell calls apart; [`AuthLayer`], which leaves its secrets there, and errors, which leave them out | not one of our endpoints |
+//! | [`Call`] | request, and the response of an authorised one | the endpoint | layers that tell calls apart; [`ProviderLayer`] and [`AuthLayer`], which leave their secrets there, and errors, which leave them out | not one of our endpoints |
 //! | [`StreamTimeouts`] | request | the endpoint, for itself and the caller | `HeadTimeoutLayer`, `IdleTimeoutLayer`, `TotalTimeoutLayer` | the layer's own limit |
 //! | [`RequestCompression`] | request | the endpoint, from its options, or the caller | `CompressionLayer`, which leaves "none" behind | the layer's own default |
 //! | [`Attempt`] | request | `RetryLayer` | layers inside retry that count attempts | the first attempt |
@@ -160,10 +160,12 @@ impl Call {
     /// Keeps `secret` out of the errors of this call, in case the server quotes it.
     ///
     /// For what a layer or credentials of yours put elsewhere than into a header, a signed query
-    /// say: [`AuthLayer`] does it for every sensitive header value that its credentials add. Texts
+    /// say: [`AuthLayer`] does it for every sensitive header value that its credentials add,
+    /// [`ProviderLayer`] for what it adds, and the endpoint for the caller's own headers. Texts
     /// shorter than 8 bytes are left alone, because prose may hold them by chance.
     ///
     /// [`AuthLayer`]: crate::layers::AuthLayer
+    /// [`ProviderLayer`]: crate::layers::ProviderLayer
     pub fn keep_secret(&self, secret: impl Into<Box<str>>) {
         self.secrets().add(Secret::Text(secret.into()));
     }

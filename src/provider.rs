@@ -152,6 +152,9 @@ impl Provider {
     ///
     /// A key given again replaces its earlier value in place. The base URL's own query stays as it
     /// is and comes first; a request's own query comes last.
+    ///
+    /// Values may be keys: those of 8 bytes and more, but for that of `api-version`, are left out of
+    /// errors that quote them, here and in the base URL.
     pub fn query(mut self, key: impl Into<String>, value: impl AsRef<str>) -> Self {
         let key = key.into();
         let pair = query_pair(&key, value.as_ref());
@@ -166,6 +169,9 @@ impl Provider {
 
     /// Adds a default header. A name given again adds a value; a request that has the name itself
     /// gets none of them.
+    ///
+    /// The value is a secret if the name says so: `x-…-token`, `x-…-key`, `openai-organization` and
+    /// the like. It is then neither printed nor left in an error that quotes it.
     ///
     /// # Errors
     ///
@@ -289,6 +295,11 @@ pub(crate) struct Root<'a> {
 impl<'a> Root<'a> {
     pub(crate) fn origin(&self) -> &'a Origin {
         self.base.origin()
+    }
+
+    /// What is added to the query of a request: the base URL's own, and the provider's.
+    pub(crate) fn queries(&self) -> [&'a str; 2] {
+        [self.base.query(), self.query]
     }
 
     /// The URL of a request in origin form.

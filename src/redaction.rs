@@ -1,7 +1,8 @@
 //! What must not be printed, in one place.
 //!
 //! [`is_sensitive_header`] says which header values are secret, [`Headers`] prints a map without
-//! them, [`scrub_known`] takes the secrets of one call out of text, and [`scrub`] takes credentials out of text a server sent, which likes to quote them
+//! them, [`scrub_known`] takes the secrets of one call out of text ([`query_values`] finds those of a
+//! query), and [`scrub`] takes credentials out of text a server sent, which likes to quote them
 //! ("Incorrect API key provided: sk-…").
 
 use std::borrow::Cow;
@@ -33,8 +34,11 @@ pub(crate) fn is_sensitive_header(name: &HeaderName) -> bool {
         | "x-codex-turn-state"
         | "x-codex-turn-metadata"
         | "x-codex-installation-id" => true,
+        // It tells calls apart.
+        "idempotency-key" => false,
         // Counts of model tokens, not tokens.
-        _ => !name.starts_with("x-ratelimit-") && has_secret_word(name.as_bytes()),
+        _ if name.starts_with("x-ratelimit-") => false,
+        _ => name.ends_with("-key") || has_secret_word(name.as_bytes()),
     }
 }
 
@@ -115,6 +119,21 @@ pub(crate) fn scrub_known<'a>(
         }
     }
     scrubbed
+}
+
+/// The values of a query, in their [spellings].
+pub(crate) fn query_values(query: &str) -> impl Iterator<Item = String> {
+    query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1)).flat_map(spellings)
+}
+
+/// A part of a URL as it is and, if that is another text, decoded; nothing if it is too short to be a
+/// secret.
+pub(crate) fn spellings(part: &str) -> impl Iterator<Item = String> {
+    let long = Some(part).filter(|part| part.len() >= SHORTEST_SECRET);
+    let decoded = long
+        .map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy())
+        .filter(|decoded| *decoded != part);
+    long.map(str::to_owned).into_iter().chain(decoded.map(Cow::into_owned))
 }
 
 /// `text` with everything that looks like a credential replaced: `sk-…`, `sess-…` and `ek_…` keys,
@@ -233,10 +252,18 @@ mod tests {
         for secret in ["authorization", "api-key", "x-api-key", "openai-project", "x-oai-is"] {
             assert!(is_sensitive_header(&name(secret)), "{secret}");
         }
-        for secret in ["x-amz-security-token", "x-client-secret", "ocp-apim-subscription-key"] {
+        for secret in [
+            "x-amz-security-token",
+            "x-client-secret",
+            "ocp-apim-subscription-key",
+            "x-gateway-key",
+            "x-functions-key",
+        ] {
             assert!(is_sensitive_header(&name(secret)), "{secret}");
         }
-        for open in ["x-request-id", "idempotency-key", "x-ratelimit-limit-tokens", "accept"] {
+        for open in
+            ["x-request-id", "idempotency-key", "x-key-id", "x-ratelimit-limit-tokens", "accept"]
+        {
             assert!(!is_sensitive_header(&name(open)), "{open}");
         }
     }

@@ -12,9 +12,9 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::client::BoxHttpService;
 use tower_openai::layers::auth::{Cached, CredentialsError, Token, TokenFn, token_fn};
 use tower_openai::layers::{
-    AttemptLayer, AuthLayer, Bearer, CompressionLayer, HeadTimeoutLayer, IdleTimeoutLayer,
-    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RefreshingAuthLayer, RetryLayer,
-    TelemetryLayer, TotalTimeoutLayer,
+    AttemptLayer, AuthLayer, Bearer, CompressionLayer, CookieLayer, HeadTimeoutLayer,
+    IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer, RateLimitLayer, RedirectLayer,
+    RefreshingAuthLayer, RetryLayer, TelemetryLayer, TotalTimeoutLayer,
 };
 use tower_openai::provider::Provider;
 use tower_openai::transport::HyperTransport;
@@ -93,7 +93,8 @@ macro_rules! pairs {
                     provider(), telemetry(), AttemptLayer::new(), TotalTimeoutLayer::new(LIMIT),
                     CompressionLayer::zstd(), RetryLayer::default(), in_flight(),
                     RateLimitLayer::new(), auth(), refreshing(), DecompressionLayer::new(),
-                    HeadTimeoutLayer::new(LIMIT), IdleTimeoutLayer::new(LIMIT));
+                    HeadTimeoutLayer::new(LIMIT), IdleTimeoutLayer::new(LIMIT),
+                    RedirectLayer::new(), CookieLayer::new());
             }
         )*
     };
@@ -119,6 +120,8 @@ pairs! {
     decompression_outside_of_each: DecompressionLayer::new();
     head_timeout_outside_of_each: HeadTimeoutLayer::new(LIMIT);
     idle_timeout_outside_of_each: IdleTimeoutLayer::new(LIMIT);
+    redirect_outside_of_each: RedirectLayer::new();
+    cookies_outside_of_each: CookieLayer::new();
 }
 
 /// What `tests/support/layer.rs` asks of every layer.

@@ -13,6 +13,8 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 use tower_openai::client::{Client, ClientBuilder, Policy};
+use tower_openai::layers::TelemetryLayer;
+use tower_openai::layers::retry::TokenBucket;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{Error, ErrorKind, RequestBody};
 
@@ -117,9 +119,28 @@ async fn two_endpoints_over_one_transport_keep_their_own_limits() {
     drop(responses.stream_request(request()).await.unwrap());
 }
 
+/// The limit of the whole call begins when there is a place for it; what is said of that helps.
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_has_no_limit_unless_the_caller_sets_one() {
+    const ONE: &str = r#"{"default": {"max_in_flight": 1, "timeouts": {"total_ms": 1000}}}"#;
+    let (plain, _) = client(200, |builder| builder.policy(policy(ONE)));
+    let held = plain.responses().stream_request(request()).await.unwrap();
+    let waiting = plain.responses().stream_request(request());
+    assert!(timeout(Duration::from_secs(60), waiting).await.is_err(), "it waits on");
+    drop(held);
+
+    let (shedding, _) = client(200, |builder| {
+        builder.policy(policy(ONE)).layer(tower::load_shed::LoadShedLayer::new())
+    });
+    let held = shedding.responses().stream_request(request()).await.unwrap();
+    let error = shedding.responses().stream_request(request()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Overloaded);
+    drop(held);
+    assert!(shedding.responses().stream_request(request()).await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_retry_budget_is_shared_by_all_endpoints() {
-    use tower_openai::layers::retry::TokenBucket;
     let budget = Arc::new(TokenBucket::new(28, 14, 5).unwrap());
     let shared = Arc::clone(&budget);
     let (client, calls) = client(500, |builder| builder.retry_budget(shared));
@@ -272,6 +293,7 @@ fn explain_tells_the_stack_outside_in_and_no_secret() {
             "TotalTimeoutLayer",
             "CompressionLayer",
             "RetryLayer",
+            "(retry",
             "InFlightLimitLayer",
             "RateLimitLayer",
             "AuthLayer",
@@ -286,4 +308,15 @@ fn explain_tells_the_stack_outside_in_and_no_secret() {
     assert!(responses.contains("1 at once") && responses.contains("5s"), "{text}");
     assert!(text.contains("https://api.example.com/v1"), "{text}");
     assert!(!text.contains("sk-"), "{text}");
+    assert!(text.contains("a token bucket") && !text.contains("with content"), "{text}");
+
+    let client = Client::builder()
+        .telemetry(TelemetryLayer::new().record_content(true))
+        .observe(())
+        .retry_budget(Arc::new(TokenBucket::default()))
+        .build()
+        .unwrap();
+    let text = client.explain().to_string();
+    assert!(text.contains("spans with content, and an observer"), "{text}");
+    assert!(text.contains("from `retry_budget`"), "{text}");
 }

@@ -1,10 +1,11 @@
-//! Telemetry that nobody listens to costs nothing. A process of its own, because it counts all
-//! allocations, and without a subscriber.
+//! Telemetry that nobody listens to costs nothing, nor does a clock that never has to wait. A process
+//! of its own, because it counts all allocations, and without a subscriber.
 
 use std::alloc::System;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::hint::black_box;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,6 +14,7 @@ use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower_openai::layers::IdleTimeoutLayer;
 use tower_openai::layers::telemetry::{AttemptLayer, Observe, TelemetryLayer};
 
 #[global_allocator]
@@ -66,6 +68,11 @@ fn without_anyone_listening_nothing_is_allocated() {
         .layer(AttemptLayer::new())
         .service(transport());
     assert_eq!(allocations(both), 0);
+
+    // Neither does a clock before the first wait.
+    let minute = Duration::from_secs(60);
+    assert_eq!(allocations(IdleTimeoutLayer::new(minute).layer(transport())), 0);
+    assert_eq!(allocations(IdleTimeoutLayer::disabled().layer(transport())), 0);
 
     // What is counted can be counted.
     assert!(allocations(TelemetryLayer::new().observe(Curious).layer(transport())) >= CALLS);

@@ -18,7 +18,7 @@ use crate::extensions::StreamTimeouts;
 use crate::layers::CookieLayer;
 use crate::layers::retry::{RetryBudget, TokenBucket};
 use crate::layers::telemetry::{Observe, Propagate};
-use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
+use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle, TelemetryLayer};
 use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::services::{HttpService, SessionForm};
@@ -36,6 +36,7 @@ use crate::{Error, RequestBody};
 pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
     authorisation: Option<Setting<Authorisation>>,
+    telemetry: TelemetryLayer,
     observer: Option<Arc<dyn Observe>>,
     propagate: Option<Propagator>,
     stream: StreamSettings,
@@ -162,6 +163,14 @@ impl ClientBuilder {
         self
     }
 
+    /// How the spans of calls are written: which provider they name, and whether they hold
+    /// [prompts and outputs](TelemetryLayer::record_content). Observers are [added](Self::observe) to
+    /// it. Default: [`TelemetryLayer::new`], without content.
+    pub fn telemetry(mut self, layer: TelemetryLayer) -> Self {
+        self.telemetry = layer;
+        self
+    }
+
     /// Tells `observer` of every call and attempt, beside those that were added before.
     pub fn observe(mut self, observer: impl Observe) -> Self {
         self.observer = Some(match self.observer {
@@ -218,7 +227,8 @@ impl ClientBuilder {
     ///
     /// Default: 60 s for a head, 300 s between bytes, 300 s between events; the first event and the
     /// whole call have no limit. Where the model works before it answers, as in
-    /// [`compact`](Client::compact), no limit for a head and 20 minutes for the whole call.
+    /// [`compact`](Client::compact), no limit for a head and 20 minutes for the whole call; a limit for
+    /// the head that is set here [holds there too](Policy#a-limit-for-the-head-in-default).
     pub fn timeouts(mut self, timeouts: StreamTimeouts) -> Self {
         self.stream.timeouts = timeouts.or(self.stream.timeouts);
         self
@@ -408,10 +418,12 @@ impl ClientBuilder {
         let preset = Preset {
             provider,
             authorisation,
+            telemetry: self.telemetry,
             observer: self.observer,
             propagate: self.propagate,
             rate_limits: RateLimitLayer::new(),
             timeouts: self.stream.timeouts,
+            has_own_budget: self.budget.is_some(),
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
             layers: self.layers,
             attempt_layers: self.attempt_layers,

@@ -24,8 +24,8 @@ macro_rules! policy {
         ///
         /// let policy: Policy = serde_json::from_str(
         ///     r#"{
-        ///         "default": {"retry": {"max_retries": 4}, "timeouts": {"head_ms": 20000}},
-        ///         "responses": {"timeouts": {"idle_ms": 120000}, "max_in_flight": 8},
+        ///         "default": {"retry": {"max_retries": 4}, "timeouts": {"idle_ms": 240000}},
+        ///         "responses": {"timeouts": {"head_ms": 20000}, "max_in_flight": 8},
         ///         "resume": {"max_in_a_row": 10}
         ///     }"#,
         /// )?;
@@ -36,6 +36,14 @@ macro_rules! policy {
         /// print!("{}", client.explain());
         /// # Ok::<_, tower_openai::BoxError>(())
         /// ```
+        ///
+        /// # A limit for the head in `default`
+        ///
+        /// It holds for every endpoint, those included whose answer begins only when the model is
+        /// done, and which have no such limit by default: `compact`, `create_response`, `images`,
+        /// `memories`, `search`. One that is shorter than the work cuts it off, and each retry pays
+        /// for it again. Set it for `responses`, where the head comes before the work, or turn it off
+        /// (0) for those endpoints.
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
         #[serde(default, deny_unknown_fields)]
         #[non_exhaustive]
@@ -95,13 +103,20 @@ endpoints!(policy);
 pub struct EndpointPolicy {
     /// Whether and when a failed attempt is followed by another.
     pub retry: RetrySettings,
-    /// How long a call may wait, on each of its clocks.
+    /// How long a call may wait, on each of its clocks. A limit for the head in the default policy
+    /// [holds for all endpoints](Policy#a-limit-for-the-head-in-default).
     pub timeouts: StreamTimeouts,
     /// How request bodies are compressed that do not say so themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
     /// How many attempts may be under way at once, from the request to the end of the body. Waits
     /// between attempts do not count. Unset: any number.
+    ///
+    /// A call beyond that waits until the stack is ready, before its clocks begin, for however long it
+    /// takes. With tower's [`LoadShedLayer`](tower::load_shed::LoadShedLayer) as a
+    /// [`layer`](super::ClientBuilder::layer) it is refused, as
+    /// [`ErrorKind::Overloaded`](crate::ErrorKind::Overloaded); a `tokio::time::timeout` around the
+    /// call gives up the wait too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<NonZeroUsize>,
 }

@@ -79,12 +79,15 @@ pub(super) struct Preset {
     pub(super) provider: Provider,
     /// `None`: requests are anonymous.
     pub(super) authorisation: Option<Authorisation>,
+    pub(super) telemetry: TelemetryLayer,
     pub(super) observer: Option<Arc<dyn Observe>>,
     pub(super) propagate: Option<Propagator>,
     pub(super) rate_limits: RateLimitLayer,
     /// Where an endpoint's policy says nothing.
     pub(super) timeouts: StreamTimeouts,
     pub(super) budget: Arc<dyn RetryBudget>,
+    /// Whether the budget is the caller's.
+    pub(super) has_own_budget: bool,
     /// Around each call, outermost first.
     pub(super) layers: Vec<Wrap>,
     /// Around each attempt, outermost first.
@@ -195,8 +198,9 @@ impl CallLayers {
         // A query of the base URL may hold a key.
         let url = preset.provider.base_url();
         explanation.layer("ProviderLayer", url.split('?').next().unwrap_or_default());
-        let observed = if preset.observer.is_some() { "spans, and an observer" } else { "spans" };
-        explanation.layer("TelemetryLayer", observed);
+        let content = if preset.telemetry.records_content() { " with content" } else { "" };
+        let observed = if preset.observer.is_some() { ", and an observer" } else { "" };
+        explanation.layer("TelemetryLayer", format_args!("spans{content}{observed}"));
         let total = policy.timeouts.or(preset.timeouts).total_or(waits.total);
         explanation.limit("TotalTimeoutLayer", total);
         #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
@@ -215,6 +219,8 @@ impl CallLayers {
         );
         let retry = policy.retry.policy()?;
         explanation.layer("RetryLayer", &retry);
+        let budget = if preset.has_own_budget { "from `retry_budget`" } else { "a token bucket" };
+        explanation.layer("(retry budget)", format_args!("{budget}, for all endpoints together"));
         let in_flight = match policy.max_in_flight {
             Some(max) => {
                 explanation.layer("InFlightLimitLayer", format_args!("{max} at once"));
@@ -228,7 +234,7 @@ impl CallLayers {
         explanation.layer("RateLimitLayer", "keeps the latest");
         Ok(Self {
             provider: ProviderLayer::new(preset.provider.clone()),
-            telemetry: TelemetryLayer::new().observe(preset.observer.clone()),
+            telemetry: preset.telemetry.clone().observe(preset.observer.clone()),
             total: TotalTimeoutLayer::new(total.unwrap_or_default()),
             #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
             compression,

@@ -44,7 +44,8 @@ fn from_seconds(seconds: f64) -> Option<Duration> {
 
 /// The wait that a message asks for in words: what follows the first "try again in".
 ///
-/// Understands `28ms`, `11.054s`, `6m0s`, `1h`, `35 seconds`, `2 minutes`, `500 milliseconds`.
+/// Understands `28ms`, `11.054s`, `6m0s`, `1h`, `35 seconds`, `2 minutes`, `500 milliseconds`, `2 days`.
+/// A wait that is understood in part only is not known.
 pub(crate) fn in_text(message: &str) -> Option<Duration> {
     const PHRASE: &str = "try again in";
     let bytes = message.as_bytes();
@@ -53,7 +54,8 @@ pub(crate) fn in_text(message: &str) -> Option<Duration> {
         .position(|window| window.eq_ignore_ascii_case(PHRASE.as_bytes()))?;
     let mut rest = message.get(at + PHRASE.len()..)?;
     let mut total: Option<Duration> = None;
-    while let Some((part, tail)) = number_and_unit(rest) {
+    while let Some((number, unit, tail)) = number_and_unit(rest) {
+        let part = from_seconds(number * seconds_in(unit)?)?;
         total = Some(total.unwrap_or_default().checked_add(part)?);
         rest = tail;
     }
@@ -61,7 +63,7 @@ pub(crate) fn in_text(message: &str) -> Option<Duration> {
 }
 
 /// One `number unit` pair, and the rest of the text.
-fn number_and_unit(text: &str) -> Option<(Duration, &str)> {
+fn number_and_unit(text: &str) -> Option<(f64, &str, &str)> {
     let text = text.trim_start_matches(' ');
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, rest) = text.split_at(end);
@@ -70,14 +72,18 @@ fn number_and_unit(text: &str) -> Option<(Duration, &str)> {
     let rest = rest.trim_start_matches(' ');
     let end = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(end);
-    let unit = match unit.to_ascii_lowercase().as_str() {
+    Some((number, unit, rest)).filter(|_| !unit.is_empty())
+}
+
+fn seconds_in(unit: &str) -> Option<f64> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "d" | "day" | "days" => 86_400.0,
         "h" | "hour" | "hours" => 3600.0,
         "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
         "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
         "ms" | "millisecond" | "milliseconds" => 1e-3,
         _ => return None,
-    };
-    Some((from_seconds(number * unit)?, rest))
+    })
 }
 
 #[cfg(test)]
@@ -98,6 +104,12 @@ mod tests {
             ("try again in 500 milliseconds", Some(0.5)),
             ("try again in 1h 2m 3s, or upgrade", Some(3723.0)),
             ("try again in 5s. 3s later", Some(5.0)),
+            ("try again in 2 days", Some(172_800.0)),
+            ("try again in 1d12h", Some(129_600.0)),
+            ("try again in 1 day 1s.", Some(86_401.0)),
+            ("try again in 2 weeks", None),
+            ("try again in 1h 2weeks", None),
+            ("try again in 1h 99999999999999999999999s", None),
             ("try again in a moment", None),
             ("try again in", None),
             ("try again in 5", None),

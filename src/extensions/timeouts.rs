@@ -21,6 +21,11 @@ use serde::{Deserialize, Serialize};
 /// `first_event` run only while the reader waits, so a reader that takes its time never trips them;
 /// `total` runs on whatever happens.
 ///
+/// All of them begin with the call. The wait until a service is ready to be called, for a place under
+/// `InFlightLimitLayer` above all, comes before that and is on none of them: tower's
+/// [`load_shed`](tower::load_shed) refuses the call in place of waiting, and a
+/// `tokio::time::timeout` around the future of [`stream_request`] or `send` bounds both.
+///
 /// # Which value holds
 ///
 /// Each limit is unset, off, or a time; zero is off. An unset one leaves it to the next in this
@@ -67,6 +72,7 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 ///
+/// [`stream_request`]: crate::services::Responses::stream_request
 /// [`ErrorKind::Connect`]: crate::ErrorKind::Connect
 /// [`ErrorKind::HeadTimeout`]: crate::ErrorKind::HeadTimeout
 /// [`ErrorKind::FirstEventTimeout`]: crate::ErrorKind::FirstEventTimeout
@@ -141,7 +147,8 @@ impl StreamTimeouts {
         idle,
         /// The limit of silence that holds, if `default` is what an unset one means; `None` is off.
         idle_or;
-        /// The longest that the whole call may take; zero is off.
+        /// The longest that the whole call may take; zero is off. The wait until the service is ready
+        /// comes [before it](Self#which-clock-is-which).
         total,
         /// The limit of the whole call that holds, if `default` is what an unset one means; `None` is
         /// off.

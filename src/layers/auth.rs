@@ -71,7 +71,8 @@
 //! Those of the service inside; the refusal above; and of credentials that fail,
 //! [`ErrorKind::Transport`](crate::ErrorKind::Transport) if that may pass, else
 //! [`ErrorKind::Build`](crate::ErrorKind::Build), with the [`CredentialsError`] as source. Nothing
-//! was sent then, but for a refresh that fails after a 401: its [`Stage`](crate::Stage) is `Sent`.
+//! was sent then. After a 401 it was: the [`Stage`](crate::Stage) of a refresh that fails, and of
+//! whatever fails after it, is `Sent`.
 //!
 //! # Clone
 //!

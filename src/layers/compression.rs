@@ -14,10 +14,11 @@
 //! A [replayable source](RequestBody::replayable) passes through as it is, unless the request asks.
 //!
 //! A server that cannot read the encoding answers `415`. That answer is dropped, and the request goes
-//! out once more as it was; if the second answer is not `415` too, the origin is remembered and gets
-//! nothing in that encoding any more, until
-//! [`forget_refusals`](CompressionLayer::forget_refusals). The memory is shared by all clones of the
-//! layer and the services made by them, and holds the 64 origins that refused last.
+//! out once more as it was. If it then succeeds, with a status below 400, the origin is remembered and
+//! gets nothing in that encoding any more, until
+//! [`forget_refusals`](CompressionLayer::forget_refusals): a server that learns the encoding is not
+//! found out by itself. The memory is shared by all clones of the layer and the services made by them,
+//! and holds the 64 origins that refused last.
 //!
 //! **Place:** outside retry, so that a body is compressed once for all attempts; outside signing,
 //! which has to see the final bytes; inside telemetry, for which a fallback is one call; inside

@@ -8,6 +8,8 @@
 //! - A default header is added if the request has no header of that name, with all its values;
 //!   `user-agent` last of all.
 //! - The provider's [`Origin`] is noted in the request's extensions.
+//! - Secrets among these headers and in these queries are kept out of the errors of the endpoint above
+//!   when the server quotes them: see [`Provider::header`] and [`Provider::query`].
 //! - A request that says [`ApiRoot::Backend`] is for the provider's second base URL, its backend, in
 //!   place of the first.
 //!
@@ -48,13 +50,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::refusal::CallOrRefusal;
-use crate::extensions::{ApiRoot, Origin, WithoutCredentials};
-use crate::provider::{Provider, fill_user_agent};
+use crate::extensions::{ApiRoot, Call, Origin, WithoutCredentials};
+use crate::provider::{Provider, Root, fill_user_agent};
+use crate::redaction::query_values;
 use crate::{BoxError, Error};
 
 /// Makes origin-form requests go to a [`Provider`]; see the [module](self).
@@ -119,6 +122,7 @@ impl<S> WithProvider<S> {
         if uri.scheme().is_none() && uri.authority().is_none() {
             *request.uri_mut() = root.url_of(uri.path_and_query())?;
         }
+        self.keep_secrets(&root, request.extensions());
         let bare = request.extensions().get::<WithoutCredentials>().is_some();
         if !bare && origin.matches(request.uri()) {
             self.provider.fill_headers(request.headers_mut())?;
@@ -126,6 +130,24 @@ impl<S> WithProvider<S> {
         fill_user_agent(request.headers_mut())?;
         request.extensions_mut().insert(origin.clone());
         Ok(())
+    }
+
+    /// Keeps what the provider adds to requests out of the errors of their call.
+    fn keep_secrets(&self, root: &Root<'_>, request: &Extensions) {
+        let (headers, queries) = (self.provider.headers(), root.queries());
+        if headers.is_empty() && queries.iter().all(|query| query.is_empty()) {
+            return;
+        }
+        let Some(call) = request.get::<Call>() else { return };
+        for secret in headers.values().filter(|value| value.is_sensitive()) {
+            call.keep_header_secret(secret.clone());
+        }
+        // A version is none, and servers like to name it.
+        let pairs = queries.into_iter().flat_map(|query| query.split('&'));
+        pairs
+            .filter(|pair| !pair.starts_with("api-version="))
+            .flat_map(query_values)
+            .for_each(|secret| call.keep_secret(secret));
     }
 }
 

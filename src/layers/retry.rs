@@ -28,7 +28,8 @@
 //!
 //! **Only heads are retried.** Once an answer is handed on, its body belongs to the caller. To tell
 //! final answers apart, at most 64 KiB of an error body are read ahead, for at most
-//! [10 s](RetryPolicy::peek_time) and not past the deadline; [`RetryBody`] yields them again. An answer that is followed by another
+//! [10 s](RetryPolicy::peek_time) and not past the deadline; [`RetryBody`] yields them again. That of
+//! the last retry is not, unless there is a classifier. An answer that is followed by another
 //! attempt is dropped. If its body was not read to the end by then, an HTTP/1 connection is closed.
 //!
 //! **Place:** outside `AuthLayer`, so that each attempt is authorised afresh, and outside head
@@ -132,6 +133,7 @@ pub use self::budget::{RetryBudget, TokenBucket};
 pub use self::classify::{Action, Classify, ClassifyFn, Outcome, RetryKind, classify_fn};
 pub use self::policy::RetryPolicy;
 pub use self::retried::RetriedError;
+pub(super) use self::rules::LONGEST_HINT;
 pub use self::settings::{RetryPreset, RetrySettings};
 
 /// Tries failed calls again; see the [module](self).
@@ -165,7 +167,7 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        let inner = PeekError::new(inner, self.policy.peekable());
+        let inner = PeekError::new(inner, self.policy.peekable(), self.policy.final_retry());
         let session = Session::new(Arc::clone(&self.policy));
         Retry { inner: tower::retry::Retry::new(session, inner), policy: Arc::clone(&self.policy) }
     }

@@ -257,6 +257,11 @@ impl<O> TelemetryLayer<O> {
         self.record_content = record;
         self
     }
+
+    #[cfg(feature = "client")]
+    pub(crate) const fn records_content(&self) -> bool {
+        self.record_content
+    }
 }
 
 impl<O> fmt::Debug for TelemetryLayer<O> {

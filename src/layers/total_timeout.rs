@@ -15,6 +15,11 @@
 //! After the moment the body yields one [`TotalTimeoutError`], drops the body inside, which closes
 //! the connection or resets the stream, and ends.
 //!
+//! The limit begins with the call. What a service waits for before it is ready, such as a place under
+//! an [`InFlightLimitLayer`](super::InFlightLimitLayer) inside, comes before it, without a limit:
+//! tower's [`load_shed`](tower::load_shed) outside refuses the call in its place, and a
+//! `tokio::time::timeout` around readiness and call bounds both.
+//!
 //! **Place:** outside retry. A request or an endpoint can have its own limit,
 //! [`StreamTimeouts::total`]; that type's page tells all the
 //! [clocks](StreamTimeouts#which-clock-is-which) apart.

@@ -115,6 +115,11 @@ impl BaseUrl {
         &self.origin
     }
 
+    /// Its own query, encoded; empty if there is none.
+    pub(crate) fn query(&self) -> &str {
+        &self.query
+    }
+
     /// Without the query, which may be signed.
     pub(crate) fn without_query(&self) -> String {
         format!("{}://{}{}", self.scheme, self.authority, self.path)

@@ -22,6 +22,9 @@ const REFUSAL_TIME: Duration = Duration::from_secs(10);
 /// The most that is set aside for a body before any of it has come, whatever length its head says.
 const AHEAD: usize = 1024 * 1024;
 
+/// After so many frames in one poll other tasks have their turn.
+const FRAMES_AT_ONCE: u32 = 64;
+
 /// A body while it is read.
 pub(super) struct Collecting {
     limit: usize,
@@ -59,7 +62,7 @@ impl Collecting {
         RB: Body<Data = Bytes>,
         RB::Error: Into<BoxError>,
     {
-        loop {
+        for _ in 0..FRAMES_AT_ONCE {
             match body.as_mut().poll_frame(cx) {
                 Poll::Ready(None) => return Poll::Ready(Stop::End),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Stop::Failed(error.into())),
@@ -70,12 +73,18 @@ impl Collecting {
                         return Poll::Ready(Stop::Full);
                     }
                 }
-                Poll::Pending => {
-                    let elapsed = ready!(self.watchdog.poll_expired(cx));
-                    return Poll::Ready(Stop::Late(elapsed.limit));
-                }
+                Poll::Pending => return self.poll_late(cx),
             }
         }
+        let late = self.poll_late(cx);
+        if late.is_pending() {
+            cx.waker().wake_by_ref();
+        }
+        late
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
+        self.watchdog.poll_expired(cx).map(|elapsed| Stop::Late(elapsed.limit))
     }
 
     /// Keeps a chunk, of which `rest` bytes are said to follow; false if it does not fit whole.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::options::{Compression, ResponsesOptions};
 use crate::extensions::{BodyFault, Call, RequestCompression, StreamTimeouts};
 use crate::provider::encoded;
-use crate::{Error, RequestBody};
+use crate::{Error, RequestBody, redaction};
 
 /// Where a request goes: path and query, relative to the provider's base URL.
 #[derive(Clone, Debug)]
@@ -183,6 +183,9 @@ impl Outgoing {
         call: Call,
     ) -> Result<Request<RequestBody>, Error> {
         let mut headers = options.headers()?;
+        for secret in headers.values().filter(|value| value.is_sensitive()) {
+            call.keep_header_secret(secret.clone());
+        }
         let mut extensions = std::mem::take(&mut options.extensions);
         if let (Some(_), Some(query)) = (self.uri.scheme(), self.uri.query()) {
             // The server has made such a URL, and the query is what makes it good.
@@ -244,19 +247,9 @@ impl Outgoing {
     }
 }
 
-/// What of a signed query must not be shown: the whole, and what it says, as it is and decoded. Short
-/// texts are words like others.
+/// What of a signed query must not be shown: the whole, and what it says.
 pub(super) fn query_secrets(query: &str) -> Vec<String> {
-    let values = query.split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
-    let mut secrets = Vec::new();
-    for text in [query].into_iter().chain(values).filter(|text| text.len() >= 8) {
-        let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
-        if decoded != text {
-            secrets.push(decoded.into_owned());
-        }
-        secrets.push(text.to_owned());
-    }
-    secrets
+    redaction::spellings(query).chain(redaction::query_values(query)).collect()
 }
 
 #[cfg(test)]

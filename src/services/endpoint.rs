@@ -127,6 +127,7 @@ macro_rules! unary_endpoint {
             pub(crate) fn sending(mut self, preset: $crate::services::PresetSettings) -> Self {
                 self.settings.item_ids = preset.item_ids;
                 self.settings.session_form = preset.session_form;
+                self.settings.timeouts = preset.timeouts.or(self.settings.timeouts);
                 self
             }
 

@@ -94,7 +94,7 @@ pub(super) struct UnarySettings {
 pub(crate) struct PresetSettings {
     pub(crate) item_ids: ItemIds,
     pub(crate) session_form: SessionForm,
-    /// For an endpoint that has limits of its own; the layers of the stack have the others.
+    /// The layers of the stack have them too; an upload makes its own limit for the head from them.
     pub(crate) timeouts: StreamTimeouts,
 }
 

@@ -14,7 +14,7 @@ use super::rules::{Broken, Reopened};
 use crate::{BoxError, Error};
 
 /// Frames read without an event before the task gives way to others. A body that is always ready and
-/// never holds an event would otherwise keep its thread.
+/// never holds an event, or never ends after the last one, would otherwise keep its thread.
 const FRAMES_PER_POLL: u16 = 1024;
 
 pin_project_lite::pin_project! {
@@ -171,7 +171,17 @@ where
         let mut this = self.project();
         let mut drained = 0;
         while let Some(body) = this.body.as_mut().as_pin_mut() {
-            match ready!(body.poll_frame(cx)) {
+            if *this.frames == FRAMES_PER_POLL {
+                *this.frames = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let Poll::Ready(frame) = body.poll_frame(cx) else {
+                *this.frames = 0;
+                return Poll::Pending;
+            };
+            *this.frames += 1;
+            match frame {
                 Some(Ok(frame)) => drained += frame.into_data().map_or(0, |data| data.len()),
                 Some(Err(_)) | None => drained = usize::MAX,
             }

@@ -1,6 +1,7 @@
 //! One refresh and one more attempt after a 401.
 
 use std::future::{Ready, ready};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -138,6 +139,84 @@ async fn a_refresh_that_fails_fails_all_who_wait_and_is_asked_for_once() {
         gate.take_only("token-4");
         assert_eq!(service.oneshot(ours()).await.unwrap().status(), 200);
     }
+}
+
+/// A key that can be had so many times.
+#[derive(Clone)]
+struct Scarce(Arc<AtomicUsize>);
+
+impl Credentials<RequestBody> for Scarce {
+    type Future = Ready<Result<Request<RequestBody>, CredentialsError>>;
+
+    fn authorize(&self, mut request: Request<RequestBody>) -> Self::Future {
+        if self.0.fetch_sub(1, Ordering::Relaxed) == 0 {
+            return ready(Err(CredentialsError::build("no other key")));
+        }
+        let mut key = HeaderValue::from_static("hidden");
+        key.set_sensitive(true);
+        request.headers_mut().insert("x-key", key);
+        ready(Ok(request))
+    }
+}
+
+impl RefreshCredentials for Scarce {
+    type Future = Ready<Result<Refreshed, CredentialsError>>;
+
+    fn refresh(&self, _: RejectedCredential) -> Self::Future {
+        ready(Ok(Refreshed::Replaced))
+    }
+}
+
+/// Answers 401 to one request; then it is not ready, or fails.
+#[derive(Clone)]
+struct Closing {
+    ready: bool,
+    called: Arc<AtomicUsize>,
+}
+
+impl Service<Request<RequestBody>> for Closing {
+    type Response = http::Response<()>;
+    type Error = std::io::Error;
+    type Future = Ready<Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        let closed = !self.ready && self.called.load(Ordering::Relaxed) > 0;
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        std::task::Poll::Ready(if closed { Err(refused) } else { Ok(()) })
+    }
+
+    fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        if self.called.fetch_add(1, Ordering::Relaxed) > 0 {
+            return ready(Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+        }
+        let refused = http::Response::builder().status(StatusCode::UNAUTHORIZED).body(());
+        ready(Ok(refused.unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn what_fails_after_a_401_says_that_the_server_has_seen_the_request() {
+    for (keys, ready, kind, calls) in [
+        (1, true, ErrorKind::Build, 1),
+        (2, false, ErrorKind::Connect, 1),
+        (2, true, ErrorKind::Connect, 2),
+    ] {
+        let auth = AuthLayer::new(Scarce(Arc::new(AtomicUsize::new(keys))));
+        let auth = auth.for_origin(ORIGIN).unwrap().refresh_on_unauthorized();
+        let called = Arc::new(AtomicUsize::new(0));
+        let stack = auth.layer(Closing { ready, called: Arc::clone(&called) });
+        let error = own_error(stack.oneshot(ours()).await.unwrap_err());
+        assert_eq!((error.kind(), error.stage()), (kind, Stage::Sent), "{error}");
+        assert_eq!(called.load(Ordering::Relaxed), calls);
+    }
+    // Before it, nothing was sent.
+    let auth = AuthLayer::new(Scarce(Arc::default())).for_origin(ORIGIN).unwrap();
+    let stack = auth.refresh_on_unauthorized().layer(Gate::taking("nothing"));
+    let error = own_error(stack.oneshot(ours()).await.unwrap_err());
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Build, Stage::NotSent));
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,6 +71,24 @@ async fn a_415_for_another_reason_is_handed_on_and_not_remembered() {
     assert_eq!(sent.encodings(), [None]);
 }
 
+/// A plain request that is refused for another reason does not show that the encoding was the problem.
+#[tokio::test]
+async fn a_fallback_that_fails_is_not_remembered() {
+    for status in [400, 401, 429, 500, 503] {
+        let refuse = move |request: &Request<RequestBody>| match encoding(request) {
+            Some(_) => 415,
+            None => status,
+        };
+        let (transport, sent) = transport(refuse);
+        let stack = CompressionLayer::zstd().layer(transport);
+        for _ in 0..2 {
+            let answer = stack.clone().oneshot(post(text())).await.unwrap();
+            assert_eq!(answer.status(), status);
+            assert_eq!(sent.encodings(), [Some("zstd".to_owned()), None], "{status}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn requests_without_an_origin_have_a_memory_of_their_own() {
     let refuse =

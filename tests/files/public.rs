@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use tower::ServiceBuilder;
+use tower_openai::extensions::StreamTimeouts;
 use tower_openai::layers::{AuthLayer, Bearer, ProviderLayer, RetryLayer, RetryPolicy};
 use tower_openai::provider::Provider;
 use tower_openai::services::{
@@ -81,6 +82,34 @@ async fn each_attempt_sends_the_whole_form_and_waits_by_its_size() {
     }
     let seen = seen.lock().unwrap();
     assert_eq!((seen[0], *seen.last().unwrap()), ((1, 0), (2, 300_000)));
+}
+
+/// What a policy says of heads, and what each attempt then has for a file of 300,000 bytes.
+#[tokio::test]
+async fn the_policy_of_uploads_holds_for_their_heads() {
+    let seconds = |count| Some(Duration::from_secs(count));
+    for (policy, head) in [
+        ("{}", seconds(60 + 2)),
+        (r#"{"create_file": {"timeouts": {"head_ms": 600000}}}"#, seconds(600 + 2)),
+        (r#"{"default": {"timeouts": {"head_ms": 5000}}}"#, seconds(5 + 2)),
+        (r#"{"create_file": {"timeouts": {"head_ms": 0}}}"#, None),
+    ] {
+        let backend = Backend::answering([(200, FILE)]);
+        let client = Client::builder().transport(backend.service());
+        let client = client.policy(serde_json::from_str(policy).unwrap()).build().unwrap();
+        let source = UploadSource::from_bytes("a.txt", pattern(300_000));
+        client.create_file().send(CreateFileRequest::new(source, "batch")).await.unwrap();
+        let told = backend.sent()[0].timeouts.expect("a limit of its own, or off");
+        assert_eq!(told.head_or(seconds(7)), head, "{policy}");
+    }
+    // What the builder says holds too.
+    let backend = Backend::answering([(200, FILE)]);
+    let client = Client::builder().transport(backend.service());
+    let client = client.timeouts(StreamTimeouts::new().head(Duration::from_secs(9)));
+    let source = UploadSource::from_bytes("a.txt", "hello");
+    let request = CreateFileRequest::new(source, "batch");
+    client.build().unwrap().create_file().send(request).await.unwrap();
+    assert_eq!(backend.sent()[0].timeouts.unwrap().head_or(None), seconds(9));
 }
 
 #[tokio::test]

@@ -1,7 +1,14 @@
 //! Rows of faults.md that are about time, on a paused clock over bodies of the test's.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, Frame};
 use tokio::time::{Instant, sleep, timeout};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_openai::extensions::StreamTimeouts;
@@ -11,7 +18,7 @@ use tower_openai::sse::StreamSettings;
 use tower_openai::{Client, ErrorKind, Stage};
 
 use crate::support::{
-    Feed, call, completed, created, delta, fed, kinds, once, read, request, response, text,
+    Feed, call, completed, created, delta, fed, kinds, once, read, request, response, sse, text,
 };
 
 fn seconds(seconds: u64) -> Duration {
@@ -103,6 +110,40 @@ async fn row_36_a_stall_trips_the_idle_clock_at_its_limit_and_lets_go_of_the_bod
     assert_eq!(error.stage(), Stage::Streaming);
     assert!(!error.is_retryable(), "text was handed out");
     assert!(feed.is_closed());
+}
+
+/// A whole answer, and then empty frames without end, which are counted.
+struct Endless(Option<Bytes>, Arc<AtomicUsize>);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(self.0.take().unwrap_or_default()))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_after_completed_is_read_in_turns_and_left() {
+    let frames = Arc::new(AtomicUsize::new(0));
+    let body = Endless(Some(sse([&completed()]).into()), Arc::clone(&frames));
+    let answer = response(200, &[], body);
+    let mut stream = call(StreamSettings::default(), request(), answer).await.unwrap();
+    let event = stream.next().await.unwrap().unwrap();
+    assert_eq!(event.kind(), "response.completed");
+    assert!(frames.load(Ordering::Relaxed) < 2048, "others have their turn");
+    let start = Instant::now();
+    let mut end = tokio_test::task::spawn(stream.next());
+    while end.poll().is_pending() {
+        assert!(end.is_woken(), "it is read on");
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    assert!(start.elapsed() < seconds(1), "{:?}", start.elapsed());
 }
 
 /// Sends a comment every ten seconds until the body is dropped.

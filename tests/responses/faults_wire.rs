@@ -96,6 +96,27 @@ async fn row_47_a_dropped_stream_closes_the_connection_within_a_second() {
 }
 
 #[tokio::test]
+async fn row_36_the_idle_clock_closes_the_socket() {
+    let server = Server::start().await.unwrap();
+    server.enqueue(Script::natural().cut_after(3).then_stall());
+    let client = Client::builder().base_url(server.base_url()).api_key("sk-test");
+    let client = client.idle_timeout(Duration::from_millis(300)).build().unwrap();
+    let mut stream = soon(client.responses().stream_request(request())).await.unwrap();
+    let error = loop {
+        match soon(stream.next()).await {
+            Some(Ok(_)) => {}
+            end => break end.unwrap().unwrap_err(),
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::IdleTimeout);
+    // Though the stream is still held.
+    let request = server.requests().remove(0);
+    assert_eq!(soon(request.closed()).await, Outcome::Disconnected);
+    drop(stream);
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn row_47_so_does_a_dropped_call_that_waits_for_the_head() {
     let (server, client) = serving(Script::no_head().then_stall()).await;
     let responses = client.responses();

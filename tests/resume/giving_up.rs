@@ -142,9 +142,35 @@ async fn a_hint_of_the_servers_is_waited_for_if_there_is_time() {
     assert_eq!(read(stream).await.0, whole());
     assert_eq!(start.elapsed(), 21 * SECOND);
 
-    let (_, error, tries, waited) = given_up(hinted("301"), policy(), request()).await;
-    assert_eq!((error.kind(), tries, waited), (ErrorKind::Server, 1, SECOND));
+    let patient = policy().max_hint(600 * SECOND);
+    let (_, error, tries, waited) = given_up(hinted("301"), patient, request()).await;
+    assert_eq!((error.kind(), tries, waited), (ErrorKind::Server, 1, SECOND), "the row is over");
     assert_eq!(error.retry_after(), Some(301 * SECOND));
+}
+
+/// Not even where the time of a row is without limit.
+#[tokio::test(start_paused = true)]
+async fn row_20_no_hint_of_the_servers_is_an_endless_sleep() {
+    let endless = || policy().total_time(Duration::ZERO);
+    let patient = || endless().max_hint(Duration::MAX);
+    let year = 31_536_000 * SECOND;
+    for (seconds, policy, hint) in [
+        ("61", endless(), 61 * SECOND),
+        ("31536000", endless(), year),
+        ("31536000", patient(), year),
+        ("1e300", endless(), Duration::MAX),
+        ("1e300", patient(), Duration::MAX),
+    ] {
+        let plays = [cut(), Play::Status(429, "retry-after", seconds), Play::From(7)];
+        let (_, error, tries, waited) = given_up(plays, policy, request()).await;
+        assert_eq!((error.kind(), tries, waited), (ErrorKind::RateLimited, 1, SECOND), "{seconds}");
+        assert_eq!(error.retry_after(), Some(hint));
+        assert_place(&error);
+    }
+    let (http, _) = server([cut(), Play::Status(429, "retry-after", "61"), Play::From(7)]);
+    let policy = endless().max_hint(61 * SECOND);
+    let stream = resuming(http, policy).stream_request(request()).await.unwrap();
+    assert_eq!(read(stream).await.0, whole());
 }
 
 #[tokio::test(start_paused = true)]

@@ -318,7 +318,8 @@ async fn empty_frames_are_read_in_turns_and_not_for_ever() {
     assert!(call.poll().is_pending() && call.is_woken(), "others have their turn");
     assert!(frames.load(Ordering::Relaxed) <= 64);
     let response = call.await.unwrap();
-    assert_eq!((response.status().as_u16(), frames.load(Ordering::Relaxed)), (503, 2 * 4096));
+    // The answer to the last retry is handed on unread.
+    assert_eq!((response.status().as_u16(), frames.load(Ordering::Relaxed)), (503, 4096));
 }
 
 /// An answer whose body says nothing and does not end.
@@ -355,6 +356,41 @@ async fn nothing_waits_for_years() {
         let call = RetryLayer::new(policy.clone()).layer(stalled()).oneshot(request);
         assert_eq!(call.await.unwrap().status().as_u16(), 503);
         assert!(start.elapsed() <= ms(3_600_001), "{:?}", start.elapsed());
+    }
+}
+
+/// There is nothing left to decide, but for a classifier, which is promised the body.
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_the_last_retry_is_not_read_ahead() {
+    let steady = || RetryPolicy::default().backoff([ms(0); 9]).peek_time(ms(1000));
+    let passing = || steady().classify(classify_fn(|_: &Outcome<'_>| Action::Pass));
+    let own = RetryOverride::new;
+    for (policy, own, attempts, peeks) in [
+        (steady(), own(), 3, 2),
+        (steady().max_retries(1), own(), 2, 1),
+        (steady(), own().max_retries(1), 2, 1),
+        (steady(), own().max_retries(3), 4, 3),
+        (passing(), own(), 3, 3),
+        (passing(), own().max_retries(1), 2, 2),
+        // Not known to be the last.
+        (steady().backoff([ms(0)]), own(), 2, 2),
+    ] {
+        let feeds = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let keep = feeds.clone();
+        let stalled = service_fn(move |_: Request<()>| {
+            let (feed, body) = fed();
+            keep.lock().unwrap().push(feed);
+            std::future::ready(Ok::<_, Infallible>(
+                Response::builder().status(503).body(body).unwrap(),
+            ))
+        });
+        let mut request = Request::new(());
+        request.extensions_mut().insert(own);
+        let start = Instant::now();
+        let stack = RetryLayer::new(policy).layer(stalled);
+        assert_eq!(stack.oneshot(request).await.unwrap().status(), 503);
+        assert_eq!(feeds.lock().unwrap().len(), attempts, "{own:?}");
+        assert_eq!(start.elapsed().as_secs(), peeks, "{own:?}");
     }
 }
 

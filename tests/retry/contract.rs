@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -134,6 +135,25 @@ async fn a_service_that_breaks_between_attempts_does_not_hide_the_first_failure(
     assert_eq!(attempts[0].status().unwrap(), 503);
     let text: Vec<_> = tower_openai::Error::from(error).chain().map(ToString::to_string).collect();
     assert!(text.last().unwrap().contains("closed"), "{text:?}");
+}
+
+/// Neither is the budget charged for an attempt that was never made.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_breaks_between_attempts_gives_the_tokens_back() {
+    let bucket = Arc::new(TokenBucket::new(20, 10, 5).unwrap());
+    let policy = RetryPolicy::default().backoff([ms(500); 2]).budget(bucket.clone());
+    let (mut service, mut handle) = tower_test::mock::spawn_layer(RetryLayer::new(policy));
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut call = tokio_test::task::spawn(service.call(Request::new(())));
+    let (_, answer) = handle.next_request().await.unwrap();
+    answer.send_response(Response::builder().status(503).body(Empty::<Bytes>::new()).unwrap());
+    assert_pending!(call.poll());
+    assert_eq!(bucket.tokens(), 10, "paid before the wait");
+    handle.send_error("closed");
+    sleep(ms(501)).await;
+    assert!(call.await.is_err());
+    assert_eq!(bucket.tokens(), 20);
 }
 
 /// Answers 503 once per call after 100 ms, then 200 after 100 ms.

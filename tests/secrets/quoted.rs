@@ -61,6 +61,54 @@ async fn a_key_without_a_shape_is_not_shown_when_the_server_quotes_it() {
     }
 }
 
+/// A gateway's own: in its URL, in headers of the provider's and in those of the caller's.
+#[tokio::test]
+async fn row_70_what_the_provider_and_the_caller_add_is_not_shown_when_the_server_quotes_it() {
+    const IN_BASE: &str = "0123456789abcdef";
+    const IN_PAIR: &str = "fedcba 9876543210/";
+    const ENCODED: &str = "fedcba%209876543210%2F";
+    const KEY: &str = "abcdef0123456789abcdef01";
+    const VERSION: &str = "2025-04-01-preview";
+    let server = Server::start().await.unwrap();
+    let base_url = format!("{}?key={IN_BASE}&api-version={VERSION}", server.base_url());
+    let provider = Provider::new("custom", &base_url).unwrap().query("sig", IN_PAIR);
+    let provider = provider.header("x-gateway-key", KEY).unwrap();
+    let provider = provider.header("openai-organization", ORGANIZATION).unwrap();
+    let client = Client::builder().provider(provider).build().unwrap();
+    let request = || ResponsesRequest::new("m", "x").header("x-my-secret", OWN);
+
+    let secrets = [IN_BASE, IN_PAIR, ENCODED, KEY, ORGANIZATION, OWN];
+    let quote = format!("Cannot POST /v1/responses?{}: {VERSION}", secrets.join(", "));
+    let said = || json!({"message": quote, "code": quote});
+    let failed = json!({"type": "response.failed", "response": {"id": "r", "error": said()}});
+    for script in [
+        Script::status(404).json(json!({"error": said()})),
+        Script::status(404).body(quote.clone()),
+        Script::events([failed]),
+    ] {
+        server.enqueue(script.clone()).enqueue(script);
+        let streamed = match client.responses().stream_request(request()).await {
+            Err(error) => error,
+            Ok(stream) => stream.final_response().await.unwrap_err(),
+        };
+        let whole = client.create_response().send(request()).await.unwrap_err();
+        for error in [streamed, whole] {
+            let mut text = format!("{error} {error:?} {error:#?} {:?}", error.code());
+            for cause in error.chain() {
+                text.push_str(&format!("{cause} {cause:?}"));
+            }
+            for secret in secrets {
+                assert!(!text.contains(secret), "{secret}: {text}");
+            }
+            let refused = error.status().is_some_and(|status| status == 404);
+            assert!(!refused || text.contains(VERSION), "{text}");
+        }
+    }
+    let sent = &server.requests()[0];
+    assert!(sent.target().contains(IN_BASE) && sent.target().contains(ENCODED), "{sent:?}");
+    assert_eq!((sent.header("x-gateway-key"), sent.header("x-my-secret")), (Some(KEY), Some(OWN)));
+}
+
 /// A signature in a header, and a key that goes into the query.
 #[derive(Clone)]
 struct Signer;

@@ -3,10 +3,11 @@
 use http::Response;
 use serde_json::json;
 use tower::{Layer, ServiceBuilder};
+use tower_openai::Client;
 use tower_openai::layers::telemetry::{AttemptLayer, TelemetryLayer};
-use tower_openai::layers::{ApiKey, AuthLayer, ProviderLayer};
+use tower_openai::layers::{ApiKey, AuthLayer, CompressionLayer, ProviderLayer};
 use tower_openai::provider::Provider;
-use tower_openai::services::{Responses, ResponsesRequest};
+use tower_openai::services::{Compression, Responses, ResponsesRequest};
 
 use crate::support::{AnyBody, Trace, answer, full, sse, status, transport};
 
@@ -84,6 +85,42 @@ async fn content_is_recorded_on_demand_and_secrets_never() {
         assert!(!trace.text().contains(KEY), "{}", trace.text());
         let message = &trace.events("the call failed")[0].fields["exception.message"];
         assert!(message.contains(PROMPT), "{message}");
+    }
+}
+
+/// The layer stands outside of compression, where the prompt is still to be read.
+#[tokio::test]
+async fn the_prompt_of_a_request_that_asks_for_compression_is_recorded_too() {
+    let (trace, _guard) = Trace::start();
+    let stack = ServiceBuilder::new()
+        .layer(TelemetryLayer::new().record_content(true))
+        .layer(CompressionLayer::new())
+        .service(transport(|request| {
+            assert_eq!(request.headers()["content-encoding"], "zstd");
+            Ok(good())
+        }));
+    let request = request().compression(Compression::Zstd);
+    let stream = Responses::new(stack).stream_request(request).await.unwrap();
+    stream.final_response().await.unwrap();
+    let fields = trace.call().fields;
+    assert!(fields["gen_ai.input.messages"].contains(PROMPT), "{fields:?}");
+    assert!(fields["gen_ai.system_instructions"].contains("planted-instructions"), "{fields:?}");
+}
+
+#[tokio::test]
+async fn the_preset_records_content_on_demand() {
+    let layer = || TelemetryLayer::new().provider_name("gw");
+    for (layer, recorded) in [(layer(), false), (layer().record_content(true), true)] {
+        let (trace, _guard) = Trace::start();
+        let client = Client::builder().transport(transport(|_| Ok(good()))).telemetry(layer);
+        let client = client.build().unwrap();
+        let stream = client.responses().stream_request(request()).await.unwrap();
+        stream.final_response().await.unwrap();
+        let fields = trace.call().fields;
+        assert_eq!(fields["gen_ai.provider.name"], "gw");
+        for name in ["gen_ai.input.messages", "gen_ai.output.messages"] {
+            assert_eq!(fields.contains_key(name), recorded, "{fields:?}");
+        }
     }
 }
 

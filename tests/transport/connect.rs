@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower_openai::transport::HyperTransport;
-use tower_openai::{ErrorKind, Stage};
+use tower_openai::{Client, ErrorKind, Stage};
 
 use super::support::{HELLO, Server, assert_error, read_head, send, text, transport};
 
@@ -72,6 +72,24 @@ async fn row_2_a_blackhole_runs_into_the_connect_limit() {
     assert_eq!(message, format!("no connection to {addr} within 300ms, the connect limit"));
     let took = started.elapsed();
     assert!((limit..limit * 3).contains(&took), "{took:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn row_2_a_blackhole_is_tried_as_often_as_the_policy_says() {
+    let (listener, _held) = blackhole().await;
+    let policy = r#"{"default": {"retry": {"max_retries": 2, "base_ms": 1, "cap_ms": 2}}}"#;
+    let client = Client::builder()
+        .base_url(format!("http://{}/v1", listener.local_addr().unwrap()))
+        .without_proxy()
+        .connect_timeout(Duration::from_millis(100))
+        .policy(serde_json::from_str(policy).unwrap())
+        .build()
+        .unwrap();
+    let error = client.list_models().list().await.unwrap_err();
+    assert_eq!((error.kind(), error.stage()), (ErrorKind::Connect, Stage::NotSent));
+    let kinds: Vec<_> = error.attempts().iter().map(|attempt| attempt.error_kind()).collect();
+    assert_eq!(kinds, [Some(ErrorKind::Connect); 3]);
 }
 
 /// `localhost` has an IPv6 address too on most systems, and nobody listens there.

@@ -1,17 +1,20 @@
 //! Every way in which an answer that is no stream can go wrong.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use http_body_util::Full;
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_openai::layers::{AuthLayer, Bearer, RetryLayer, RetryPolicy};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_openai::layers::{AuthLayer, Bearer, RetryLayer, RetryPolicy, TotalTimeoutLayer};
 use tower_openai::services::{Compact, CompactRequest};
 use tower_openai::{BoxError, Error, ErrorKind, RequestBody, Stage};
 
@@ -19,6 +22,47 @@ use crate::support::{Feed, Header, once, response, whole};
 
 fn request() -> CompactRequest {
     CompactRequest::new("m", "hi")
+}
+
+/// A body of nothing but empty frames, which never ends, and how many were read.
+struct Empties(Arc<AtomicUsize>);
+
+impl Body for Empties {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_frames_are_read_in_turns() {
+    for (status, kind) in [(200, ErrorKind::TotalTimeout), (503, ErrorKind::Server)] {
+        let frames = Arc::new(AtomicUsize::new(0));
+        let (http, _) = once(response(status, &[], Empties(Arc::clone(&frames))));
+        let http = TotalTimeoutLayer::new(Duration::from_secs(60)).layer(http);
+        let compact = Compact::new(http);
+        let mut call = tokio_test::task::spawn(compact.send(request()));
+        let start = Instant::now();
+        let error = loop {
+            let before = frames.load(Ordering::Relaxed);
+            match call.poll() {
+                Poll::Ready(result) => break result.unwrap_err(),
+                Poll::Pending => assert!(call.is_woken(), "{status}"),
+            }
+            assert!(frames.load(Ordering::Relaxed) - before <= 64, "others have their turn");
+            tokio::time::advance(Duration::from_millis(500)).await;
+        };
+        // A refusal is read for 10 s, an answer for as long as the call may take.
+        let longest = if status == 200 { 61 } else { 12 };
+        assert!(start.elapsed().as_secs() <= longest, "{status}: {:?}", start.elapsed());
+        assert_eq!(error.kind(), kind);
+    }
 }
 
 const REQUEST_ID: Header = ("x-request-id", "req_1");

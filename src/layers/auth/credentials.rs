@@ -12,8 +12,11 @@ use super::CredentialsError;
 /// whatever else a server wants to see.
 ///
 /// [`AuthLayer`](super::AuthLayer) asks once for each attempt, and only for requests to the
-/// origin that the credentials are for. The request is final: what authorises it is the last to
-/// touch it, so a signer sees method, URI, headers and body as they will be sent. Header credentials
+/// origin that the credentials are for. Method, URI and body are final: a signer sees them as they
+/// will be sent. So are the headers that are there, but some may join them further inside, and a
+/// signature cannot cover those: headers that carry the trace on (`AttemptLayer`), `accept-encoding`
+/// (`DecompressionLayer`), `cookie` (`CookieLayer`), whatever layers of yours inside add; and of the
+/// transport `host`, `content-length` or `transfer-encoding`, `proxy-authorization`. Header credentials
 /// implement it for any body, `impl<B> Credentials<B>`; a signer that needs the bytes of the body for
 /// [`RequestBody`](crate::RequestBody).
 ///

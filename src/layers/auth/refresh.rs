@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{Auth, AuthFuture, AuthLayer, Credentials, CredentialsError};
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, Stage};
 
 /// Credentials that can be had anew when the server rejects them.
 pub trait RefreshCredentials {
@@ -90,7 +90,8 @@ impl fmt::Debug for RejectedCredential {
 /// A refresh that brings something else than what was rejected is followed by one more attempt,
 /// and the answer to that is the answer of the call, whatever it is. Otherwise the 401 is returned
 /// whole. A refresh that fails is the error of the call, as
-/// [told](super#errors) of credentials that fail.
+/// [told](super#errors) of credentials that fail; so is whatever fails after it, as an [`Error`] whose
+/// [`Stage`] is at least `Sent`: the server has seen the first attempt.
 ///
 /// Only requests that get credentials are tried again; a 401 of another origin passes. Each of
 /// them costs a clone of the request and of the service, whether there is a 401 or not.
@@ -225,7 +226,7 @@ where
                 State::First { future, again: Some(again) }
             }
             // Nothing to refresh: `Auth` sends or refuses it.
-            Ok(false) | Err(_) => State::Last { future: self.auth.call(request) },
+            Ok(false) | Err(_) => State::Only { future: self.auth.call(request) },
         };
         RefreshingAuthFuture { state }
     }
@@ -275,7 +276,9 @@ pin_project! {
             again: Option<Again<S, C, B>>,
         },
         Waiting { again: Option<Again<S, C, B>> },
-        Last { #[pin] future: AuthFuture<S, S::Future, <C as Credentials<B>>::Future> },
+        Second { #[pin] future: AuthFuture<S, S::Future, <C as Credentials<B>>::Future> },
+        // Not authorised, so not refreshed.
+        Only { #[pin] future: AuthFuture<S, S::Future, <C as Credentials<B>>::Future> },
     }
 }
 
@@ -317,17 +320,25 @@ where
                 }
                 StateProj::Waiting { again } => {
                     let Some(second) = again else { return Poll::Pending };
-                    ready!(second.auth.inner.poll_ready(cx)).map_err(Into::into)?;
+                    ready!(second.auth.inner.poll_ready(cx)).map_err(after_refusal)?;
                     let Some(Again { mut auth, request }) = again.take() else {
                         return Poll::Pending;
                     };
-                    State::Last { future: auth.authorize(request, false) }
+                    State::Second { future: auth.authorize(request, false) }
                 }
-                StateProj::Last { future } => return future.poll(cx),
+                StateProj::Second { future } => return future.poll(cx).map_err(after_refusal),
+                StateProj::Only { future } => return future.poll(cx),
             };
             state.set(next);
         }
     }
+}
+
+/// The error of a second attempt: the server has seen the first.
+fn after_refusal(error: impl Into<BoxError>) -> BoxError {
+    let error = Error::from(error.into());
+    let stage = error.stage().furthest(Stage::Sent);
+    error.with_stage(stage).into()
 }
 
 impl<S, C, B> fmt::Debug for RefreshingAuthFuture<S, C, B>
@@ -340,7 +351,8 @@ where
             State::First { .. } => "First",
             State::Refreshing { .. } => "Refreshing",
             State::Waiting { .. } => "Waiting",
-            State::Last { .. } => "Last",
+            State::Second { .. } => "Second",
+            State::Only { .. } => "Only",
         };
         f.debug_struct("RefreshingAuthFuture").field("state", &state).finish_non_exhaustive()
     }

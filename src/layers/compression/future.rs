@@ -121,9 +121,9 @@ where
                 }
                 StateProj::Again { future, refused } => {
                     let result = ready!(future.poll(cx));
-                    // If the request is refused either way, it is not for the encoding.
+                    // Refused either way, or not looked at, it says nothing of the encoding.
                     if let (Ok(response), Some((shared, refusal))) = (&result, refused.take()) {
-                        if !is_refusal(response) {
+                        if response.status().as_u16() < 400 {
                             shared.refusals.remember(refusal);
                         }
                     }

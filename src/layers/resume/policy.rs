@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::layers::retry::{Delays, ExponentialBackoff, Schedule};
+use crate::layers::retry::{Delays, ExponentialBackoff, LONGEST_HINT, Schedule};
 
 /// How often and how long it is tried to resume a stream.
 ///
@@ -14,7 +14,7 @@ use crate::layers::retry::{Delays, ExponentialBackoff, Schedule};
 /// A stream that breaks again at once, a connection that cannot be made, and an answer that another
 /// try may get past (408, 409, 429, 5xx) count. Any other refusal ends the row at once: a response that
 /// is not there any more (404) will not come back. If the server says how long to wait, it is waited
-/// that long at least.
+/// that long at least, up to [`max_hint`](Self::max_hint).
 ///
 /// Layers below the service that retrieves have their own say: with a `RetryLayer` there, each
 /// resumption may be several attempts.
@@ -23,6 +23,7 @@ use crate::layers::retry::{Delays, ExponentialBackoff, Schedule};
 pub struct ResumePolicy {
     max_in_a_row: u32,
     total: Duration,
+    max_hint: Duration,
     schedule: Schedule,
 }
 
@@ -44,6 +45,13 @@ impl ResumePolicy {
     /// is over. Silence is ended by the stream's own [clocks](crate::extensions::StreamTimeouts).
     pub const fn total_time(mut self, longest: Duration) -> Self {
         self.total = longest;
+        self
+    }
+
+    /// The longest wait that the server may ask for, a day at most; a longer one ends the row, and the
+    /// error [says it](crate::Error::retry_after). Default: 60 s.
+    pub fn max_hint(mut self, longest: Duration) -> Self {
+        self.max_hint = longest.min(LONGEST_HINT);
         self
     }
 
@@ -78,6 +86,10 @@ impl ResumePolicy {
         resumptions <= self.max_in_a_row
     }
 
+    pub(super) fn waits(&self, hint: Duration) -> bool {
+        hint <= self.max_hint
+    }
+
     pub(super) fn delays(&self) -> Delays {
         self.schedule.delays()
     }
@@ -93,6 +105,7 @@ impl Default for ResumePolicy {
         Self {
             max_in_a_row: 5,
             total: Duration::from_secs(5 * 60),
+            max_hint: Duration::from_secs(60),
             schedule: Schedule::Exponential(ExponentialBackoff::default()),
         }
     }
@@ -103,6 +116,7 @@ impl fmt::Debug for ResumePolicy {
         f.debug_struct("ResumePolicy")
             .field("max_in_a_row", &self.max_in_a_row)
             .field("total_time", &self.total)
+            .field("max_hint", &self.max_hint)
             .field("backoff", &self.schedule)
             .finish()
     }

@@ -115,11 +115,11 @@ impl<R, F> Resumption<R, F> {
         self.again = CallAgain::Idle;
         let Some(row) = &mut self.row else { return Err(broken.take_error()) };
         row.failure = failure;
+        let hint = row.failure.as_ref().and_then(Error::retry_after).unwrap_or_default();
         let may_pass = row.failure.as_ref().is_none_or(Error::is_retryable);
-        if may_pass && self.policy.allows(row.tries + 1) {
+        if may_pass && self.policy.allows(row.tries + 1) && self.policy.waits(hint) {
             if let Some(delay) = row.delays.next() {
-                let hint = row.failure.as_ref().and_then(Error::retry_after);
-                let delay = delay.max(hint.unwrap_or_default());
+                let delay = delay.max(hint);
                 let due = Instant::now().checked_add(delay);
                 if row.until.is_none_or(|until| due.is_some_and(|due| due < until)) {
                     tracing::debug!(after = row.after, ?delay, "a response stream is resumed");

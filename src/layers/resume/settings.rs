@@ -32,6 +32,9 @@ pub struct ResumeSettings {
     /// [`ResumePolicy::total_time`], in milliseconds; zero is without limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_ms: Option<u64>,
+    /// [`ResumePolicy::max_hint`], in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_hint_ms: Option<u64>,
     /// The first delay of the backoff, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_ms: Option<u64>,
@@ -60,6 +63,9 @@ impl ResumeSettings {
         if let Some(longest) = self.total_ms {
             policy = policy.total_time(Duration::from_millis(longest));
         }
+        if let Some(longest) = self.max_hint_ms {
+            policy = policy.max_hint(Duration::from_millis(longest));
+        }
         let backoff = ExponentialBackoff::default();
         if let Some(backoff) =
             backoff.changed(self.base_ms, self.cap_ms, self.factor, self.jitter)?
@@ -86,6 +92,7 @@ mod tests {
         for one in [
             r#"{"max_in_a_row": 7}"#,
             r#"{"total_ms": 7}"#,
+            r#"{"max_hint_ms": 7}"#,
             r#"{"base_ms": 7}"#,
             r#"{"cap_ms": 7000}"#,
             r#"{"factor": 3}"#,

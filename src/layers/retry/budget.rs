@@ -18,6 +18,12 @@ pub trait RetryBudget: Send + Sync + 'static {
 
     /// A call ended well: at once, or with a retry that had to be made because of `last`.
     fn deposit(&self, last: Option<RetryKind>);
+
+    /// The attempt that a withdrawal because of `kind` had paid for was never made: the service
+    /// failed before it was ready for it. By default, as with tower's budgets, nothing is given back.
+    fn refund(&self, kind: RetryKind) {
+        let _ = kind;
+    }
 }
 
 impl<T> RetryBudget for T
@@ -37,7 +43,7 @@ where
 ///
 /// A retry takes what its kind costs. A call that ends well after retries gives the cost of the last
 /// one back, a call that ends well at once gives one token; one that ends otherwise, or is dropped,
-/// gives nothing. So single failures cost next to nothing,
+/// gives nothing, but for a retry for which the service was not ready. So single failures cost next to nothing,
 /// and a server that is down gets `capacity / cost` retries and then none until calls succeed again.
 ///
 /// ```
@@ -94,6 +100,11 @@ impl TokenBucket {
             RetryKind::Failed => self.failure_cost,
         }
     }
+
+    fn give(&self, back: u32) {
+        let give = |tokens: u32| Some(tokens.saturating_add(back).min(self.capacity));
+        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give);
+    }
 }
 
 /// 500 tokens, 14 for a failure, 5 for throttling.
@@ -115,9 +126,11 @@ impl RetryBudget for TokenBucket {
         if self.tokens() == self.capacity {
             return;
         }
-        let refund = last.map_or(Self::FIRST_TRY, |kind| self.cost(kind));
-        let give = |tokens: u32| Some(tokens.saturating_add(refund).min(self.capacity));
-        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, give);
+        self.give(last.map_or(Self::FIRST_TRY, |kind| self.cost(kind)));
+    }
+
+    fn refund(&self, kind: RetryKind) {
+        self.give(self.cost(kind));
     }
 }
 

@@ -55,14 +55,24 @@ impl std::error::Error for NotReady {
 pub(super) struct PeekError<S> {
     pub(super) inner: S,
     peekable: Peekable,
+    /// How many retries there may be, if what comes of the last is handed on whatever it is.
+    max_retries: Option<u32>,
+    /// How many there were. The layer's own service makes the first attempt, a clone of it the others.
+    retries: u32,
     /// Tower's `Retry` drops what it knows of the call when readiness fails between attempts. So the
     /// failure is kept, and handed out as the end of that attempt.
     unready: Option<BoxError>,
 }
 
 impl<S> PeekError<S> {
-    pub(super) const fn new(inner: S, peekable: Peekable) -> Self {
-        Self { inner, peekable, unready: None }
+    pub(super) const fn new(inner: S, peekable: Peekable, max_retries: Option<u32>) -> Self {
+        Self { inner, peekable, max_retries, retries: 0, unready: None }
+    }
+
+    /// Whether what comes of `request` is handed on.
+    fn is_last<B>(&self, request: &Request<B>) -> bool {
+        let own = request.extensions().get::<RetryOverride>().and_then(|own| own.max_retries);
+        self.max_retries.is_some_and(|most| self.retries >= own.unwrap_or(most))
     }
 
     /// A call of which nothing is read ahead.
@@ -77,7 +87,7 @@ impl<S> PeekError<S> {
 
 impl<S: Clone> Clone for PeekError<S> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.peekable)
+        Self::new(self.inner.clone(), self.peekable, self.max_retries)
     }
 }
 
@@ -93,9 +103,10 @@ where
     type Future = PeekFuture<S::Future, RB>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if let Err(error) = ready!(self.inner.poll_ready(cx)) {
-            self.unready = Some(error.into());
-        }
+        // Of attempts after the first only.
+        let ready = ready!(self.inner.poll_ready(cx));
+        self.retries = self.retries.saturating_add(1);
+        self.unready = ready.err().map(Into::into);
         Poll::Ready(Ok(()))
     }
 
@@ -103,6 +114,9 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(error) = self.unready.take() {
             return PeekFuture::Unready { error: Some(error) };
+        }
+        if self.retries > 0 && self.is_last(&request) {
+            return self.call_blindly(request);
         }
         let peekable = match request.extensions().get::<RetryOverride>() {
             Some(own) => self.peekable.with(own),

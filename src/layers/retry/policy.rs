@@ -9,7 +9,7 @@ use http::{Extensions, HeaderName, StatusCode};
 use super::backoff::{ExponentialBackoff, Schedule};
 use super::budget::RetryBudget;
 use super::classify::Classify;
-use super::rules::{Hints, Peekable, Rules, StatusSet};
+use super::rules::{Hints, LONGEST_HINT, Peekable, Rules, StatusSet};
 use crate::Error;
 use crate::extensions::RetryOverride;
 
@@ -126,7 +126,7 @@ impl RetryPolicy {
     /// The longest hint that is waited for. What becomes of a longer one is said in the table above;
     /// an error carries it in any case. More than a day counts as a day.
     pub const fn max_hint(mut self, longest: Duration) -> Self {
-        self.rules.max_hint = at_most(longest, Rules::LONGEST_HINT);
+        self.rules.max_hint = at_most(longest, LONGEST_HINT);
         self
     }
 
@@ -201,6 +201,12 @@ impl RetryPolicy {
     pub(super) fn retries(&self, request: &Extensions) -> bool {
         let own = request.get::<RetryOverride>().and_then(|own| own.max_retries);
         own.unwrap_or(self.rules.max_retries) > 0
+    }
+
+    /// How many retries there may be, if nobody looks at what comes of the last: a classifier is
+    /// promised the body of each failure.
+    pub(super) fn final_retry(&self) -> Option<u32> {
+        self.classify.is_none().then_some(self.rules.max_retries)
     }
 
     pub(super) fn peekable(&self) -> Peekable {

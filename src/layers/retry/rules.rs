@@ -7,6 +7,9 @@ use http::{HeaderMap, StatusCode};
 
 use crate::extensions::RetryOverride;
 
+/// The longest `max_hint`: nothing sleeps for years because a server says so.
+pub(in crate::layers) const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A set of statuses from 400 to 599.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct StatusSet([u64; 4]);
@@ -100,9 +103,6 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// The longest `max_hint`: nothing sleeps for years because a server says so.
-    pub(super) const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
-
     pub(super) const STANDARD: Self = Self {
         max_retries: 2,
         statuses: StatusSet::usual(),
@@ -122,7 +122,7 @@ impl Rules {
 
     pub(super) fn with(mut self, own: &RetryOverride) -> Self {
         self.max_retries = own.max_retries.unwrap_or(self.max_retries);
-        self.max_hint = own.max_hint.unwrap_or(self.max_hint).min(Self::LONGEST_HINT);
+        self.max_hint = own.max_hint.unwrap_or(self.max_hint).min(LONGEST_HINT);
         self.transport = own.on_transport.unwrap_or(self.transport);
         self.statuses = with_statuses(self.statuses, own);
         if let Some(honour) = own.honour_hints {

@@ -91,6 +91,9 @@ impl Session {
     fn next(&mut self, outcome: &Outcome<'_>, request: &Extensions) -> Option<Duration> {
         // That attempt was never made.
         if outcome.error().is_some_and(|error| error.is::<NotReady>()) {
+            if let (Some(budget), Some(kind)) = (&self.policy.budget, self.last_retry()) {
+                budget.refund(kind);
+            }
             return None;
         }
         let booked = self.book(outcome, request);

@@ -179,7 +179,7 @@ struct Content<'a> {
 
 /// Writes what is asked, if the body is JSON in memory.
 pub(super) fn record_input(span: &Span, body: &dyn Any) {
-    if let Some(body) = body.downcast_ref::<RequestBody>().and_then(RequestBody::as_bytes) {
+    if let Some(body) = body.downcast_ref::<RequestBody>().and_then(RequestBody::content) {
         record_prompt(span, body);
     }
 }
