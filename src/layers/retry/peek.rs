@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, response};
+use http::{Extensions, Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -51,33 +51,47 @@ impl std::error::Error for NotReady {
     }
 }
 
+/// What is read ahead of the answers to one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peek {
+    peekable: Peekable,
+    deadline: Option<Deadline>,
+}
+
+impl Peek {
+    pub(super) const NOTHING: Self = Self { peekable: Peekable::NOTHING, deadline: None };
+
+    /// What a request with these extensions, `own` among them, wants read.
+    #[inline]
+    pub(super) fn of(
+        peekable: Peekable,
+        own: Option<&RetryOverride>,
+        request: &Extensions,
+    ) -> Self {
+        let peekable = own.map_or(peekable, |own| peekable.with(own));
+        Self { peekable, deadline: request.get().copied() }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct PeekError<S> {
     pub(super) inner: S,
-    peekable: Peekable,
+    /// For the call that is made next, and all its attempts.
+    pub(super) peek: Peek,
     /// Tower's `Retry` drops what it knows of the call when readiness fails between attempts. So the
     /// failure is kept, and handed out as the end of that attempt.
     unready: Option<BoxError>,
 }
 
 impl<S> PeekError<S> {
-    pub(super) const fn new(inner: S, peekable: Peekable) -> Self {
-        Self { inner, peekable, unready: None }
-    }
-
-    /// A call of which nothing is read ahead.
-    pub(super) fn call_blindly<B, RB>(&mut self, request: Request<B>) -> PeekFuture<S::Future, RB>
-    where
-        S: Service<Request<B>, Response = Response<RB>>,
-    {
-        let future = self.inner.call(request);
-        PeekFuture::Calling { future, peekable: Peekable::NOTHING, deadline: None }
+    pub(super) const fn new(inner: S) -> Self {
+        Self { inner, peek: Peek::NOTHING, unready: None }
     }
 }
 
 impl<S: Clone> Clone for PeekError<S> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.peekable)
+        Self { inner: self.inner.clone(), peek: self.peek, unready: None }
     }
 }
 
@@ -104,19 +118,14 @@ where
         if let Some(error) = self.unready.take() {
             return PeekFuture::Unready { error: Some(error) };
         }
-        let peekable = match request.extensions().get::<RetryOverride>() {
-            Some(own) => self.peekable.with(own),
-            None => self.peekable,
-        };
-        let deadline = request.extensions().get().copied();
-        PeekFuture::Calling { future: self.inner.call(request), peekable, deadline }
+        PeekFuture::Calling { future: self.inner.call(request), peek: self.peek }
     }
 }
 
 pin_project! {
     #[project = PeekProj]
     pub(super) enum PeekFuture<F, RB> {
-        Calling { #[pin] future: F, peekable: Peekable, deadline: Option<Deadline> },
+        Calling { #[pin] future: F, peek: Peek },
         Reading { reading: Option<Box<Reading<RB>>> },
         Unready { error: Option<BoxError> },
     }
@@ -135,14 +144,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
-                PeekProj::Calling { future, peekable, deadline } => {
+                PeekProj::Calling { future, peek: Peek { peekable, deadline } } => {
                     let response = match ready!(future.poll(cx)) {
-                        Ok(response) => response,
+                        Ok(response) if peekable.takes(response.status(), response.headers()) => {
+                            response
+                        }
+                        Ok(response) => {
+                            return Poll::Ready(Ok(response.map(RetryBody::untouched)));
+                        }
                         Err(error) => return Poll::Ready(Err(error.into())),
                     };
-                    if !peekable.takes(response.status(), response.headers()) {
-                        return Poll::Ready(Ok(response.map(RetryBody::untouched)));
-                    }
                     // Who has a deadline decides before it, on what is there.
                     let left =
                         deadline.map(|at| at.instant().saturating_duration_since(Instant::now()));
