@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use super::decoder::SseEvent;
 use super::event::{EventDecoder, Repeated};
@@ -118,8 +119,78 @@ impl Core {
         Some(repeated)
     }
 
-    /// Reads the message that `source` has found.
-    pub(super) fn message<Src: EventSource>(
+    /// Reads the message that `source` has found; what there is to hand out then.
+    ///
+    /// This and what follows is apart, so that the way past it stays short.
+    #[inline(never)]
+    pub(super) fn read<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        mut raw: Option<&mut Option<RawJson>>,
+    ) -> Option<Result<ResponseEvent, Error>> {
+        let message = self.message(&*source, raw.as_deref_mut());
+        // A reader that is busy elsewhere must not keep the transport's buffer.
+        source.as_mut().done_with_event();
+        if let (Message::Skipped, Some(raw)) = (&message, raw) {
+            *raw = None;
+        }
+        self.settle(source, cx, message)
+    }
+
+    /// Does what a message means for the stream; what there is to hand out then.
+    #[inline(never)]
+    pub(super) fn settle<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        message: Message,
+    ) -> Option<Result<ResponseEvent, Error>> {
+        match message {
+            Message::Skipped => {}
+            Message::Event(event) if self.ready.is_empty() => return Some(Ok(event)),
+            Message::Event(event) => self.ready.push_back(event),
+            Message::Last(result) => {
+                self.flow.end(source, cx, result.is_ok());
+                match result {
+                    Ok(event) => self.ready.push_back(event),
+                    Err(error) => {
+                        self.ready.clear();
+                        return Some(Err(self.told(error)));
+                    }
+                }
+            }
+            Message::Broken(error) => {
+                source.as_mut().broken(&error);
+                self.flow.end(source, cx, false);
+                self.ready.clear();
+                self.break_off(error);
+            }
+        }
+        None
+    }
+
+    /// Opens a stream that has broken off once more; what it ends with if that cannot be.
+    #[inline(never)]
+    pub(super) fn poll_again<Src: EventSource>(
+        &mut self,
+        source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Error>> {
+        let Some(broken) = &mut self.broken else { return Poll::Ready(None) };
+        Poll::Ready(match ready!(source.poll_resume(cx, broken)) {
+            Ok(again) => {
+                self.resume(again);
+                None
+            }
+            Err(error) => {
+                self.broken = None;
+                Some(self.told(error))
+            }
+        })
+    }
+
+    fn message<Src: EventSource>(
         &mut self,
         source: &Src,
         raw: Option<&mut Option<RawJson>>,
@@ -235,7 +306,7 @@ impl Core {
     }
 
     /// The connection has ended: its observers hear of it, and the stream may be resumed.
-    pub(super) fn break_off(&mut self, error: Error) {
+    fn break_off(&mut self, error: Error) {
         let nothing = self.flow.events == 0;
         let error = match nothing.then(|| error::undecoded(self.meta.headers())).flatten() {
             Some(problem) => error.adding(problem),
@@ -253,7 +324,7 @@ impl Core {
 
     /// Goes on with a stream that was opened where this one broke off. What its head stands for is not
     /// handed out: the reader is in the middle of the response.
-    pub(super) fn resume(&mut self, again: Self) {
+    fn resume(&mut self, again: Self) {
         self.meta = again.meta;
         self.flow.resume(again.flow);
         self.decoder = again.decoder;
@@ -263,7 +334,7 @@ impl Core {
     }
 
     /// An error as the reader and the observers have it.
-    pub(super) fn told(&self, error: Error) -> Error {
+    fn told(&self, error: Error) -> Error {
         error.in_stream(self.progress()).without_sent(self.meta.extensions())
     }
 
