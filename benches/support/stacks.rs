@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use tower::util::{BoxCloneSyncService, MapRequestLayer};
@@ -33,11 +33,15 @@ pub const CALLS: usize = 1_000;
 /// Longer than a run of the benchmark, and than [`hold_timer`]'s.
 const LIMIT: Duration = Duration::from_secs(3600);
 const BASE: &str = "https://api.example.com/v1";
+/// What an endpoint sends, and what a provider makes of it.
+const ORIGIN_FORM: &str = "/responses";
+const ABSOLUTE: &str = "https://api.example.com/v1/responses";
 
 const BARE: &str = "bare service";
 const CLONE: &str = "a clone of the request";
 const JOIN: &str = "a joined URL, and an extension";
-const HEADER: &str = "an inserted header";
+const HEADER: &str = "an inserted constant header";
+const TOKEN: &str = "an inserted token";
 const DEADLINE: &str = "a read clock, and an extension";
 const PERMIT: &str = "a permit of a semaphore";
 
@@ -60,6 +64,7 @@ impl Row {
         beside: &'static str,
         backend: &'static str,
         service: S,
+        uri: &'static str,
     ) -> Self
     where
         S: Service<Request<RequestBody>, Response = Response<RB>> + 'static,
@@ -67,7 +72,7 @@ impl Row {
         RB: 'static,
     {
         let sizes = (size_of::<S::Future>(), size_of::<Response<RB>>());
-        Self { name, beside, backend, sizes, run: calls(service) }
+        Self { name, beside, backend, sizes, run: calls(service, uri) }
     }
 }
 
@@ -79,7 +84,7 @@ pub fn rows() -> Vec<Row> {
     let auth = || AuthLayer::new(Bearer::new("sk-example").expect("a token"));
     let in_flight = || InFlightLimitLayer::new(1_000).expect("a limit");
 
-    let mut rows = Rows::default();
+    let mut rows = Rows { rows: Vec::new(), uri: ABSOLUTE };
     rows.layer(BARE, BARE, tower::layer::util::Identity::new());
 
     rows.layer("IdleTimeoutLayer", BARE, IdleTimeoutLayer::new(LIMIT));
@@ -88,25 +93,31 @@ pub fn rows() -> Vec<Row> {
     rows.layer("TelemetryLayer, no subscriber", BARE, TelemetryLayer::new());
     rows.layer("AttemptLayer, no observer", BARE, AttemptLayer::new());
     rows.layer("RateLimitLayer", BARE, RateLimitLayer::new());
+    rows.operation(HEADER, |request| {
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    });
     rows.layer("DecompressionLayer", HEADER, DecompressionLayer::new());
     rows.layer("CompressionLayer, not asked", BARE, CompressionLayer::new());
     rows.layer("CompressionLayer, below its threshold", BARE, CompressionLayer::zstd());
     rows.layer("RetryLayer, disabled", BARE, RetryLayer::disabled());
 
-    rows.operation(HEADER, |request| {
-        request.headers_mut().insert(AUTHORIZATION, authorization());
+    let token = authorization();
+    rows.operation(TOKEN, move |request| {
+        request.headers_mut().insert(AUTHORIZATION, token.clone());
     });
     let named = auth().for_origin(BASE).expect("an origin");
-    rows.layer("AuthLayer, static token", HEADER, named);
+    rows.layer("AuthLayer, static token", TOKEN, named);
     rows.operation(CLONE, |request| drop(black_box(request.clone())));
     rows.layer("RetryLayer, 2 retries", CLONE, RetryLayer::default());
     rows.layer("tower's Retry", CLONE, tower::retry::RetryLayer::new(ServerErrors(2)));
+    rows.uri = ORIGIN_FORM;
     let joining = provider.clone();
     rows.operation(JOIN, move |request| {
         *request.uri_mut() = joining.url_for("responses").expect("a URL");
         request.extensions_mut().insert(joining.origin().clone());
     });
     rows.layer("ProviderLayer", JOIN, ProviderLayer::new(provider.clone()));
+    rows.uri = ABSOLUTE;
     rows.operation(DEADLINE, |request| {
         let deadline = Deadline::at(tokio::time::Instant::now() + LIMIT);
         request.extensions_mut().insert(deadline);
@@ -116,6 +127,7 @@ pub fn rows() -> Vec<Row> {
     rows.operation(PERMIT, move |_| drop(black_box(permits.clone().try_acquire_owned())));
     rows.layer("InFlightLimitLayer", PERMIT, in_flight());
 
+    rows.uri = ORIGIN_FORM;
     let ours = ServiceBuilder::new()
         .layer(ProviderLayer::new(provider.clone()))
         .layer(TelemetryLayer::new())
@@ -147,6 +159,7 @@ pub fn rows() -> Vec<Row> {
         .timeout(LIMIT);
     rows.layer("tower and tower-http: the same facts", BARE, theirs);
 
+    rows.uri = ABSOLUTE;
     let ours = ServiceBuilder::new()
         .layer(TelemetryLayer::new())
         .layer(RetryLayer::new(RetryPolicy::default()))
@@ -159,7 +172,7 @@ pub fn rows() -> Vec<Row> {
         .layer(SetRequestHeaderLayer::overriding(AUTHORIZATION, authorization()))
         .timeout(LIMIT);
     rows.layer("tower and tower-http: trace, retry, set header, timeout", BARE, theirs);
-    rows.0
+    rows.rows
 }
 
 /// Registers a timer that is earlier than those of the rows, as a busy runtime has one. Without it
@@ -173,8 +186,11 @@ pub fn hold_timer(runtime: &tokio::runtime::Runtime) -> Pin<Box<tokio::time::Sle
     timer
 }
 
-#[derive(Default)]
-struct Rows(Vec<Row>);
+struct Rows {
+    rows: Vec<Row>,
+    /// What the requests of the next rows go to.
+    uri: &'static str,
+}
 
 impl Rows {
     /// A layer over both backends, and over the first in a box.
@@ -194,9 +210,9 @@ impl Rows {
         let ready = layer.layer(Backend::<false>);
         let pending = layer.layer(Backend::<true>);
         let boxed = BoxCloneSyncService::new(ready.clone());
-        self.0.push(Row::new(name, beside, "ready", ready));
-        self.0.push(Row::new(name, beside, "pending once", pending));
-        self.0.push(Row::new(name, beside, "ready, boxed", boxed));
+        self.rows.push(Row::new(name, beside, "ready", ready, self.uri));
+        self.rows.push(Row::new(name, beside, "pending once", pending, self.uri));
+        self.rows.push(Row::new(name, beside, "ready, boxed", boxed, self.uri));
     }
 
     /// The bare service, and done by hand what a layer cannot do without.
@@ -217,13 +233,13 @@ type CallOf<L, const PENDING: bool> =
 type ErrorOf<L, const PENDING: bool> =
     <<L as Layer<Backend<PENDING>>>::Service as Service<Request<RequestBody>>>::Error;
 
-fn calls<S, RB>(mut service: S) -> Box<dyn FnMut()>
+fn calls<S, RB>(mut service: S, uri: &'static str) -> Box<dyn FnMut()>
 where
     S: Service<Request<RequestBody>, Response = Response<RB>> + 'static,
     S::Error: fmt::Debug,
     RB: 'static,
 {
-    let request = request();
+    let request = request(uri);
     Box::new(move || {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..CALLS {
@@ -239,10 +255,10 @@ where
     })
 }
 
-/// What an endpoint sends, but for the URI, which is absolute unless a provider makes it so.
-fn request() -> Request<RequestBody> {
+/// A request as an endpoint sends it.
+fn request(uri: &'static str) -> Request<RequestBody> {
     let mut request = Request::new(RequestBody::from(r#"{"model":"gpt-5.2","input":"hello"}"#));
-    *request.uri_mut() = Uri::from_static("https://api.example.com/v1/responses");
+    *request.uri_mut() = Uri::from_static(uri);
     let headers = request.headers_mut();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -253,8 +269,9 @@ fn user_agent() -> HeaderValue {
     HeaderValue::from_static("bench/1.0")
 }
 
+/// Made when the program runs, as keys are: what is cloned is counted, not constant.
 fn authorization() -> HeaderValue {
-    let mut value = HeaderValue::from_static("Bearer sk-example");
+    let mut value = HeaderValue::try_from(String::from("Bearer sk-example")).expect("a value");
     value.set_sensitive(true);
     value
 }

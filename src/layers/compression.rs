@@ -239,7 +239,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline]
+    // Not inlined: where several ways to a future meet, it is moved.
+    #[inline(never)]
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         match self.layer.compress(&mut request) {
             Ok(None) => WithCompressionFuture::plain(self.inner.call(request)),

@@ -158,8 +158,12 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        Poll::Ready(Ok(response.map(|body| IdleTimeoutBody::new(body, *this.limit))))
+        match ready!(this.inner.poll(cx)) {
+            Ok(response) => {
+                Poll::Ready(Ok(response.map(|body| IdleTimeoutBody::new(body, *this.limit))))
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 }
 

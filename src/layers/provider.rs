@@ -119,12 +119,14 @@ impl<S> WithProvider<S> {
             )));
         }
         let uri = request.uri();
-        if uri.scheme().is_none() && uri.authority().is_none() {
+        let ours = if uri.scheme().is_none() && uri.authority().is_none() {
             *request.uri_mut() = root.url_of(uri.path_and_query())?;
-        }
+            true
+        } else {
+            origin.matches(uri)
+        };
         self.keep_secrets(&root, request.extensions());
-        let bare = request.extensions().get::<WithoutCredentials>().is_some();
-        if !bare && origin.matches(request.uri()) {
+        if ours && request.extensions().get::<WithoutCredentials>().is_none() {
             self.provider.fill_headers(request.headers_mut())?;
         }
         fill_user_agent(request.headers_mut())?;

@@ -55,7 +55,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -302,8 +302,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         // Calls that are not our endpoints' may have their streams read by our types too.
         let streaming = request.extensions().get().is_none_or(Call::is_streaming);
-        let reports = Arc::clone(&self.reports);
-        RateLimitFuture { inner: self.inner.call(request), reports, streaming }
+        RateLimitFuture {
+            inner: self.inner.call(request),
+            reports: Arc::clone(&self.reports),
+            streaming,
+        }
     }
 }
 
@@ -328,23 +331,23 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match ready!(this.inner.poll(cx)) {
-            Ok(response) => response,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        let limits = reported(response.status(), response.headers());
-        if !limits.is_empty() {
-            this.reports.add(&limits);
-            response.extensions_mut().insert(ReportedRateLimits::new(limits));
+        let mut polled = this.inner.poll(cx);
+        // Where it is, for moving a response costs as much as looking at it.
+        if let Poll::Ready(Ok(response)) = &mut polled {
+            let limits = reported(response.status(), response.headers());
+            if !limits.is_empty() {
+                this.reports.add(&limits);
+                response.extensions_mut().insert(ReportedRateLimits::new(limits));
+            }
+            if *this.streaming && response.status().is_success() && !is_json(response.headers()) {
+                let reports = Arc::clone(this.reports);
+                StreamObservers::add(response.extensions_mut(), reports);
+            }
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let reports = Arc::clone(this.reports);
+                SocketWatchers::add(response.extensions_mut(), Arc::new(OnSocket(reports)));
+            }
         }
-        if *this.streaming && response.status().is_success() && !is_json(response.headers()) {
-            let reports = Arc::clone(this.reports);
-            StreamObservers::add(response.extensions_mut(), reports);
-        }
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let reports = Arc::clone(this.reports);
-            SocketWatchers::add(response.extensions_mut(), Arc::new(OnSocket(reports)));
-        }
-        Poll::Ready(Ok(response))
+        polled
     }
 }

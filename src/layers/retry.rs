@@ -120,7 +120,8 @@ use pin_project_lite::pin_project;
 use tower::retry::future::ResponseFuture;
 use tower::{Layer, Service};
 
-use self::peek::{PeekError, PeekFuture};
+use self::peek::{Peek, PeekError, PeekFuture};
+use self::rules::Peekable;
 use self::session::Session;
 use crate::BoxError;
 
@@ -167,9 +168,11 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        let inner = PeekError::new(inner, self.policy.peekable(), self.policy.final_retry());
-        let session = Session::new(Arc::clone(&self.policy));
-        Retry { inner: tower::retry::Retry::new(session, inner), policy: Arc::clone(&self.policy) }
+        let policy = Arc::clone(&self.policy);
+        let session = Session::new(Arc::clone(&policy));
+        let (peekable, final_retry) = (policy.peekable(), policy.final_retry());
+        let inner = tower::retry::Retry::new(session, PeekError::new(inner));
+        Retry { inner, policy, peekable, final_retry }
     }
 }
 
@@ -183,6 +186,10 @@ impl<S> Layer<S> for RetryLayer {
 pub struct Retry<S> {
     inner: tower::retry::Retry<Session, PeekError<S>>,
     policy: Arc<RetryPolicy>,
+    /// What is read ahead for a request that does not want it otherwise.
+    peekable: Peekable,
+    /// The retry whose outcome is handed on whatever it is.
+    final_retry: Option<u32>,
 }
 
 impl Retry<()> {
@@ -212,6 +219,22 @@ impl<S> Retry<S> {
     pub fn into_inner(self) -> S {
         self.inner.into_inner().inner
     }
+
+    /// Apart, so that this future, which is large, is written where it stays and not moved there.
+    #[inline(never)]
+    fn call_again<B, RB>(
+        &mut self,
+        request: Request<B>,
+    ) -> ResponseFuture<Session, PeekError<S>, Request<B>>
+    where
+        S: Service<Request<B>, Response = Response<RB>> + Clone,
+        S::Error: Into<BoxError>,
+        B: Clone,
+        RB: Body<Data = Bytes>,
+        RB::Error: Into<BoxError>,
+    {
+        self.inner.call(request)
+    }
 }
 
 impl<S, B, RB> Service<Request<B>> for Retry<S>
@@ -233,11 +256,14 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.policy.retries(request.extensions()) {
-            RetryFuture { state: State::Again { future: self.inner.call(request) } }
+        let own = request.extensions().get();
+        if self.policy.retries(own) {
+            self.inner.get_mut().peek =
+                Peek::of(self.peekable, self.final_retry, own, request.extensions());
+            RetryFuture { state: State::Again { future: self.call_again(request) } }
         } else {
-            let future = self.inner.get_mut().call_blindly(request);
-            RetryFuture { state: State::Once { future } }
+            self.inner.get_mut().peek = Peek::NOTHING;
+            RetryFuture { state: State::Once { future: self.inner.get_mut().call(request) } }
         }
     }
 }

@@ -372,7 +372,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline]
+    // Not inlined: where two ways to a future meet, it is moved.
+    #[inline(never)]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.is_enabled() {
             return self.call_watched(request);

@@ -122,7 +122,7 @@ impl<S> TotalTimeout<S> {
 
     /// The clock of a call that begins now, if there is a limit; leaves its deadline for the layers
     /// inside.
-    fn start(&self, extensions: &mut Extensions) -> Option<TotalClock> {
+    fn start(&self, extensions: &mut Extensions) -> Option<Start> {
         let limit = StreamTimeouts::of(extensions).total_or(self.limit);
         let earlier = extensions.get::<Deadline>().copied();
         if limit.is_none() && earlier.is_none() {
@@ -139,7 +139,7 @@ impl<S> TotalTimeout<S> {
             extensions.insert(deadline);
         }
         let at = deadline.instant();
-        Some(TotalClock { alarm: Alarm::new(at), limit: at.saturating_duration_since(now) })
+        Some(Start { at, limit: at.saturating_duration_since(now) })
     }
 }
 
@@ -158,14 +158,13 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let clock = self.start(request.extensions_mut());
-        match clock {
-            Some(TotalClock { limit: Duration::ZERO, .. }) => {
-                TotalTimeoutFuture { state: CallOrRefusal::refusal(too_late()), clock: None }
-            }
-            clock => {
-                TotalTimeoutFuture { state: CallOrRefusal::call(self.inner.call(request)), clock }
-            }
+        let start = self.start(request.extensions_mut());
+        if start.is_some_and(|start| start.limit.is_zero()) {
+            return TotalTimeoutFuture { state: CallOrRefusal::refusal(too_late()), clock: None };
+        }
+        TotalTimeoutFuture {
+            state: CallOrRefusal::call(self.inner.call(request)),
+            clock: start.map(Start::clock),
         }
     }
 }
@@ -173,6 +172,22 @@ where
 fn too_late() -> Error {
     let message = "the deadline of the call had passed before it was sent";
     Error::new(ErrorKind::TotalTimeout, message).with_stage(Stage::NotSent)
+}
+
+/// When a call has to be over, and how long it has.
+///
+/// Until the call is made: with a [`TotalClock`] at hand, which is to be dropped if that panics, the
+/// future would be moved once more.
+#[derive(Clone, Copy)]
+struct Start {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Start {
+    fn clock(self) -> TotalClock {
+        TotalClock { alarm: Alarm::new(self.at), limit: self.limit }
+    }
 }
 
 /// How long one call may still take.

@@ -176,15 +176,16 @@ fn check_authority(text: &str) -> Option<Authority> {
 /// One allocation: the bytes become the URI's.
 fn join(base: &str, path: &str, queries: [&str; 3]) -> String {
     let path = path.trim_start_matches('/');
-    let len = base.len() + path.len() + queries.iter().map(|query| query.len() + 1).sum::<usize>();
-    let mut joined = String::with_capacity(len + 1);
+    let slash = if path.is_empty() && !base.is_empty() { "" } else { "/" };
+    let queries = queries.into_iter().filter(|query| !query.is_empty());
+    let signed = queries.clone().map(|query| query.len() + 1).sum::<usize>();
+    // To the byte: of a string with room to spare `Bytes` needs an allocation more.
+    let mut joined = String::with_capacity(base.len() + slash.len() + path.len() + signed);
     joined.push_str(base);
-    if !path.is_empty() || base.is_empty() {
-        joined.push('/');
-        joined.push_str(path);
-    }
+    joined.push_str(slash);
+    joined.push_str(path);
     let mut sign = '?';
-    for query in queries.into_iter().filter(|query| !query.is_empty()) {
+    for query in queries {
         joined.push(sign);
         joined.push_str(query);
         sign = '&';

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use super::decoder::SseEvent;
 use super::event::{EventDecoder, Repeated};
@@ -128,8 +129,86 @@ impl Core {
         Some(repeated)
     }
 
-    /// Reads the message that `source` has found.
-    pub(super) fn message<Src: EventSource>(
+    /// Reads the message that `source` has found; what there is to hand out then.
+    ///
+    /// This and what follows is apart, so that the way past it stays short.
+    #[inline(never)]
+    pub(super) fn read<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        mut raw: Option<&mut Option<RawJson>>,
+    ) -> Option<Result<ResponseEvent, Error>> {
+        let message = self.message(&*source, raw.as_deref_mut());
+        // A reader that is busy elsewhere must not keep the transport's buffer.
+        source.as_mut().done_with_event();
+        if let (Message::Skipped, Some(raw)) = (&message, raw) {
+            *raw = None;
+        }
+        self.settle(source, cx, message)
+    }
+
+    /// Does what a message means for the stream; what there is to hand out then.
+    #[inline(never)]
+    pub(super) fn settle<Src: EventSource>(
+        &mut self,
+        mut source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        message: Message,
+    ) -> Option<Result<ResponseEvent, Error>> {
+        match message {
+            Message::Skipped => {}
+            Message::Event(event) if self.ready.is_empty() => return Some(Ok(event)),
+            Message::Event(event) => self.ready.push_back(event),
+            Message::Last(Err(error)) if !self.handed_out && source.retries(&error) => {
+                self.flow.end(source, cx, false);
+                self.break_off(error);
+            }
+            Message::Last(result) => {
+                self.flow.end(source, cx, result.is_ok());
+                match result {
+                    Ok(event) => self.ready.push_back(event),
+                    Err(error) => {
+                        self.ready.clear();
+                        return Some(Err(self.told(error)));
+                    }
+                }
+            }
+            Message::Broken(error) => {
+                source.as_mut().broken(&error);
+                self.flow.end(source, cx, false);
+                self.break_off(error);
+            }
+        }
+        None
+    }
+
+    /// Opens a stream that has broken off once more; what it ends with if that cannot be.
+    #[inline(never)]
+    pub(super) fn poll_again<Src: EventSource>(
+        &mut self,
+        source: Pin<&mut Src>,
+        cx: &mut Context<'_>,
+        raw: Option<&mut Option<RawJson>>,
+    ) -> Poll<Option<Error>> {
+        let Some(broken) = &mut self.broken else { return Poll::Ready(None) };
+        Poll::Ready(match ready!(source.poll_resume(cx, broken)) {
+            Ok(again) => {
+                self.go_on(again);
+                // Of the event that told of the failure, if one did.
+                if let Some(raw) = raw {
+                    *raw = None;
+                }
+                None
+            }
+            Err(error) => {
+                self.broken = None;
+                Some(self.told(error))
+            }
+        })
+    }
+
+    fn message<Src: EventSource>(
         &mut self,
         source: &Src,
         raw: Option<&mut Option<RawJson>>,
@@ -250,7 +329,7 @@ impl Core {
     }
 
     /// The connection has ended: its observers hear of it, and the stream may be opened again.
-    pub(super) fn break_off(&mut self, error: Error) {
+    fn break_off(&mut self, error: Error) {
         self.ready.clear();
         let nothing = self.flow.events == 0;
         let error = match nothing.then(|| error::undecoded(self.meta.headers())).flatten() {
@@ -267,12 +346,7 @@ impl Core {
         }));
     }
 
-    /// Whether a failure may still be made good by another response, unseen by the reader.
-    pub(super) fn is_untouched(&self) -> bool {
-        !self.handed_out
-    }
-
-    pub(super) fn go_on(&mut self, with: Reopened) {
+    fn go_on(&mut self, with: Reopened) {
         match with {
             Reopened::Behind(again) => self.resume(again),
             Reopened::Anew(again) => {
@@ -295,7 +369,7 @@ impl Core {
     }
 
     /// An error as the reader and the observers have it.
-    pub(super) fn told(&self, error: Error) -> Error {
+    fn told(&self, error: Error) -> Error {
         error.in_stream(self.progress()).without_sent(self.meta.extensions())
     }
 

@@ -243,19 +243,10 @@ impl<Src: EventSource> ResponseStream<Src> {
             if let Some(event) = core.ready.pop_front() {
                 return Poll::Ready(Some(Ok(event)));
             }
-            if let Some(broken) = &mut core.broken {
-                match ready!(this.source.as_mut().poll_resume(cx, broken)) {
-                    Ok(again) => {
-                        core.go_on(again);
-                        // Of the event that told of the failure, if one did.
-                        if let Some(raw) = raw.as_deref_mut() {
-                            *raw = None;
-                        }
-                    }
-                    Err(error) => {
-                        core.broken = None;
-                        return Poll::Ready(Some(Err(core.told(error))));
-                    }
+            if core.broken.is_some() {
+                let again = core.poll_again(this.source.as_mut(), cx, raw.as_deref_mut());
+                if let Some(error) = ready!(again) {
+                    return Poll::Ready(Some(Err(error)));
                 }
             }
             if ready!(core.flow.poll_over(this.source.as_mut(), cx)) {
@@ -266,45 +257,16 @@ impl<Src: EventSource> ResponseStream<Src> {
                     return Poll::Ready(Some(Ok(repeated.into_event())));
                 }
             }
-            let message = match ready!(core.flow.poll_source(this.source.as_mut(), cx)) {
-                Step::Event => {
-                    let message = core.message(&*this.source, raw.as_deref_mut());
-                    // A reader that is busy elsewhere must not keep the transport's buffer.
-                    this.source.as_mut().done_with_event();
-                    message
-                }
+            let step = ready!(core.flow.poll_source(this.source.as_mut(), cx));
+            let item = match step {
+                Step::Event => core.read(this.source.as_mut(), cx, raw.as_deref_mut()),
                 Step::More => continue,
-                Step::Broken(error) => Message::Broken(error),
+                Step::Broken(error) => {
+                    core.settle(this.source.as_mut(), cx, Message::Broken(error))
+                }
             };
-            match message {
-                Message::Skipped => {
-                    if let Some(raw) = raw.as_deref_mut() {
-                        *raw = None;
-                    }
-                }
-                Message::Event(event) if core.ready.is_empty() => {
-                    return Poll::Ready(Some(Ok(event)));
-                }
-                Message::Event(event) => core.ready.push_back(event),
-                Message::Last(Err(error)) if core.is_untouched() && this.source.retries(&error) => {
-                    core.flow.end(this.source.as_mut(), cx, false);
-                    core.break_off(error);
-                }
-                Message::Last(result) => {
-                    core.flow.end(this.source.as_mut(), cx, result.is_ok());
-                    match result {
-                        Ok(event) => core.ready.push_back(event),
-                        Err(error) => {
-                            core.ready.clear();
-                            return Poll::Ready(Some(Err(core.told(error))));
-                        }
-                    }
-                }
-                Message::Broken(error) => {
-                    this.source.as_mut().broken(&error);
-                    core.flow.end(this.source.as_mut(), cx, false);
-                    core.break_off(error);
-                }
+            if item.is_some() {
+                return Poll::Ready(item);
             }
         }
     }

@@ -145,14 +145,16 @@ where
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = match ready!(self.project().inner.poll(cx)) {
-            Ok(response) => response,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        if response.headers().contains_key(CONTENT_ENCODING) {
-            return decode(response, cx).map(Ok);
+        match ready!(self.project().inner.poll(cx)) {
+            Ok(response) if response.headers().contains_key(CONTENT_ENCODING) => {
+                decode(response, cx).map(Ok)
+            }
+            Ok(response) => {
+                let plain = |body| DecompressionBody { state: State::Plain { body } };
+                Poll::Ready(Ok(response.map(plain)))
+            }
+            Err(error) => Poll::Ready(Err(error)),
         }
-        Poll::Ready(Ok(response.map(|body| DecompressionBody { state: State::Plain { body } })))
     }
 }
 

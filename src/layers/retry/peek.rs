@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, response};
+use http::{Extensions, Request, Response, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -51,13 +51,43 @@ impl std::error::Error for NotReady {
     }
 }
 
+/// What is read ahead of the answers to one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peek {
+    peekable: Peekable,
+    deadline: Option<Deadline>,
+    /// The retry of which nothing is read: its outcome is handed on whatever it is.
+    final_retry: Option<u32>,
+}
+
+impl Peek {
+    pub(super) const NOTHING: Self =
+        Self { peekable: Peekable::NOTHING, deadline: None, final_retry: None };
+
+    /// What a request with these extensions, `own` among them, wants read.
+    #[inline]
+    pub(super) fn of(
+        peekable: Peekable,
+        final_retry: Option<u32>,
+        own: Option<&RetryOverride>,
+        request: &Extensions,
+    ) -> Self {
+        let most = own.and_then(|own| own.max_retries);
+        Self {
+            peekable: own.map_or(peekable, |own| peekable.with(own)),
+            deadline: request.get().copied(),
+            final_retry: final_retry.map(|usual| most.unwrap_or(usual)),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct PeekError<S> {
     pub(super) inner: S,
-    peekable: Peekable,
-    /// How many retries there may be, if what comes of the last is handed on whatever it is.
-    max_retries: Option<u32>,
-    /// How many there were. The layer's own service makes the first attempt, a clone of it the others.
+    /// For the call that is made next, and all its attempts.
+    pub(super) peek: Peek,
+    /// How many retries there were. The layer's own service makes the first attempt, a clone of it the
+    /// others.
     retries: u32,
     /// Tower's `Retry` drops what it knows of the call when readiness fails between attempts. So the
     /// failure is kept, and handed out as the end of that attempt.
@@ -65,29 +95,14 @@ pub(super) struct PeekError<S> {
 }
 
 impl<S> PeekError<S> {
-    pub(super) const fn new(inner: S, peekable: Peekable, max_retries: Option<u32>) -> Self {
-        Self { inner, peekable, max_retries, retries: 0, unready: None }
-    }
-
-    /// Whether what comes of `request` is handed on.
-    fn is_last<B>(&self, request: &Request<B>) -> bool {
-        let own = request.extensions().get::<RetryOverride>().and_then(|own| own.max_retries);
-        self.max_retries.is_some_and(|most| self.retries >= own.unwrap_or(most))
-    }
-
-    /// A call of which nothing is read ahead.
-    pub(super) fn call_blindly<B, RB>(&mut self, request: Request<B>) -> PeekFuture<S::Future, RB>
-    where
-        S: Service<Request<B>, Response = Response<RB>>,
-    {
-        let future = self.inner.call(request);
-        PeekFuture::Calling { future, peekable: Peekable::NOTHING, deadline: None }
+    pub(super) const fn new(inner: S) -> Self {
+        Self { inner, peek: Peek::NOTHING, retries: 0, unready: None }
     }
 }
 
 impl<S: Clone> Clone for PeekError<S> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.peekable, self.max_retries)
+        Self { inner: self.inner.clone(), peek: self.peek, retries: 0, unready: None }
     }
 }
 
@@ -115,22 +130,16 @@ where
         if let Some(error) = self.unready.take() {
             return PeekFuture::Unready { error: Some(error) };
         }
-        if self.retries > 0 && self.is_last(&request) {
-            return self.call_blindly(request);
-        }
-        let peekable = match request.extensions().get::<RetryOverride>() {
-            Some(own) => self.peekable.with(own),
-            None => self.peekable,
-        };
-        let deadline = request.extensions().get().copied();
-        PeekFuture::Calling { future: self.inner.call(request), peekable, deadline }
+        let is_last = self.peek.final_retry.is_some_and(|last| self.retries >= last);
+        let peek = if self.retries > 0 && is_last { Peek::NOTHING } else { self.peek };
+        PeekFuture::Calling { future: self.inner.call(request), peek }
     }
 }
 
 pin_project! {
     #[project = PeekProj]
     pub(super) enum PeekFuture<F, RB> {
-        Calling { #[pin] future: F, peekable: Peekable, deadline: Option<Deadline> },
+        Calling { #[pin] future: F, peek: Peek },
         Reading { reading: Option<Box<Reading<RB>>> },
         Unready { error: Option<BoxError> },
     }
@@ -149,14 +158,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
-                PeekProj::Calling { future, peekable, deadline } => {
+                PeekProj::Calling { future, peek: Peek { peekable, deadline, .. } } => {
                     let response = match ready!(future.poll(cx)) {
-                        Ok(response) => response,
+                        Ok(response) if peekable.takes(response.status(), response.headers()) => {
+                            response
+                        }
+                        Ok(response) => {
+                            return Poll::Ready(Ok(response.map(RetryBody::untouched)));
+                        }
                         Err(error) => return Poll::Ready(Err(error.into())),
                     };
-                    if !peekable.takes(response.status(), response.headers()) {
-                        return Poll::Ready(Ok(response.map(RetryBody::untouched)));
-                    }
                     // Who has a deadline decides before it, on what is there.
                     let left =
                         deadline.map(|at| at.instant().saturating_duration_since(Instant::now()));

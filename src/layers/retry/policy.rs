@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Extensions, HeaderName, StatusCode};
+use http::{HeaderName, StatusCode};
 
 use super::backoff::{ExponentialBackoff, Schedule};
 use super::budget::RetryBudget;
@@ -196,11 +196,10 @@ impl RetryPolicy {
         self
     }
 
-    /// Whether a request with these extensions may be tried again.
+    /// Whether a request that wants it so may be tried again.
     #[inline]
-    pub(super) fn retries(&self, request: &Extensions) -> bool {
-        let own = request.get::<RetryOverride>().and_then(|own| own.max_retries);
-        own.unwrap_or(self.rules.max_retries) > 0
+    pub(super) fn retries(&self, own: Option<&RetryOverride>) -> bool {
+        own.and_then(|own| own.max_retries).unwrap_or(self.rules.max_retries) > 0
     }
 
     /// How many retries there may be, if nobody looks at what comes of the last: a classifier is
