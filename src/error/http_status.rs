@@ -8,8 +8,28 @@ use super::{Error, ErrorKind, Stage, cut, retry_hint, said};
 use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
 
 impl Error {
-    /// The error of an answer with this head and this (possibly cut) body.
-    pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+    /// The error of an answer that is no success, as an endpoint would give it: the API's error object
+    /// in `body`, which may be cut short, then `status`, then what `headers` say.
+    ///
+    /// At most 64 KiB of the body are kept. A status below 400 is an
+    /// [`ErrorKind::Protocol`]: what was asked for did not come.
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use tower_openai::{Error, ErrorKind};
+    ///
+    /// let body = r#"{"error": {"message": "No such model.", "code": "model_not_found"}}"#;
+    /// let error = Error::from_response(StatusCode::NOT_FOUND, &HeaderMap::new(), body);
+    /// assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, Some("model_not_found")));
+    /// assert_eq!(error.to_string(), "No such model. (status 404, code model_not_found)");
+    /// ```
+    pub fn from_response(status: StatusCode, headers: &HeaderMap, body: impl Into<Bytes>) -> Self {
+        let mut body = body.into();
+        body.truncate(super::answer::KEPT);
+        Self::refused(status, headers, body)
+    }
+
+    fn refused(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
         let said = said.or_else(|| cut::read(&body)).unwrap_or_default();
         let kind = kind(status, &said, &body);

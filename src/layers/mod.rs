@@ -44,8 +44,8 @@
 //! only if they are asked for: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the
 //! transport.
 //!
-//! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type; one that
-//! cannot keeps the error of the service inside. All pass `poll_ready` through and call the very
+//! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type, and says why with
+//! an [`Error`](crate::Error::new); one that cannot keeps the error of the service inside. All pass `poll_ready` through and call the very
 //! service that was made ready.
 
 /// Access to the service inside, as in tower-http.

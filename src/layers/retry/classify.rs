@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::rules::{self, Hints, Rules};
-use crate::error::kind_and_stage;
+use crate::error::{kind_and_stage, own};
 use crate::extensions::RetryReason;
 use crate::{BoxError, Error, ErrorKind, Stage};
 
@@ -180,9 +180,13 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// How long the server asks to wait, in headers or message.
+    /// How long the server asks to wait, in headers or message; or what the [`Error`] of a layer
+    /// inside says.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.refusal().and_then(Error::retry_after)
+        match &self.0 {
+            Kind::Answered { .. } => self.refusal().and_then(Error::retry_after),
+            Kind::Failed { error, .. } => own(&***error).and_then(Error::retry_after),
+        }
     }
 
     /// The end in one word, for those who only report it.
