@@ -1,5 +1,7 @@
 //! [`Response`]: what the API answers, whole, or as far as it has come.
 
+mod answer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

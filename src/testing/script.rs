@@ -320,7 +320,7 @@ impl Script {
     ///
     /// let client = Client::builder().base_url(server.base_url()).build()?;
     /// let answer = client.create_response().send(ResponsesRequest::new("gpt-5.2", "…")).await?;
-    /// assert_eq!(answer.output_text(), "");
+    /// assert_eq!(answer.refusal(), Some("I can't help with that."));
     /// # Ok::<_, tower_openai::BoxError>(()) }).unwrap();
     /// ```
     pub fn refusal(mut self, text: impl Into<Arc<str>>) -> Self {
