@@ -170,7 +170,7 @@ impl ResponsesRequest {
         /// The key of the prompt cache.
         prompt_cache_key(impl Into<String>), key => Some(key.into());
         /// The response that this one continues.
-        previous_response_id(impl Into<String>), id => Some(id.into());
+        previous_response_id(impl AsRef<str>), id => Some(id.as_ref().to_owned());
         /// The most tokens that the answer may have, those of reasoning included.
         max_output_tokens(u64), tokens => Some(tokens);
         /// The sampling temperature.

@@ -245,9 +245,10 @@ impl Conversation {
     }
 }
 
-impl From<&str> for Conversation {
-    fn from(id: &str) -> Self {
-        Self::Id(id.into())
+impl<T: AsRef<str>> From<T> for Conversation {
+    /// The conversation of this id.
+    fn from(id: T) -> Self {
+        Self::Id(id.as_ref().to_owned())
     }
 }
 

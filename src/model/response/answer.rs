@@ -41,7 +41,7 @@ impl Response {
     ///     ResponseItem::function_call_output(&call.call_id, "Rain.")
     /// });
     /// let next = ResponsesRequest::new("gpt-5.2", outputs.collect::<Vec<_>>())
-    ///     .previous_response_id(&*response.id);
+    ///     .previous_response_id(&response.id);
     /// # let _ = next;
     /// # Ok::<(), serde_json::Error>(())
     /// ```
