@@ -25,7 +25,7 @@ use crate::model::{
 /// use tower_openai::services::ResponsesRequest;
 ///
 /// let weather = FunctionTool::new("get_weather", "The weather at a place")
-///     .parameters(Schema::object().property("city", Schema::string()).required(["city"]))
+///     .parameters(Schema::object().property("city", Schema::string()).closed())
 ///     .strict(true);
 /// let request = ResponsesRequest::new("gpt-5.2", "What is the weather in Lisbon?")
 ///     .instructions("Answer in one sentence.")

@@ -122,7 +122,8 @@ tagged_enum! {
 }
 
 impl TextFormat {
-    /// JSON that follows `schema` strictly.
+    /// JSON that follows `schema` strictly. The server refuses one that leaves an object open: see
+    /// [`Schema::closed`](crate::model::Schema::closed).
     #[must_use]
     pub fn json_schema(name: impl Into<String>, schema: impl Into<RawJson>) -> Self {
         Self::JsonSchema(Box::new(JsonSchema {
