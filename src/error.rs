@@ -87,7 +87,7 @@ use http::StatusCode;
 
 use crate::BoxError;
 use crate::extensions::{AttemptSummary, Attempts};
-use crate::model::{RateLimitSnapshot, Response};
+use crate::model::{PublicRateLimits, RateLimitSnapshot, Response};
 use crate::sse::ResponseAccumulator;
 
 pub(crate) use self::answer::{Unreadable, answer_too_large, unasked, unreadable};
@@ -121,6 +121,7 @@ struct Inner {
     /// What the server says of retrying, where it says so.
     retryable: Option<bool>,
     rate_limits: Vec<RateLimitSnapshot>,
+    public_rate_limits: Option<Box<PublicRateLimits>>,
     response: Option<Box<Response>>,
     response_id: Option<Arc<str>>,
     sequence_number: Option<u64>,
@@ -173,6 +174,7 @@ impl Error {
             retry_after: None,
             retryable: None,
             rate_limits: Vec::new(),
+            public_rate_limits: None,
             response: None,
             response_id: None,
             sequence_number: None,
@@ -353,9 +355,16 @@ impl Error {
         self.0.attempts.as_ref().map_or(&[], Attempts::all)
     }
 
-    /// The rate limits that the answer's headers report; of a usage limit, the limit that was hit.
+    /// The Codex backend's rate limits that the answer's headers report; of a usage limit, the limit
+    /// that was hit. Those of the public API: [`public_rate_limits`](Self::public_rate_limits).
     pub fn rate_limits(&self) -> &[RateLimitSnapshot] {
         &self.0.rate_limits
+    }
+
+    /// The rate limits of the public API and of Azure (`x-ratelimit-*`) that the answer's headers
+    /// report: on a 429 how much is left of requests and tokens, and when all of it is back.
+    pub fn public_rate_limits(&self) -> Option<&PublicRateLimits> {
+        self.0.public_rate_limits.as_deref()
     }
 
     /// The plan whose usage limit is reached.

@@ -59,6 +59,7 @@ impl Error {
             cf_ray: inner.cf_ray.clone(),
             authorization_error: inner.authorization_error.clone(),
             rate_limits: inner.rate_limits.clone(),
+            public_rate_limits: inner.public_rate_limits.clone(),
             response: inner.response.clone(),
             response_id: inner.response_id.clone(),
             body: Bytes::clone(&inner.body),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{Error, ErrorKind, Stage, cut, retry_hint, said};
-use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
+use crate::model::{ApiError, ErrorBody, PublicRateLimits, RateLimitSnapshot};
 
 impl Error {
     /// The error of an answer that is no success, as an endpoint would give it: the API's error object
@@ -60,6 +60,7 @@ impl Error {
             }
         }
         inner.rate_limits = rate_limits(kind, headers);
+        inner.public_rate_limits = PublicRateLimits::from_headers(headers).map(Box::new);
         inner.body = body;
         error
     }
@@ -304,6 +305,20 @@ mod tests {
         let unnamed: Vec<_> =
             headers.into_iter().filter(|(name, _)| !name.ends_with("name")).collect();
         assert_eq!(error(429, &unnamed, body).rate_limits()[0].limit_name, None);
+    }
+
+    #[test]
+    fn the_limits_of_the_public_api_are_apart() {
+        let headers =
+            [("x-ratelimit-remaining-tokens", "7"), ("x-ratelimit-reset-requests", "6m0s")];
+        let limited = error(429, &headers, "");
+        for error in [limited.facts(), limited] {
+            let limits = error.public_rate_limits().unwrap();
+            assert_eq!(limits.tokens.unwrap().remaining, Some(7));
+            assert_eq!(limits.requests.unwrap().reset.unwrap().as_secs(), 360);
+            assert!(error.rate_limits().is_empty());
+        }
+        assert_eq!(error(429, &[], "").public_rate_limits(), None);
     }
 
     #[test]
