@@ -157,10 +157,10 @@ impl ResponsesRequest {
         model(impl Into<String>), model => model.into();
         /// What the model is told before the input.
         instructions(impl Into<String>), instructions => instructions.into();
-        /// How the model reasons.
-        reasoning(Reasoning), reasoning => Some(reasoning);
-        /// How the answer's text is to be.
-        text(TextControls), text => Some(text);
+        /// How the model reasons: an effort, or more than that.
+        reasoning(impl Into<Reasoning>), reasoning => Some(reasoning.into());
+        /// How the answer's text is to be: a format, a verbosity, or both.
+        text(impl Into<TextControls>), text => Some(text.into());
         /// Which tool the model may or must call.
         tool_choice(impl Into<ToolChoice>), choice => choice.into();
         /// Whether the model may call tools side by side.

@@ -28,6 +28,30 @@ impl Reasoning {
     pub fn effort(effort: ReasoningEffort) -> Self {
         Self { effort: Some(effort), ..Self::default() }
     }
+
+    /// Sets whether and how it is summarised.
+    ///
+    /// ```
+    /// use tower_openai::model::{Reasoning, ReasoningEffort, ReasoningSummary};
+    /// use tower_openai::services::ResponsesRequest;
+    ///
+    /// let reasoning = Reasoning::effort(ReasoningEffort::High).summary(ReasoningSummary::Auto);
+    /// let request = ResponsesRequest::new("gpt-5.2", "Why is the sky blue?").reasoning(reasoning);
+    /// // With nothing else to say, the effort is enough.
+    /// let request = request.reasoning(ReasoningEffort::Low);
+    /// # let _ = request;
+    /// ```
+    #[must_use]
+    pub fn summary(mut self, summary: ReasoningSummary) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+}
+
+impl From<ReasoningEffort> for Reasoning {
+    fn from(effort: ReasoningEffort) -> Self {
+        Self::effort(effort)
+    }
 }
 
 open_enum! {
@@ -97,6 +121,44 @@ wire_struct! {
     }
 }
 
+impl TextControls {
+    /// Text of this form.
+    #[must_use]
+    pub fn format(format: TextFormat) -> Self {
+        Self { format: Some(format), ..Self::default() }
+    }
+
+    /// Sets how wordy it is.
+    ///
+    /// ```
+    /// use tower_openai::model::{Schema, TextControls, TextFormat, Verbosity};
+    /// use tower_openai::services::ResponsesRequest;
+    ///
+    /// let schema = Schema::object().property("steps", Schema::array(Schema::string())).closed();
+    /// let format = TextFormat::json_schema("recipe", schema);
+    /// let request = ResponsesRequest::new("gpt-5.2", "How do I boil an egg?")
+    ///     .text(TextControls::format(format).verbosity(Verbosity::Low));
+    /// # let _ = request;
+    /// ```
+    #[must_use]
+    pub fn verbosity(mut self, verbosity: Verbosity) -> Self {
+        self.verbosity = Some(verbosity);
+        self
+    }
+}
+
+impl From<TextFormat> for TextControls {
+    fn from(format: TextFormat) -> Self {
+        Self::format(format)
+    }
+}
+
+impl From<Verbosity> for TextControls {
+    fn from(verbosity: Verbosity) -> Self {
+        Self::default().verbosity(verbosity)
+    }
+}
+
 open_enum! {
     /// How wordy the text is.
     pub enum Verbosity {
@@ -123,7 +185,8 @@ tagged_enum! {
 
 impl TextFormat {
     /// JSON that follows `schema` strictly. The server refuses one that leaves an object open: see
-    /// [`Schema::closed`](crate::model::Schema::closed).
+    /// [`Schema::closed`](crate::model::Schema::closed). The answer is read with
+    /// [`Response::parse`](crate::model::Response::parse).
     #[must_use]
     pub fn json_schema(name: impl Into<String>, schema: impl Into<RawJson>) -> Self {
         Self::JsonSchema(Box::new(JsonSchema {
