@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Number;
 
+pub use self::answer::OutputError;
 use super::macros::{open_enum, wire_struct};
 use super::{
     ApiError, ContentPart, Conversation, PromptCacheRetention, RawJson, Reasoning, ResponseItem,
