@@ -33,7 +33,6 @@
 //! # Ok::<_, tower_openai::BoxError>(()) }).unwrap();
 //! ```
 
-mod boxed;
 mod builder;
 mod endpoints;
 mod explain;
@@ -64,10 +63,10 @@ use crate::sse::StreamSettings;
 use self::builder::Stacks;
 use self::endpoints::endpoints;
 
-pub use self::boxed::BoxHttpService;
 pub use self::builder::ClientBuilder;
 pub use self::explain::Explanation;
 pub use self::policy::{EndpointPolicy, Policy};
+pub use crate::services::BoxHttpService;
 
 /// The preset stack and its endpoints. Cloning is cheap and shares connections.
 #[derive(Clone)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tower::Layer;
 
 use super::Client;
-use super::boxed::{BoxHttpService, erase};
 use super::endpoints::endpoints;
 use super::explain::Explanation;
 use super::policy::Policy;
 use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
+use crate::Error;
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
 #[cfg(feature = "cookies")]
@@ -21,10 +21,9 @@ use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
 use crate::model::ItemIds;
 use crate::provider::Provider;
-use crate::services::{HttpService, SessionForm};
+use crate::services::{BoxHttpService, BoxableHttpService, SessionForm};
 use crate::sse::StreamSettings;
 use crate::transport::{HyperTransportBuilder, Proxy};
-use crate::{Error, RequestBody};
 
 /// Settings of a [`Client`].
 ///
@@ -72,11 +71,7 @@ macro_rules! stacks {
         /// One stack per endpoint over clones of one transport.
         fn assemble<S>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
         where
-            S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-                + Clone
-                + Send
-                + Sync
-                + 'static,
+            S: BoxableHttpService,
         {
             let mut explanation = Explanation::default();
             let mut stack = |name, waits, policy: &_| {
@@ -151,13 +146,10 @@ impl ClientBuilder {
     pub fn auth_layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        L::Service: BoxableHttpService,
     {
-        let wrap = Authorisation::Layer(Box::new(move |inner| erase(layer.layer(inner))));
+        let wrap =
+            Authorisation::Layer(Box::new(move |inner| BoxHttpService::new(layer.layer(inner))));
         self.authorisation = Some(Ok(wrap));
         self
     }
@@ -252,11 +244,7 @@ impl ClientBuilder {
     /// [`HyperTransport`]: crate::transport::HyperTransport
     pub fn transport<S>(mut self, service: S) -> Self
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         self.transport = Some(Box::new(move |preset, policy| assemble(preset, policy, service)));
         self
@@ -317,13 +305,9 @@ impl ClientBuilder {
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        L::Service: BoxableHttpService,
     {
-        self.layers.push(Box::new(move |inner| erase(layer.layer(inner))));
+        self.layers.push(Box::new(move |inner| BoxHttpService::new(layer.layer(inner))));
         self
     }
 
@@ -335,13 +319,9 @@ impl ClientBuilder {
     pub fn attempt_layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        L::Service: BoxableHttpService,
     {
-        self.attempt_layers.push(Box::new(move |inner| erase(layer.layer(inner))));
+        self.attempt_layers.push(Box::new(move |inner| BoxHttpService::new(layer.layer(inner))));
         self
     }
 

@@ -8,9 +8,9 @@ use tokio::sync::Semaphore;
 use tower::util::option_layer;
 use tower::{Layer, ServiceBuilder};
 
-use super::boxed::{BoxHttpService, erase};
 use super::explain::Told;
 use super::policy::EndpointPolicy;
+use crate::Error;
 use crate::extensions::StreamTimeouts;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 use crate::layers::CompressionLayer;
@@ -24,9 +24,8 @@ use crate::layers::{
     TotalTimeoutLayer,
 };
 use crate::provider::Provider;
-use crate::services::{Compression, HttpService};
+use crate::services::{BoxHttpService, BoxableHttpService, Compression};
 use crate::sse::StreamSettings;
-use crate::{Error, RequestBody};
 
 /// How long the stack of an endpoint waits where nothing else is said; `None` is for ever.
 #[derive(Clone, Copy)]
@@ -103,11 +102,7 @@ impl Preset {
         transport: S,
     ) -> Result<(BoxHttpService, Told), Error>
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         let mut explanation = Told::of(endpoint);
         let timeouts = policy.timeouts.or(self.timeouts);
@@ -148,18 +143,14 @@ impl Preset {
         let stack = if self.attempt_layers.is_empty() {
             self.authorised(call, attempt)
         } else {
-            self.authorised(call, wrap(&self.attempt_layers, erase(attempt)))
+            self.authorised(call, wrap(&self.attempt_layers, BoxHttpService::new(attempt)))
         };
         Ok((wrap(&self.layers, stack), explanation))
     }
 
     fn authorised<S>(&self, call: CallLayers, attempt: S) -> BoxHttpService
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         use Authorisation as A;
         match &self.authorisation {
@@ -167,7 +158,7 @@ impl Preset {
                 call.around(AuthLayer::new(token.clone()).layer(attempt))
             }
             Some(A::ApiKey(key)) => call.around(AuthLayer::new(key.clone()).layer(attempt)),
-            Some(A::Layer(auth)) => call.around(auth(erase(attempt))),
+            Some(A::Layer(auth)) => call.around(auth(BoxHttpService::new(attempt))),
             None => call.around(attempt),
         }
     }
@@ -241,18 +232,14 @@ impl CallLayers {
     /// These layers around `attempt`, outermost first.
     fn around<S>(self, attempt: S) -> BoxHttpService
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         let stack =
             ServiceBuilder::new().layer(self.provider).layer(self.telemetry).layer(self.total);
         #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
         let stack = stack.layer(self.compression);
         let stack = stack.layer(self.retry).layer(self.in_flight).layer(self.rate_limits);
-        erase(stack.service(attempt))
+        BoxHttpService::new(stack.service(attempt))
     }
 }
 

@@ -40,6 +40,7 @@
 //! [`ResponseStream`]: crate::sse::ResponseStream
 //! [`RequestBody`]: crate::RequestBody
 
+mod boxed;
 mod by_id;
 mod collect;
 pub mod compact;
@@ -78,6 +79,7 @@ use tower::Service;
 
 use crate::BoxError;
 
+pub use self::boxed::{BoxHttpService, BoxHttpServiceLayer, BoxableHttpService};
 #[cfg(feature = "ws")]
 pub(crate) use self::collect::Refusal;
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
