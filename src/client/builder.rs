@@ -34,6 +34,9 @@ use crate::transport::{HyperTransportBuilder, Proxy};
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
+    /// Of the provider, whichever it is in the end.
+    headers: Vec<(String, String)>,
+    query: Vec<(String, String)>,
     authorisation: Option<Setting<Authorisation>>,
     observer: Option<Arc<dyn Observe>>,
     propagate: Option<Propagator>,
@@ -103,6 +106,9 @@ type Assemble = Box<dyn FnOnce(&Preset, &Policy) -> Result<Stacks, Error> + Send
 
 impl ClientBuilder {
     /// The API to talk to. Default: [`Provider::openai`].
+    ///
+    /// Of this, [`base_url`](Self::base_url) and [`from_env`](Self::from_env) the last one counts.
+    /// What [`header`](Self::header), [`query`](Self::query) and their neighbours say holds for any.
     pub fn provider(mut self, provider: Provider) -> Self {
         self.provider = Some(Ok(provider));
         self
@@ -113,6 +119,50 @@ impl ClientBuilder {
     pub fn base_url(mut self, base_url: impl AsRef<str>) -> Self {
         self.provider = Some(Provider::new("custom", base_url.as_ref()));
         self
+    }
+
+    /// Adds a header to every request, in place of those that the provider has of that name; a name
+    /// given again adds a value. A request that says the header itself sends its own only. A name or
+    /// value that HTTP does not allow is an error of [`build`](Self::build).
+    ///
+    /// ```
+    /// use tower_openai::Client;
+    ///
+    /// # let api_key = "sk-example";
+    /// let client = Client::builder()
+    ///     .api_key(api_key)
+    ///     .project("proj_1")
+    ///     .header("x-team", "search")
+    ///     .query("region", "eu")
+    ///     .build()?;
+    /// # let _ = client;
+    /// # Ok::<_, tower_openai::Error>(())
+    /// ```
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds `key=value` to the query of every URL, percent-encoded: [`Provider::query`].
+    pub fn query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.query.push((key.into(), value.into()));
+        self
+    }
+
+    /// The organization that calls are counted for, in `openai-organization`: for keys of people who
+    /// are in several.
+    pub fn organization(self, id: impl Into<String>) -> Self {
+        self.only_header("openai-organization", id)
+    }
+
+    /// The project that calls are counted for, in `openai-project`.
+    pub fn project(self, id: impl Into<String>) -> Self {
+        self.only_header("openai-project", id)
+    }
+
+    fn only_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.header(name, value)
     }
 
     /// The key, sent as `authorization: Bearer`; to Azure as `api-key`. An unusable key is an error
@@ -363,11 +413,14 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL or key cannot be used, a setting is
+    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL, header or key cannot be used, a setting is
     /// out of its range, a setting of the built-in transport was made and another transport given,
     /// or the platform's certificate roots cannot be loaded.
     pub fn build(self) -> Result<Client, Error> {
         let provider = self.provider.transpose()?.unwrap_or_else(Provider::openai);
+        let provider = provider.replacing_headers(&self.headers)?;
+        let provider =
+            self.query.iter().fold(provider, |provider, (key, value)| provider.query(key, value));
         let authorisation = match self.authorisation.transpose()? {
             Some(Authorisation::Key(_, header)) if provider.is_azure() => {
                 Some(Authorisation::ApiKey(header))
