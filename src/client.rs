@@ -79,6 +79,11 @@ pub struct Client {
     session_form: SessionForm,
 }
 
+/// What [`Client::prefer_socket`] gives: one socket, and HTTP where there is none. Clones share both.
+#[cfg(feature = "ws")]
+pub type PreferSocket =
+    Prefer<Reconnecting<ResponsesSocket<BoxHttpService, Inline>>, Responses<BoxHttpService>>;
+
 impl Client {
     /// Settings for a client.
     pub fn builder() -> ClientBuilder {
@@ -145,13 +150,30 @@ impl Client {
 
     /// The Responses endpoint on a socket if there is one, else over HTTP:
     /// [`services::prefer`](crate::services::prefer). The socket is opened when it is first needed and
-    /// goes on while it is used; `handshake` says what its handshake says beside.
+    /// goes on while it is used; `handshake` sets the headers of the opening request.
+    ///
+    /// Each call of this method makes another socket, which knows nothing of the failures of the
+    /// others: keep what it gives, as a [`PreferSocket`], and clone that.
+    ///
+    /// ```
+    /// use tower_openai::client::{Client, PreferSocket};
+    /// use tower_openai::services::ResponsesSocketRequest;
+    ///
+    /// #[derive(Clone)]
+    /// struct Agent {
+    ///     responses: PreferSocket,
+    /// }
+    ///
+    /// impl Agent {
+    ///     fn new(client: &Client) -> Self {
+    ///         Self { responses: client.prefer_socket(ResponsesSocketRequest::new()) }
+    ///     }
+    /// }
+    /// # let _ = Agent::new(&Client::builder().build()?).clone();
+    /// # Ok::<_, tower_openai::Error>(())
+    /// ```
     #[cfg(feature = "ws")]
-    pub fn prefer_socket(
-        &self,
-        handshake: ResponsesSocketRequest,
-    ) -> Prefer<Reconnecting<ResponsesSocket<BoxHttpService, Inline>>, Responses<BoxHttpService>>
-    {
+    pub fn prefer_socket(&self, handshake: ResponsesSocketRequest) -> PreferSocket {
         Prefer::new(self.responses_socket().reconnecting(handshake), self.responses())
     }
 
