@@ -432,6 +432,11 @@ impl Error {
         }
     }
 
+    /// Whether a limit of time was passed: [`ErrorKind::is_timeout`].
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind.is_timeout()
+    }
+
     /// Whether it stands whatever the status or a header says of retrying.
     #[cfg(feature = "retry")]
     pub(crate) fn is_final(&self) -> bool {
