@@ -181,7 +181,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A key in the header `api-key`, as Azure has it.
+    /// A key in Azure's header `api-key`. For OpenAI, and where the provider may be either, use
+    /// [`api_key`](Self::api_key).
     pub fn api_key_header(mut self, key: ApiKey) -> Self {
         self.authorisation = Some(Ok(Authorisation::ApiKey(key)));
         self
