@@ -13,6 +13,8 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 use tower_openai::client::{Client, ClientBuilder, Policy};
+use tower_openai::layers::RetryPolicy;
+use tower_openai::layers::retry::{Action, Outcome, classify_fn};
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{Error, ErrorKind, RequestBody};
 
@@ -192,6 +194,29 @@ async fn the_builder_s_number_of_retries_is_for_policies_that_say_nothing() {
         client.responses().stream_request(request()).await.unwrap_err();
         assert_eq!(calls.take(), attempts, "{json}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_rules_of_the_caller_s_are_for_policies_that_say_nothing() {
+    let rules = || {
+        let last = classify_fn(|outcome: &Outcome<'_>| match outcome.status() {
+            Some(StatusCode::BAD_GATEWAY) => Action::Forbid,
+            _ => Action::Pass,
+        });
+        RetryPolicy::default().max_retries(1).classify(last)
+    };
+    for (status, json, attempts) in [
+        (502, "{}", 1),
+        (503, "{}", 2),
+        (502, r#"{"responses": {"retry": {"max_retries": 2}}}"#, 3),
+    ] {
+        let configure = |builder: ClientBuilder| builder.policy(policy(json)).retry_policy(rules());
+        let (client, calls) = client(status, configure);
+        client.responses().stream_request(request()).await.unwrap_err();
+        assert_eq!(calls.take(), attempts, "{status} {json}");
+    }
+    let error = Client::builder().max_retries(1).retry_policy(rules()).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::extensions::StreamTimeouts;
 use crate::layers::CookieLayer;
 use crate::layers::retry::{RetryBudget, TokenBucket};
 use crate::layers::telemetry::{Observe, Propagate};
-use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle};
+use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle, RetryPolicy};
 use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::services::{BoxHttpService, BoxableHttpService, SessionForm};
@@ -48,6 +48,7 @@ pub struct ClientBuilder {
     hyper_only: Option<&'static str>,
     policy: Policy,
     max_retries: Option<u32>,
+    retry: Option<RetryPolicy>,
     budget: Option<Arc<dyn RetryBudget>>,
     layers: Vec<Wrap>,
     attempt_layers: Vec<Wrap>,
@@ -403,6 +404,33 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether and when a call is tried again, for each endpoint whose [`policy`](Self::policy) does not
+    /// say: rules that are no data, such as a classifier or a schedule of the caller's. What pays for
+    /// retries is the [`retry_budget`](Self::retry_budget) in any case.
+    ///
+    /// ```
+    /// use tower_openai::Client;
+    /// use tower_openai::layers::RetryPolicy;
+    /// use tower_openai::layers::retry::{Action, Outcome, classify_fn};
+    ///
+    /// // A gateway whose 503 is final.
+    /// let closed = classify_fn(|outcome: &Outcome<'_>| match outcome.status() {
+    ///     Some(http::StatusCode::SERVICE_UNAVAILABLE) => Action::Forbid,
+    ///     _ => Action::Pass,
+    /// });
+    /// # let api_key = "sk-example";
+    /// let client = Client::builder()
+    ///     .api_key(api_key)
+    ///     .retry_policy(RetryPolicy::default().max_retries(4).classify(closed))
+    ///     .build()?;
+    /// # let _ = client;
+    /// # Ok::<_, tower_openai::Error>(())
+    /// ```
+    pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
     /// What pays for the retries of all endpoints together. Default: a [`TokenBucket`] of the client's
     /// own, so that a provider that is down is not asked three times for every call.
     pub fn retry_budget(mut self, budget: Arc<dyn RetryBudget>) -> Self {
@@ -415,7 +443,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL, header or key cannot be used, a setting is
-    /// out of its range, a setting of the built-in transport was made and another transport given,
+    /// out of its range, two settings exclude each other, a setting of the built-in transport was made and
+    /// another transport given,
     /// or the platform's certificate roots cannot be loaded.
     pub fn build(self) -> Result<Client, Error> {
         let provider = self.provider.transpose()?.unwrap_or_else(Provider::openai);
@@ -428,6 +457,12 @@ impl ClientBuilder {
             }
             authorisation => authorisation,
         };
+        if self.retry.is_some() && self.max_retries.is_some() {
+            return Err(Error::build(
+                "`max_retries` and `retry_policy` say the same thing twice: set the number on the \
+                 policy",
+            ));
+        }
         let mut policy = self.policy;
         let resume = policy.resume.policy()?;
         let retry = &mut policy.default.retry;
@@ -445,6 +480,7 @@ impl ClientBuilder {
             propagate: self.propagate,
             rate_limits: RateLimitLayer::new(),
             timeouts: self.stream.timeouts,
+            retry: self.retry,
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
             layers: self.layers,
             attempt_layers: self.attempt_layers,

@@ -16,11 +16,11 @@ use crate::extensions::StreamTimeouts;
 use crate::layers::CompressionLayer;
 #[cfg(feature = "cookies")]
 use crate::layers::CookieLayer;
-use crate::layers::retry::RetryBudget;
+use crate::layers::retry::{RetryBudget, RetrySettings};
 use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{
     ApiKey, AttemptLayer, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer,
-    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, TelemetryLayer,
+    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, RetryPolicy, TelemetryLayer,
     TotalTimeoutLayer,
 };
 use crate::provider::Provider;
@@ -83,6 +83,8 @@ pub(super) struct Preset {
     pub(super) rate_limits: RateLimitLayer,
     /// Where an endpoint's policy says nothing.
     pub(super) timeouts: StreamTimeouts,
+    /// Where an endpoint's policy says nothing of retries.
+    pub(super) retry: Option<RetryPolicy>,
     pub(super) budget: Arc<dyn RetryBudget>,
     /// Around each call, outermost first.
     pub(super) layers: Vec<Wrap>,
@@ -204,7 +206,10 @@ impl CallLayers {
                 _ => "what asks for it",
             },
         );
-        let retry = policy.retry.policy()?;
+        let retry = match &preset.retry {
+            Some(retry) if policy.retry == RetrySettings::default() => retry.clone(),
+            _ => policy.retry.policy()?,
+        };
         explanation.layer("RetryLayer", &retry);
         let in_flight = match policy.max_in_flight {
             Some(max) => {
