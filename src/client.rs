@@ -38,6 +38,7 @@ mod endpoints;
 mod explain;
 mod policy;
 mod stack;
+mod stacks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,8 +61,8 @@ use crate::services::{
 };
 use crate::sse::StreamSettings;
 
-use self::builder::Stacks;
 use self::endpoints::endpoints;
+use self::stacks::Stacks;
 
 pub use self::builder::ClientBuilder;
 pub use self::explain::Explanation;

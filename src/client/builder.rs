@@ -7,10 +7,9 @@ use std::time::Duration;
 use tower::Layer;
 
 use super::Client;
-use super::endpoints::endpoints;
-use super::explain::Explanation;
 use super::policy::Policy;
-use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
+use super::stack::{Authorisation, Preset, Propagator, Wrap};
+use super::stacks::{Assemble, assemble};
 use crate::Error;
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
@@ -18,7 +17,7 @@ use crate::extensions::StreamTimeouts;
 use crate::layers::CookieLayer;
 use crate::layers::retry::{RetryBudget, TokenBucket};
 use crate::layers::telemetry::{Observe, Propagate};
-use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle, RetryPolicy};
+use crate::layers::{ApiKey, Bearer, RateLimitLayer, RetryPolicy};
 use crate::model::ItemIds;
 use crate::provider::Provider;
 use crate::services::{BoxHttpService, BoxableHttpService, SessionForm};
@@ -58,52 +57,6 @@ pub struct ClientBuilder {
 
 /// A setting that may have been refused, which `build` tells.
 type Setting<T> = Result<T, Error>;
-
-/// The stacks of the endpoints over one transport, and how they are made.
-macro_rules! stacks {
-    ($($(#[$meta:meta])* $name:ident: $Service:ident, $waits:ident;)*) => {
-        pub(super) struct Stacks {
-            pub(super) http: BoxHttpService,
-            pub(super) responses: BoxHttpService,
-            #[cfg(feature = "ws")]
-            pub(super) responses_socket: BoxHttpService,
-            $(pub(super) $name: BoxHttpService,)*
-            pub(super) rate_limits: RateLimitsHandle,
-            pub(super) explanation: Explanation,
-        }
-
-        /// One stack per endpoint over clones of one transport.
-        fn assemble<S>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
-        where
-            S: BoxableHttpService,
-        {
-            let mut explanation = Explanation::default();
-            let mut stack = |name, waits, policy: &_| {
-                let (stack, told) = preset.assemble(name, waits, policy, transport.clone())?;
-                explanation.add(told);
-                Ok::<_, Error>(stack)
-            };
-            Ok(Stacks {
-                responses: stack("responses", Waits::QUICK, &policy.responses())?,
-                $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
-                #[cfg(feature = "ws")]
-                responses_socket: stack(
-                    "responses_socket",
-                    Waits::SOCKET,
-                    &policy.responses_socket(),
-                )?,
-                http: stack("any other call", Waits::QUICK, &policy.default)?,
-                rate_limits: preset.rate_limits.handle(),
-                explanation,
-            })
-        }
-    };
-}
-
-endpoints!(stacks);
-
-/// Puts the preset on a transport.
-type Assemble = Box<dyn FnOnce(&Preset, &Policy) -> Result<Stacks, Error> + Send>;
 
 impl ClientBuilder {
     /// The API to talk to. Default: [`Provider::openai`].
