@@ -82,12 +82,12 @@
 //!
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //! use tower_openai::layers::{
-//!     AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer, RetryLayer, RetryPolicy,
+//!     AuthLayer, Bearer, DecompressionLayer, IdleTimeoutLayer, ProviderLayer, RetryLayer, RetryPolicy,
 //! };
 //! use tower_openai::model::ResponseEvent;
 //! use tower_openai::provider::Provider;
 //! use tower_openai::services::{Responses, ResponsesRequest};
-//! use tower_openai::transport::{HyperTransport, decompression::DecompressionLayer};
+//! use tower_openai::transport::HyperTransport;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), tower_openai::BoxError> {
