@@ -146,6 +146,7 @@ impl SearchInput {
 /// What a search is for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum SearchContext {
     /// Said in words.
     Text(String),

@@ -118,7 +118,8 @@ impl UnaryRequest for ModelsRequest {
     }
 }
 
-/// What a request for the catalogue gives.
+/// What a request for the catalogue gives. A conditional request has no third outcome, so there will
+/// be no other variant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelsAnswer {
     /// The catalogue.

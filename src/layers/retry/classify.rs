@@ -15,6 +15,7 @@ use crate::{BoxError, Error, ErrorKind, Stage};
 /// What a classifier says of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub enum Action {
     /// No opinion: the standard rules decide.
     Pass,

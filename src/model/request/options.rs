@@ -291,6 +291,7 @@ open_enum! {
 /// A stored conversation, by id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Conversation {
     /// Written as a string.
     Id(String),
