@@ -8,8 +8,9 @@
 //!
 //! # Place
 //!
-//! Endpoints stand on it: [`Client::responses`] and its neighbours give them. Whoever wants another order, or static
-//! types, assembles the same layers with [`ServiceBuilder`](tower::ServiceBuilder) and needs nothing from here.
+//! Endpoints stand on it: [`Client::responses`] and its neighbours give them. For another order, or
+//! static types, assemble the same layers with [`ServiceBuilder`](tower::ServiceBuilder); nothing from
+//! here is needed.
 //!
 //! # Cost
 //!

@@ -159,7 +159,7 @@ impl Error {
     ///
     /// `message` says what, where and what to do, in one line. What looks like a credential in it is
     /// replaced, and of a long text the first 1000 bytes are kept. The [stage](Self::stage) is
-    /// [`Stage::Unknown`] until [`with_stage`](Self::with_stage) says better. Whether the error is
+    /// [`Stage::Unknown`] until [`with_stage`](Self::with_stage) sets another. Whether the error is
     /// [retryable](Self::is_retryable), and so for `RetryLayer` outside, follows from the kind.
     pub fn new(kind: ErrorKind, message: impl Into<Box<str>>) -> Self {
         Self(Box::new(Inner {
@@ -382,7 +382,7 @@ impl Error {
         self.0.response.as_deref()
     }
 
-    /// The response's id, once an event has told it.
+    /// The response's id, once an event has carried it.
     pub fn response_id(&self) -> Option<&str> {
         self.0.response_id.as_deref()
     }

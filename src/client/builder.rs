@@ -55,7 +55,7 @@ pub struct ClientBuilder {
     cookies: Option<CookieLayer>,
 }
 
-/// A setting that may have been refused, which `build` tells.
+/// A setting that may have been refused, which `build` reports.
 type Setting<T> = Result<T, Error>;
 
 impl ClientBuilder {
@@ -159,7 +159,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Tells `observer` of every call and attempt, beside those that were added before.
+    /// Reports every call and attempt to `observer`, besides those that were added before.
     pub fn observe(mut self, observer: impl Observe) -> Self {
         self.observer = Some(match self.observer {
             Some(others) => Arc::new((others, observer)),

@@ -1,4 +1,4 @@
-//! What a caller says about one call, beside its payload.
+//! What a caller says about one call, besides its payload.
 //!
 //! Every endpoint's request carries a [`ResponsesOptions`]. Its part for the wire becomes headers;
 //! its part for layers becomes request extensions.
@@ -31,7 +31,7 @@ pub struct ResponsesOptions {
     pub thread_id: Option<String>,
     /// How the session and thread headers are spelled.
     pub session_headers: SessionHeaders,
-    /// Where the call comes from; a sub-agent is told in `x-openai-subagent`.
+    /// Where the call comes from; a sub-agent is named in `x-openai-subagent`.
     pub session_source: SessionSource,
     /// Headers of the caller's, for this call.
     ///
@@ -307,7 +307,7 @@ pub enum SessionSource {
     Mcp,
     /// A name of the caller's.
     Custom(String),
-    /// An agent that works for another: the only source that the server is told of.
+    /// An agent that works for another: the only source that is sent to the server.
     SubAgent(SubAgentSource),
     /// Not said.
     #[default]

@@ -1,4 +1,4 @@
-//! The request of the Responses endpoint: a payload and what is said beside it.
+//! The request of the Responses endpoint: a payload, and options of the call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -155,7 +155,7 @@ impl ResponsesRequest {
     members! {
         /// The model.
         model(impl Into<String>), model => model.into();
-        /// What the model is told before the input.
+        /// What the model reads before the input.
         instructions(impl Into<String>), instructions => instructions.into();
         /// How the model reasons: an effort, or more than that.
         reasoning(impl Into<Reasoning>), reasoning => Some(reasoning.into());

@@ -55,21 +55,21 @@ impl From<ReasoningEffort> for Reasoning {
 }
 
 open_enum! {
-    /// How much the model reasons.
+    /// How much the model reasons, from none to the most. A model takes some of these only.
     pub enum ReasoningEffort {
-        /// Not at all.
+        /// None: the answer begins at once.
         None = "none",
-        /// Hardly.
+        /// The least there is above none.
         Minimal = "minimal",
-        /// Little.
+        /// Little: the answer comes sooner and costs less.
         Low = "low",
-        /// The usual amount.
+        /// Between low and high.
         Medium = "medium",
-        /// Much.
+        /// Much: the answer comes later and costs more.
         High = "high",
-        /// More.
+        /// Above high; of some models only.
         XHigh = "xhigh",
-        /// The most.
+        /// The most there is; of some models only.
         Max = "max",
     }
 }
@@ -79,7 +79,7 @@ open_enum! {
     pub enum ReasoningSummary {
         /// The server decides.
         Auto = "auto",
-        /// Shortly.
+        /// In few words.
         Concise = "concise",
         /// At length.
         Detailed = "detailed",
@@ -269,7 +269,7 @@ open_enum! {
         Flex = "flex",
         /// On reserved capacity.
         Scale = "scale",
-        /// Faster. What Codex users call `fast`.
+        /// Ahead of the others. What Codex users call `fast`.
         Priority = "priority",
         /// Fast.
         Fast = "fast",
