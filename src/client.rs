@@ -102,7 +102,11 @@ impl Client {
         Self::builder().from_env(&ProcessEnv)?.build()
     }
 
-    /// The Responses endpoint.
+    /// The Responses endpoint, streamed. Without a stream: [`create_response`](Self::create_response).
+    #[doc(alias = "chat")]
+    #[doc(alias = "completions")]
+    #[doc(alias = "create")]
+    #[doc(alias = "stream")]
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
     }

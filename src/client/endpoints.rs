@@ -28,6 +28,8 @@ macro_rules! endpoints {
             retrieve_file: RetrieveFile, QUICK;
             /// The Responses endpoint without a stream:
             /// [`responses::create`](crate::services::responses::create).
+            #[doc(alias = "chat")]
+            #[doc(alias = "completions")]
             create_response: CreateResponse, GENERATION;
             /// The endpoint that looks up a stored response:
             /// [`responses::retrieve`](crate::services::responses::retrieve).

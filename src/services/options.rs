@@ -206,6 +206,21 @@ macro_rules! call_options {
             self
         }
 
+        /// The longest that the whole call may take, retries and the body included:
+        /// [`StreamTimeouts::total`](crate::extensions::StreamTimeouts::total); zero is off.
+        pub fn total_timeout(self, limit: std::time::Duration) -> Self {
+            self.timeouts($crate::extensions::StreamTimeouts::new().total(limit))
+        }
+
+        /// How often this call is tried again at most, whatever the policy says:
+        /// [`RetryOverride::max_retries`](crate::extensions::RetryOverride::max_retries); zero is off.
+        #[cfg(feature = "retry")]
+        pub fn max_retries(self, retries: u32) -> Self {
+            let own = self.options.extensions.get::<$crate::extensions::RetryOverride>();
+            let own = own.copied().unwrap_or_default();
+            self.extension(own.max_retries(retries))
+        }
+
         $crate::services::options::call_options! { @
             /// The conversation, sent as `x-client-request-id` and as the session header.
             conversation_id(impl Into<String>), id => Some(id.into());

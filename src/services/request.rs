@@ -238,6 +238,11 @@ impl ResponsesRequest {
         self
     }
 
+    /// The longest silence of the body in bytes, [`StreamTimeouts::idle`]; zero is off.
+    pub fn idle_timeout(self, limit: Duration) -> Self {
+        self.timeouts(StreamTimeouts::new().idle(limit))
+    }
+
     /// The longest wait between two events, [`StreamTimeouts::progress`]; zero is off.
     pub fn progress_timeout(self, limit: Duration) -> Self {
         self.timeouts(StreamTimeouts::new().progress(limit))
