@@ -13,15 +13,15 @@ use std::time::Duration;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_openai::BoxError;
 use tower_openai::layers::{
-    AttemptLayer, AuthLayer, Bearer, CompressionLayer, HeadTimeoutLayer, IdleTimeoutLayer,
-    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, RetryPolicy, TelemetryLayer,
-    TotalTimeoutLayer,
+    AttemptLayer, AuthLayer, Bearer, CompressionLayer, DecompressionLayer, HeadTimeoutLayer,
+    IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, RetryPolicy,
+    TelemetryLayer, TotalTimeoutLayer,
 };
 use tower_openai::model::ResponseEvent;
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::testing::Server;
-use tower_openai::transport::{HyperTransport, decompression::DecompressionLayer};
+use tower_openai::transport::HyperTransport;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

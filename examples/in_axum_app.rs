@@ -20,27 +20,28 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use tokio::net::TcpListener;
-use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_openai::env::{EnvSource, ProcessEnv};
 use tower_openai::layers::{
     AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer,
 };
 use tower_openai::provider::Provider;
-use tower_openai::services::ResponsesRequest;
+use tower_openai::services::{BoxHttpService, ResponsesRequest};
 use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
-use tower_openai::{BoxError, Client, Error, ErrorKind, RequestBody, ResponseBody};
-
-/// What the handler calls: the stack below, with its types erased so that axum can keep it.
-type Upstream = BoxCloneSyncService<Request<RequestBody>, http::Response<ResponseBody>, BoxError>;
+use tower_openai::{BoxError, Client, Error, ErrorKind, RequestBody};
 
 /// How many answers may stream at once.
 const MAX_OPEN: usize = 2;
 
-fn upstream(provider: Provider, key: Bearer, http: HyperTransport) -> Result<Upstream, Error> {
-    let stack = ServiceBuilder::new()
-        .map_response(|response: http::Response<_>| response.map(ResponseBody::new))
+fn upstream(
+    provider: Provider,
+    key: Bearer,
+    http: HyperTransport,
+) -> Result<BoxHttpService, Error> {
+    Ok(ServiceBuilder::new()
+        // Axum keeps it by its name.
+        .layer(BoxHttpService::layer())
         // What the limit below would make wait is refused at once.
         .load_shed()
         .layer(InFlightLimitLayer::new(MAX_OPEN)?)
@@ -48,11 +49,10 @@ fn upstream(provider: Provider, key: Bearer, http: HyperTransport) -> Result<Ups
         .layer(AuthLayer::new(key))
         .layer(HeadTimeoutLayer::new(Duration::from_secs(30)))
         .layer(IdleTimeoutLayer::new(Duration::from_secs(60)))
-        .service(http);
-    Ok(BoxCloneSyncService::new(stack))
+        .service(http))
 }
 
-fn gateway(upstream: Upstream) -> Router {
+fn gateway(upstream: BoxHttpService) -> Router {
     Router::new()
         .route("/v1/responses", post(responses))
         .layer(DefaultBodyLimit::max(4 << 20))
@@ -63,7 +63,10 @@ fn gateway(upstream: Upstream) -> Router {
 const PASSED_ON: [&str; 4] = ["content-type", "retry-after", "retry-after-ms", "x-request-id"];
 
 /// Nothing of the caller's head goes on but what is said here: its key is not the provider's.
-async fn responses(State(upstream): State<Upstream>, body: Bytes) -> Result<Response, Refusal> {
+async fn responses(
+    State(upstream): State<BoxHttpService>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
     let request = Request::post("/responses")
         .header(header::CONTENT_TYPE, "application/json")
         .body(RequestBody::from(body))

@@ -8,8 +8,9 @@
 //!
 //! # Place
 //!
-//! Endpoints stand on it: [`Client::responses`] and its neighbours give them. Whoever wants another order, or static
-//! types, assembles the same layers with [`ServiceBuilder`](tower::ServiceBuilder) and needs nothing from here.
+//! Endpoints stand on it: [`Client::responses`] and its neighbours give them. For another order, or
+//! static types, assemble the same layers with [`ServiceBuilder`](tower::ServiceBuilder); nothing from
+//! here is needed.
 //!
 //! # Cost
 //!
@@ -33,12 +34,12 @@
 //! # Ok::<_, tower_openai::BoxError>(()) }).unwrap();
 //! ```
 
-mod boxed;
 mod builder;
 mod endpoints;
 mod explain;
 mod policy;
 mod stack;
+mod stacks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,13 +62,13 @@ use crate::services::{
 };
 use crate::sse::StreamSettings;
 
-use self::builder::Stacks;
 use self::endpoints::endpoints;
+use self::stacks::Stacks;
 
-pub use self::boxed::BoxHttpService;
 pub use self::builder::ClientBuilder;
 pub use self::explain::Explanation;
 pub use self::policy::{EndpointPolicy, Policy};
+pub use crate::services::BoxHttpService;
 
 /// The preset stack and its endpoints. Cloning is cheap and shares connections.
 #[derive(Clone)]
@@ -80,6 +81,11 @@ pub struct Client {
     item_ids: ItemIds,
     session_form: SessionForm,
 }
+
+/// What [`Client::prefer_socket`] gives: one socket, and HTTP where there is none. Clones share both.
+#[cfg(feature = "ws")]
+pub type PreferSocket =
+    Prefer<Reconnecting<ResponsesSocket<BoxHttpService, Inline>>, Responses<BoxHttpService>>;
 
 impl Client {
     /// Settings for a client.
@@ -97,7 +103,11 @@ impl Client {
         Self::builder().from_env(&ProcessEnv)?.build()
     }
 
-    /// The Responses endpoint.
+    /// The Responses endpoint, streamed. Without a stream: [`create_response`](Self::create_response).
+    #[doc(alias = "chat")]
+    #[doc(alias = "completions")]
+    #[doc(alias = "create")]
+    #[doc(alias = "stream")]
     pub fn responses(&self) -> Responses<BoxHttpService> {
         Responses::new(self.stacks.responses.clone()).settings(self.stream).item_ids(self.item_ids)
     }
@@ -154,13 +164,30 @@ impl Client {
 
     /// The Responses endpoint on a socket if there is one, else over HTTP:
     /// [`services::prefer`](crate::services::prefer). The socket is opened when it is first needed and
-    /// goes on while it is used; `handshake` says what its handshake says beside.
+    /// goes on while it is used; `handshake` sets the headers of the opening request.
+    ///
+    /// Each call of this method makes another socket, which knows nothing of the failures of the
+    /// others: keep what it gives, as a [`PreferSocket`], and clone that.
+    ///
+    /// ```
+    /// use tower_openai::client::{Client, PreferSocket};
+    /// use tower_openai::services::ResponsesSocketRequest;
+    ///
+    /// #[derive(Clone)]
+    /// struct Agent {
+    ///     responses: PreferSocket,
+    /// }
+    ///
+    /// impl Agent {
+    ///     fn new(client: &Client) -> Self {
+    ///         Self { responses: client.prefer_socket(ResponsesSocketRequest::new()) }
+    ///     }
+    /// }
+    /// # let _ = Agent::new(&Client::builder().build()?).clone();
+    /// # Ok::<_, tower_openai::Error>(())
+    /// ```
     #[cfg(feature = "ws")]
-    pub fn prefer_socket(
-        &self,
-        handshake: ResponsesSocketRequest,
-    ) -> Prefer<Reconnecting<ResponsesSocket<BoxHttpService, Inline>>, Responses<BoxHttpService>>
-    {
+    pub fn prefer_socket(&self, handshake: ResponsesSocketRequest) -> PreferSocket {
         Prefer::new(self.responses_socket().reconnecting(handshake), self.responses())
     }
 

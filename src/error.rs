@@ -20,6 +20,44 @@
 //! }
 //! ```
 //!
+//! A layer of your own speaks the same vocabulary with [`Error::new`], and one that reads answers with
+//! [`Error::from_response`]. What it says reaches the caller unchanged:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+//! use std::time::Duration;
+//!
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn};
+//! use tower_openai::services::{Responses, ResponsesRequest};
+//! use tower_openai::{Error, ErrorKind, RequestBody, Stage};
+//!
+//! # tokio_test::block_on(async {
+//! # let transport = service_fn(|_: Request<RequestBody>| async {
+//! #     Ok::<_, BoxError>(Response::new(Full::<bytes::Bytes>::default()))
+//! # });
+//! // So many calls may still be made this hour.
+//! let left = Arc::new(AtomicU32::new(0));
+//! let budget = move |request: Request<RequestBody>| -> Result<_, BoxError> {
+//!     match left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+//!         Ok(_) => Ok(request),
+//!         Err(_) => Err(Error::new(ErrorKind::RateLimited, "the budget of this hour is spent")
+//!             .with_stage(Stage::NotSent)
+//!             .with_retry_after(Duration::from_secs(600))
+//!             .into()),
+//!     }
+//! };
+//!
+//! let http = ServiceBuilder::new().filter(budget).service(transport);
+//! let request = ResponsesRequest::new("gpt-5.2", "hello");
+//! let error = Responses::new(http).oneshot(request).await.unwrap_err();
+//! assert_eq!((error.kind(), error.stage()), (ErrorKind::RateLimited, Stage::NotSent));
+//! assert_eq!(error.retry_after(), Some(Duration::from_secs(600)));
+//! # });
+//! ```
+//!
 //! `Display` is one line about this call and never repeats its causes; [`Error::chain`] walks them.
 //! Neither it nor `Debug` of an [`Error`] shows a credential that this crate knows or can tell by its
 //! looks: header values are left out, and the credential that was sent and what looks like a key
@@ -38,6 +76,7 @@ mod http_status;
 mod kind;
 pub(crate) mod retry_hint;
 mod said;
+mod secrets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,14 +86,13 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use crate::BoxError;
-use crate::extensions::{AttemptSummary, Attempts, Call};
-use crate::model::{RateLimitSnapshot, Response};
-use crate::redaction;
+use crate::extensions::{AttemptSummary, Attempts};
+use crate::model::{PublicRateLimits, RateLimitSnapshot, Response};
 use crate::sse::ResponseAccumulator;
 
 pub(crate) use self::answer::{Unreadable, answer_too_large, unasked, unreadable};
 #[cfg(feature = "retry")]
-pub(crate) use self::causes::kind_and_stage;
+pub(crate) use self::causes::{kind_and_stage, own};
 pub use self::chain::Chain;
 #[cfg(feature = "ws")]
 pub(crate) use self::http_status::not_switched;
@@ -83,6 +121,7 @@ struct Inner {
     /// What the server says of retrying, where it says so.
     retryable: Option<bool>,
     rate_limits: Vec<RateLimitSnapshot>,
+    public_rate_limits: Option<Box<PublicRateLimits>>,
     response: Option<Box<Response>>,
     response_id: Option<Arc<str>>,
     sequence_number: Option<u64>,
@@ -115,11 +154,18 @@ pub(crate) struct Progress {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<Box<str>>) -> Self {
+    /// An error of a layer or a service of your own, in the vocabulary of this crate: endpoints above
+    /// hand it out as it is.
+    ///
+    /// `message` says what, where and what to do, in one line. What looks like a credential in it is
+    /// replaced, and of a long text the first 1000 bytes are kept. The [stage](Self::stage) is
+    /// [`Stage::Unknown`] until [`with_stage`](Self::with_stage) sets another. Whether the error is
+    /// [retryable](Self::is_retryable), and so for `RetryLayer` outside, follows from the kind.
+    pub fn new(kind: ErrorKind, message: impl Into<Box<str>>) -> Self {
         Self(Box::new(Inner {
             kind,
             stage: Stage::Unknown,
-            message: message.into(),
+            message: said::one_line(&message.into()).into(),
             status: None,
             facts: Facts::default(),
             request_id: None,
@@ -128,6 +174,7 @@ impl Error {
             retry_after: None,
             retryable: None,
             rate_limits: Vec::new(),
+            public_rate_limits: None,
             response: None,
             response_id: None,
             sequence_number: None,
@@ -145,13 +192,25 @@ impl Error {
         Self::new(ErrorKind::Build, message).with_stage(Stage::NotSent)
     }
 
-    pub(crate) fn with_stage(mut self, stage: Stage) -> Self {
+    /// Says how far the request had come.
+    #[must_use]
+    pub fn with_stage(mut self, stage: Stage) -> Self {
         self.0.stage = stage;
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+    /// Keeps the cause. It is printed by its own type: it must not show a credential.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says how long to wait before the same request is sent again. `RetryLayer` outside takes it for
+    /// a hint of the server's.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
         self
     }
 
@@ -229,66 +288,6 @@ impl Error {
         why.with_source(self)
     }
 
-    /// Keeps nothing of the answer's body.
-    #[cfg(feature = "files")]
-    pub(crate) fn without_body(mut self) -> Self {
-        self.0.body = Bytes::new();
-        self
-    }
-
-    /// Keeps nothing of the body of an answer that was a success and could not be read: what it holds
-    /// may be a secret.
-    #[cfg(feature = "files")]
-    pub(crate) fn without_answer(self) -> Self {
-        let success = self.0.status.is_some_and(|status| status.is_success());
-        if success { self.without_body() } else { self }
-    }
-
-    /// Takes the secrets of the call that a response belongs to out of whatever the server quotes.
-    pub(crate) fn without_sent(self, extensions: &http::Extensions) -> Self {
-        match extensions.get::<Call>() {
-            Some(call) => self.without_secrets_of(call),
-            None => self,
-        }
-    }
-
-    pub(crate) fn without_secrets_of(mut self, call: &Call) -> Self {
-        let secrets = call.kept_secrets();
-        let secrets = || secrets.iter().map(String::as_str);
-        if secrets().next().is_none() {
-            return self;
-        }
-        let causes: Vec<_> = self.chain().skip(1).map(ToString::to_string).collect();
-        let causes = causes.join(": ");
-        let known = |text: &str| redaction::scrub_known(text, secrets());
-        let inner = &mut *self.0;
-        let facts = &mut inner.facts;
-        let lines = [
-            &mut facts.code,
-            &mut facts.error_type,
-            &mut facts.param,
-            &mut facts.plan_type,
-            &mut inner.request_id,
-            &mut inner.cf_ray,
-            &mut inner.authorization_error,
-        ];
-        for line in lines.into_iter().flatten().chain([&mut inner.message]) {
-            if let Some(scrubbed) = known(line) {
-                *line = scrubbed.into();
-            }
-        }
-        if let Some(scrubbed) = inner.response_id.as_deref().and_then(known) {
-            inner.response_id = Some(scrubbed.into());
-        }
-        // A parser's words may quote what it read. The source is text then.
-        if let Some(scrubbed) = known(&causes) {
-            inner.source = Some(scrubbed.into());
-        }
-        #[cfg(feature = "ws")]
-        self.scrub_close(known);
-        self
-    }
-
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -340,7 +339,8 @@ impl Error {
         self.0.authorization_error.as_deref()
     }
 
-    /// How long the server asks to wait: from `retry-after-ms`, `retry-after`, or the message.
+    /// How long the server asks to wait: from `retry-after-ms`, `retry-after`, or the message; or what
+    /// [`with_retry_after`](Self::with_retry_after) says.
     ///
     /// It is what the server says, days and centuries included: bound it before you sleep on it.
     pub fn retry_after(&self) -> Option<Duration> {
@@ -355,9 +355,16 @@ impl Error {
         self.0.attempts.as_ref().map_or(&[], Attempts::all)
     }
 
-    /// The rate limits that the answer's headers report; of a usage limit, the limit that was hit.
+    /// The Codex backend's rate limits that the answer's headers report; of a usage limit, the limit
+    /// that was hit. Those of the public API: [`public_rate_limits`](Self::public_rate_limits).
     pub fn rate_limits(&self) -> &[RateLimitSnapshot] {
         &self.0.rate_limits
+    }
+
+    /// The rate limits of the public API and of Azure (`x-ratelimit-*`) that the answer's headers
+    /// report: on a 429 how much is left of requests and tokens, and when all of it is back.
+    pub fn public_rate_limits(&self) -> Option<&PublicRateLimits> {
+        self.0.public_rate_limits.as_deref()
     }
 
     /// The plan whose usage limit is reached.
@@ -375,7 +382,7 @@ impl Error {
         self.0.response.as_deref()
     }
 
-    /// The response's id, once an event has told it.
+    /// The response's id, once an event has carried it.
     pub fn response_id(&self) -> Option<&str> {
         self.0.response_id.as_deref()
     }
@@ -423,6 +430,11 @@ impl Error {
             ErrorKind::Closed => !self.0.handed_out && self.may_reopen(),
             _ => false,
         }
+    }
+
+    /// Whether a limit of time was passed: [`ErrorKind::is_timeout`].
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind.is_timeout()
     }
 
     /// Whether it stands whatever the status or a header says of retrying.

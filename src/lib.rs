@@ -47,7 +47,7 @@
 //!
 //! # Call it
 //!
-//! [`Client`] is the stack above behind one type, for those who need no other order; a
+//! [`Client`] is the stack above behind one type, when its order is enough; a
 //! `Policy`, which can live in a file, tunes it for each endpoint. The examples
 //! here talk to [`testing::Server`], so that they run without an account;
 //! `Client::from_env()` is the client of the real API.
@@ -82,12 +82,12 @@
 //!
 //! use tower::{Service, ServiceBuilder, ServiceExt};
 //! use tower_openai::layers::{
-//!     AuthLayer, Bearer, IdleTimeoutLayer, ProviderLayer, RetryLayer, RetryPolicy,
+//!     AuthLayer, Bearer, DecompressionLayer, IdleTimeoutLayer, ProviderLayer, RetryLayer, RetryPolicy,
 //! };
 //! use tower_openai::model::ResponseEvent;
 //! use tower_openai::provider::Provider;
 //! use tower_openai::services::{Responses, ResponsesRequest};
-//! use tower_openai::transport::{HyperTransport, decompression::DecompressionLayer};
+//! use tower_openai::transport::HyperTransport;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), tower_openai::BoxError> {
@@ -118,8 +118,8 @@
 //!
 //! A limit of tower's, such as this `concurrency_limit`, ends when the response's head has come; the
 //! stream that follows is bounded by [`InFlightLimitLayer`](layers::InFlightLimitLayer), and in time
-//! by [`StreamTimeouts`](extensions::StreamTimeouts). The order of the layers and the reasons for it are told
-//! in [`layers`]; what layers tell each other, in [`extensions`].
+//! by [`StreamTimeouts`](extensions::StreamTimeouts). The order of the layers and the reasons for it are
+//! in [`layers`]; what layers tell each other is in [`extensions`].
 //!
 //! # Just parse SSE
 //!

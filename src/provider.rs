@@ -270,6 +270,19 @@ impl Provider {
         Ok(Root { base, query: &self.joined_query, realtime: root == ApiRoot::Realtime })
     }
 
+    /// With these default headers in place of those of the same names.
+    ///
+    /// # Errors
+    ///
+    /// As [`header`](Self::header).
+    #[cfg(feature = "client")]
+    pub(crate) fn replacing_headers(mut self, headers: &[(String, String)]) -> Result<Self, Error> {
+        for (name, _) in headers {
+            self.headers.remove(name.as_str());
+        }
+        headers.iter().try_fold(self, |provider, (name, value)| provider.header(name, value))
+    }
+
     /// Adds the default headers that `headers` lacks by name.
     pub(crate) fn fill_headers(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         let full = |error| Error::build("the request has too many headers").with_source(error);

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tower::util::MapRequestLayer;
 use tower::{ServiceExt, service_fn};
-use tower_openai::client::Client;
+use tower_openai::client::{Client, ClientBuilder};
 use tower_openai::layers::RetriedError;
+use tower_openai::provider::Provider;
 use tower_openai::services::ResponsesRequest;
 use tower_openai::transport::{HyperTransport, TransportError};
 use tower_openai::{Error, ErrorKind, RequestBody};
@@ -45,12 +46,17 @@ fn a_setting_without_effect_is_an_error() {
 async fn called<const N: usize>(
     env: [(&'static str, &'static str); N],
 ) -> Result<(String, http::HeaderMap), Error> {
+    sent(Client::builder().from_env(&env)?).await
+}
+
+/// The URL and headers of one call by this client.
+async fn sent(client: ClientBuilder) -> Result<(String, http::HeaderMap), Error> {
     let (seen, mut heads) = tokio::sync::mpsc::unbounded_channel();
     let transport = service_fn(move |request: Request<RequestBody>| {
         seen.send((request.uri().to_string(), request.headers().clone())).unwrap();
         async { Ok::<_, Infallible>(Response::new(RequestBody::empty())) }
     });
-    let client = Client::builder().from_env(&env)?.transport(transport).build()?;
+    let client = client.transport(transport).build()?;
     drop(client.responses().stream_request(ResponsesRequest::new("m", "x")).await?);
     Ok(heads.recv().await.unwrap())
 }
@@ -75,6 +81,42 @@ async fn the_environment_names_provider_and_key() {
         let error = called(nothing).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Build);
         assert!(error.message().contains("OPENAI_API_KEY"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn headers_and_query_hold_for_any_provider() {
+    let env = [("OPENAI_API_KEY", "sk-1"), ("OPENAI_ORG_ID", "org-env")];
+    let client = Client::builder()
+        .organization("org-1")
+        .organization("org-2")
+        .header("x-team", "a")
+        .header("X-Team", "b")
+        .query("region", "eu west")
+        .from_env(&env)
+        .unwrap()
+        .project("proj-1");
+    let (url, headers) = sent(client).await.unwrap();
+    assert_eq!(url, "https://api.openai.com/v1/responses?region=eu%20west");
+    let all = |name| headers.get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(all("openai-organization"), ["org-2"]);
+    assert_eq!(all("openai-project"), ["proj-1"]);
+    assert_eq!(all("x-team"), ["a", "b"]);
+
+    // The last word on where to go counts.
+    let gone = Provider::new("gone", "https://gone.test/v1").unwrap();
+    let client = Client::builder().header("x-team", "a").provider(gone);
+    let (url, headers) = sent(client.base_url("https://here.test/v1")).await.unwrap();
+    assert_eq!(url, "https://here.test/v1/responses");
+    assert_eq!(headers["x-team"], "a");
+
+    for client in [
+        Client::builder().header("bad name", "secret-1"),
+        Client::builder().organization("secret-1\n"),
+    ] {
+        let error = client.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Build);
+        assert!(!format!("{error} {error:?}").contains("secret-1"), "{error:?}");
     }
 }
 

@@ -12,13 +12,12 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::client::BoxHttpService;
 use tower_openai::layers::auth::{Cached, CredentialsError, Token, TokenFn, token_fn};
 use tower_openai::layers::{
-    AttemptLayer, AuthLayer, Bearer, CompressionLayer, CookieLayer, HeadTimeoutLayer,
-    IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer, RateLimitLayer, RedirectLayer,
-    RefreshingAuthLayer, RetryLayer, TelemetryLayer, TotalTimeoutLayer,
+    AttemptLayer, AuthLayer, Bearer, CompressionLayer, CookieLayer, DecompressionLayer,
+    HeadTimeoutLayer, IdleTimeoutLayer, InFlightLimitLayer, ProviderLayer, RateLimitLayer,
+    RedirectLayer, RefreshingAuthLayer, RetryLayer, TelemetryLayer, TotalTimeoutLayer,
 };
 use tower_openai::provider::Provider;
 use tower_openai::transport::HyperTransport;
-use tower_openai::transport::decompression::DecompressionLayer;
 use tower_openai::{BoxError, Client};
 
 use self::layer::{

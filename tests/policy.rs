@@ -13,8 +13,9 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, timeout};
 use tower::service_fn;
 use tower_openai::client::{Client, ClientBuilder, Policy};
-use tower_openai::layers::TelemetryLayer;
-use tower_openai::layers::retry::TokenBucket;
+use tower_openai::extensions::RetryOverride;
+use tower_openai::layers::retry::{Action, Outcome, TokenBucket, classify_fn};
+use tower_openai::layers::{RetryPolicy, TelemetryLayer};
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{Error, ErrorKind, RequestBody};
 
@@ -212,6 +213,61 @@ async fn the_builder_s_number_of_retries_is_for_policies_that_say_nothing() {
         let (client, calls) = client(503, configure);
         client.responses().stream_request(request()).await.unwrap_err();
         assert_eq!(calls.take(), attempts, "{json}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_rules_of_the_caller_s_are_for_policies_that_say_nothing() {
+    let rules = || {
+        let last = classify_fn(|outcome: &Outcome<'_>| match outcome.status() {
+            Some(StatusCode::BAD_GATEWAY) => Action::Forbid,
+            _ => Action::Pass,
+        });
+        RetryPolicy::default().max_retries(1).classify(last)
+    };
+    for (status, json, attempts) in [
+        (502, "{}", 1),
+        (503, "{}", 2),
+        (502, r#"{"responses": {"retry": {"max_retries": 2}}}"#, 3),
+    ] {
+        let configure = |builder: ClientBuilder| builder.policy(policy(json)).retry_policy(rules());
+        let (client, calls) = client(status, configure);
+        client.responses().stream_request(request()).await.unwrap_err();
+        assert_eq!(calls.take(), attempts, "{status} {json}");
+    }
+    let error = Client::builder().max_retries(1).retry_policy(rules()).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_says_its_own_number_of_retries() {
+    let (client, calls) = client(503, |builder| builder);
+    let own = RetryOverride::new().retry_5xx(false);
+    for (request, attempts) in [
+        (request(), 3),
+        (request().max_retries(0), 1),
+        (request().max_retries(4), 5),
+        (request().extension(own).max_retries(4), 1),
+    ] {
+        client.responses().stream_request(request).await.unwrap_err();
+        assert_eq!(calls.take(), attempts);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_says_its_own_limits_of_time() {
+    let (client, _) = client(200, |builder| builder);
+    let limit = Duration::from_secs(7);
+    for (request, kind) in [
+        (request().total_timeout(limit), ErrorKind::TotalTimeout),
+        (request().idle_timeout(limit), ErrorKind::IdleTimeout),
+        (request().progress_timeout(limit), ErrorKind::ProgressTimeout),
+    ] {
+        let started = Instant::now();
+        let stream = client.responses().stream_request(request).await.unwrap();
+        let error = stream.text().collect().await.unwrap_err();
+        assert_eq!((error.kind(), started.elapsed()), (kind, limit));
+        assert!(error.is_timeout());
     }
 }
 

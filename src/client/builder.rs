@@ -7,24 +7,22 @@ use std::time::Duration;
 use tower::Layer;
 
 use super::Client;
-use super::boxed::{BoxHttpService, erase};
-use super::endpoints::endpoints;
-use super::explain::Explanation;
 use super::policy::Policy;
-use super::stack::{Authorisation, Preset, Propagator, Waits, Wrap};
+use super::stack::{Authorisation, Preset, Propagator, Wrap};
+use super::stacks::{Assemble, assemble};
+use crate::Error;
 use crate::env::EnvSource;
 use crate::extensions::StreamTimeouts;
 #[cfg(feature = "cookies")]
 use crate::layers::CookieLayer;
 use crate::layers::retry::{RetryBudget, TokenBucket};
 use crate::layers::telemetry::{Observe, Propagate};
-use crate::layers::{ApiKey, Bearer, RateLimitLayer, RateLimitsHandle, TelemetryLayer};
+use crate::layers::{ApiKey, Bearer, RateLimitLayer, RetryPolicy, TelemetryLayer};
 use crate::model::ItemIds;
 use crate::provider::Provider;
-use crate::services::{HttpService, SessionForm};
+use crate::services::{BoxHttpService, BoxableHttpService, SessionForm};
 use crate::sse::StreamSettings;
 use crate::transport::{HyperTransportBuilder, Proxy};
-use crate::{Error, RequestBody};
 
 /// Settings of a [`Client`].
 ///
@@ -35,6 +33,9 @@ use crate::{Error, RequestBody};
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     provider: Option<Setting<Provider>>,
+    /// Of the provider, whichever it is in the end.
+    headers: Vec<(String, String)>,
+    query: Vec<(String, String)>,
     authorisation: Option<Setting<Authorisation>>,
     telemetry: TelemetryLayer,
     observer: Option<Arc<dyn Observe>>,
@@ -47,6 +48,7 @@ pub struct ClientBuilder {
     hyper_only: Option<&'static str>,
     policy: Policy,
     max_retries: Option<u32>,
+    retry: Option<RetryPolicy>,
     budget: Option<Arc<dyn RetryBudget>>,
     layers: Vec<Wrap>,
     attempt_layers: Vec<Wrap>,
@@ -54,61 +56,14 @@ pub struct ClientBuilder {
     cookies: Option<CookieLayer>,
 }
 
-/// A setting that may have been refused, which `build` tells.
+/// A setting that may have been refused, which `build` reports.
 type Setting<T> = Result<T, Error>;
-
-/// The stacks of the endpoints over one transport, and how they are made.
-macro_rules! stacks {
-    ($($(#[$meta:meta])* $name:ident: $Service:ident, $waits:ident;)*) => {
-        pub(super) struct Stacks {
-            pub(super) http: BoxHttpService,
-            pub(super) responses: BoxHttpService,
-            #[cfg(feature = "ws")]
-            pub(super) responses_socket: BoxHttpService,
-            $(pub(super) $name: BoxHttpService,)*
-            pub(super) rate_limits: RateLimitsHandle,
-            pub(super) explanation: Explanation,
-        }
-
-        /// One stack per endpoint over clones of one transport.
-        fn assemble<S>(preset: &Preset, policy: &Policy, transport: S) -> Result<Stacks, Error>
-        where
-            S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-                + Clone
-                + Send
-                + Sync
-                + 'static,
-        {
-            let mut explanation = Explanation::default();
-            let mut stack = |name, waits, policy: &_| {
-                let (stack, told) = preset.assemble(name, waits, policy, transport.clone())?;
-                explanation.add(told);
-                Ok::<_, Error>(stack)
-            };
-            Ok(Stacks {
-                responses: stack("responses", Waits::QUICK, &policy.responses())?,
-                $($name: stack(stringify!($name), Waits::$waits, &policy.$name())?,)*
-                #[cfg(feature = "ws")]
-                responses_socket: stack(
-                    "responses_socket",
-                    Waits::SOCKET,
-                    &policy.responses_socket(),
-                )?,
-                http: stack("any other call", Waits::QUICK, &policy.default)?,
-                rate_limits: preset.rate_limits.handle(),
-                explanation,
-            })
-        }
-    };
-}
-
-endpoints!(stacks);
-
-/// Puts the preset on a transport.
-type Assemble = Box<dyn FnOnce(&Preset, &Policy) -> Result<Stacks, Error> + Send>;
 
 impl ClientBuilder {
     /// The API to talk to. Default: [`Provider::openai`].
+    ///
+    /// Of this, [`base_url`](Self::base_url) and [`from_env`](Self::from_env) the last one counts.
+    /// What [`header`](Self::header), [`query`](Self::query) and their neighbours say holds for any.
     pub fn provider(mut self, provider: Provider) -> Self {
         self.provider = Some(Ok(provider));
         self
@@ -119,6 +74,50 @@ impl ClientBuilder {
     pub fn base_url(mut self, base_url: impl AsRef<str>) -> Self {
         self.provider = Some(Provider::new("custom", base_url.as_ref()));
         self
+    }
+
+    /// Adds a header to every request, in place of those that the provider has of that name; a name
+    /// given again adds a value. A request that says the header itself sends its own only. A name or
+    /// value that HTTP does not allow is an error of [`build`](Self::build).
+    ///
+    /// ```
+    /// use tower_openai::Client;
+    ///
+    /// # let api_key = "sk-example";
+    /// let client = Client::builder()
+    ///     .api_key(api_key)
+    ///     .project("proj_1")
+    ///     .header("x-team", "search")
+    ///     .query("region", "eu")
+    ///     .build()?;
+    /// # let _ = client;
+    /// # Ok::<_, tower_openai::Error>(())
+    /// ```
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds `key=value` to the query of every URL, percent-encoded: [`Provider::query`].
+    pub fn query(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.query.push((key.into(), value.into()));
+        self
+    }
+
+    /// The organization that calls are counted for, in `openai-organization`: for keys of people who
+    /// are in several.
+    pub fn organization(self, id: impl Into<String>) -> Self {
+        self.only_header("openai-organization", id)
+    }
+
+    /// The project that calls are counted for, in `openai-project`.
+    pub fn project(self, id: impl Into<String>) -> Self {
+        self.only_header("openai-project", id)
+    }
+
+    fn only_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.header(name, value)
     }
 
     /// The key, sent as `authorization: Bearer`; to Azure as `api-key`. An unusable key is an error
@@ -137,7 +136,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A key in the header `api-key`, as Azure has it.
+    /// A key in Azure's header `api-key`. For OpenAI, and where the provider may be either, use
+    /// [`api_key`](Self::api_key).
     pub fn api_key_header(mut self, key: ApiKey) -> Self {
         self.authorisation = Some(Ok(Authorisation::ApiKey(key)));
         self
@@ -152,13 +152,10 @@ impl ClientBuilder {
     pub fn auth_layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        L::Service: BoxableHttpService,
     {
-        let wrap = Authorisation::Layer(Box::new(move |inner| erase(layer.layer(inner))));
+        let wrap =
+            Authorisation::Layer(Box::new(move |inner| BoxHttpService::new(layer.layer(inner))));
         self.authorisation = Some(Ok(wrap));
         self
     }
@@ -171,7 +168,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Tells `observer` of every call and attempt, beside those that were added before.
+    /// Reports every call and attempt to `observer`, besides those that were added before.
     pub fn observe(mut self, observer: impl Observe) -> Self {
         self.observer = Some(match self.observer {
             Some(others) => Arc::new((others, observer)),
@@ -262,11 +259,7 @@ impl ClientBuilder {
     /// [`HyperTransport`]: crate::transport::HyperTransport
     pub fn transport<S>(mut self, service: S) -> Self
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         self.transport = Some(Box::new(move |preset, policy| assemble(preset, policy, service)));
         self
@@ -327,13 +320,9 @@ impl ClientBuilder {
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        L::Service: BoxableHttpService,
     {
-        self.layers.push(Box::new(move |inner| erase(layer.layer(inner))));
+        self.layers.push(Box::new(move |inner| BoxHttpService::new(layer.layer(inner))));
         self
     }
 
@@ -345,13 +334,9 @@ impl ClientBuilder {
     pub fn attempt_layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<BoxHttpService> + Send + 'static,
-        L::Service: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        L::Service: BoxableHttpService,
     {
-        self.attempt_layers.push(Box::new(move |inner| erase(layer.layer(inner))));
+        self.attempt_layers.push(Box::new(move |inner| BoxHttpService::new(layer.layer(inner))));
         self
     }
 
@@ -382,6 +367,33 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether and when a call is tried again, for each endpoint whose [`policy`](Self::policy) does not
+    /// say: rules that are no data, such as a classifier or a schedule of the caller's. What pays for
+    /// retries is the [`retry_budget`](Self::retry_budget) in any case.
+    ///
+    /// ```
+    /// use tower_openai::Client;
+    /// use tower_openai::layers::RetryPolicy;
+    /// use tower_openai::layers::retry::{Action, Outcome, classify_fn};
+    ///
+    /// // A gateway whose 503 is final.
+    /// let closed = classify_fn(|outcome: &Outcome<'_>| match outcome.status() {
+    ///     Some(http::StatusCode::SERVICE_UNAVAILABLE) => Action::Forbid,
+    ///     _ => Action::Pass,
+    /// });
+    /// # let api_key = "sk-example";
+    /// let client = Client::builder()
+    ///     .api_key(api_key)
+    ///     .retry_policy(RetryPolicy::default().max_retries(4).classify(closed))
+    ///     .build()?;
+    /// # let _ = client;
+    /// # Ok::<_, tower_openai::Error>(())
+    /// ```
+    pub fn retry_policy(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
     /// What pays for the retries of all endpoints together. Default: a [`TokenBucket`] of the client's
     /// own, so that a provider that is down is not asked three times for every call.
     pub fn retry_budget(mut self, budget: Arc<dyn RetryBudget>) -> Self {
@@ -393,17 +405,27 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL or key cannot be used, a setting is
-    /// out of its range, a setting of the built-in transport was made and another transport given,
+    /// [`ErrorKind::Build`](crate::ErrorKind::Build): a base URL, header or key cannot be used, a setting is
+    /// out of its range, two settings exclude each other, a setting of the built-in transport was made and
+    /// another transport given,
     /// or the platform's certificate roots cannot be loaded.
     pub fn build(self) -> Result<Client, Error> {
         let provider = self.provider.transpose()?.unwrap_or_else(Provider::openai);
+        let provider = provider.replacing_headers(&self.headers)?;
+        let provider =
+            self.query.iter().fold(provider, |provider, (key, value)| provider.query(key, value));
         let authorisation = match self.authorisation.transpose()? {
             Some(Authorisation::Key(_, header)) if provider.is_azure() => {
                 Some(Authorisation::ApiKey(header))
             }
             authorisation => authorisation,
         };
+        if self.retry.is_some() && self.max_retries.is_some() {
+            return Err(Error::build(
+                "`max_retries` and `retry_policy` say the same thing twice: set the number on the \
+                 policy",
+            ));
+        }
         let mut policy = self.policy;
         let resume = policy.resume.policy()?;
         let stream_retry = policy.stream_retry.policy()?;
@@ -424,6 +446,7 @@ impl ClientBuilder {
             rate_limits: RateLimitLayer::new(),
             timeouts: self.stream.timeouts,
             has_own_budget: self.budget.is_some(),
+            retry: self.retry,
             budget: self.budget.unwrap_or_else(|| Arc::new(TokenBucket::default())),
             layers: self.layers,
             attempt_layers: self.attempt_layers,

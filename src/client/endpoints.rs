@@ -7,19 +7,20 @@ macro_rules! endpoints {
         $then! {
             /// The endpoint that makes conversations shorter: [`services::compact`](crate::services::compact).
             compact: Compact, GENERATION;
-            /// The endpoint that keeps a file: [`services::public_files`](crate::services::public_files).
+            /// The endpoint that keeps a file, of the public API: [`services::public_files`](crate::services::public_files).
             create_file: CreateFile, QUICK;
             /// The endpoint that deletes a file: [`services::public_files`](crate::services::public_files).
             delete_file: DeleteFile, QUICK;
             /// The endpoint that gives the bytes of a file: [`services::public_files`](crate::services::public_files).
             file_content: FileContent, QUICK;
-            /// Uploads to the backend of a ChatGPT login: [`services::files`](crate::services::files).
+            /// Uploads to the backend of a ChatGPT login, not to the public API, which has
+            /// [`create_file`](Self::create_file): [`services::files`](crate::services::files).
             files: Files, QUICK;
             /// The endpoint that makes images: [`services::images`](crate::services::images).
             images: Images, GENERATION;
             /// The endpoint that lists files: [`services::public_files`](crate::services::public_files).
             list_files: ListFiles, QUICK;
-            /// The endpoint that summarises sessions (Codex): [`services::memories`](crate::services::memories).
+            /// The endpoint that summarises sessions, of the Codex backend: [`services::memories`](crate::services::memories).
             memories: Memories, GENERATION;
             /// The endpoint that answers WebRTC offers: [`services::realtime_call`](crate::services::realtime_call).
             realtime_call: RealtimeCall, QUICK;
@@ -27,6 +28,8 @@ macro_rules! endpoints {
             retrieve_file: RetrieveFile, QUICK;
             /// The Responses endpoint without a stream:
             /// [`responses::create`](crate::services::responses::create).
+            #[doc(alias = "chat")]
+            #[doc(alias = "completions")]
             create_response: CreateResponse, GENERATION;
             /// The endpoint that looks up a stored response:
             /// [`responses::retrieve`](crate::services::responses::retrieve).
@@ -45,13 +48,16 @@ macro_rules! endpoints {
             count_input_tokens: CountInputTokens, QUICK;
             /// Conversations that the server keeps: [`services::conversations`](crate::services::conversations).
             conversations: Conversations, QUICK;
-            /// The endpoint that gives the catalogue of models (Codex): [`services::models`](crate::services::models).
+            /// The catalogue of models of the Codex backend, not of the public API, which has
+            /// [`list_models`](Self::list_models): [`services::models`](crate::services::models).
             models: Models, QUICK;
-            /// The endpoint that lists models (public API): [`services::models`](crate::services::models).
+            /// The endpoint that lists models, of the public API:
+            /// [`services::models`](crate::services::models).
             list_models: ListModels, QUICK;
-            /// The endpoint that tells of one model (public API): [`services::models`](crate::services::models).
+            /// The endpoint that looks up one model, of the public API:
+            /// [`services::models`](crate::services::models).
             retrieve_model: RetrieveModel, QUICK;
-            /// The endpoint that searches the web for a model (Codex): [`services::search`](crate::services::search).
+            /// The endpoint that searches the web for a model, of the Codex backend: [`services::search`](crate::services::search).
             search: Search, GENERATION;
         }
     };

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 /// The layers of a client's stacks with their settings, outermost first; from
-/// [`Client::explain`](super::Client::explain). Endpoints whose stacks are alike are told together.
+/// [`Client::explain`](super::Client::explain). Endpoints whose stacks are alike share an entry.
 ///
 /// Its `Display` is for people and may change; it shows no secret.
 #[derive(Clone, Debug, Default)]

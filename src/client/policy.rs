@@ -37,6 +37,24 @@ macro_rules! policy {
         /// # Ok::<_, tower_openai::BoxError>(())
         /// ```
         ///
+        /// In code it is the default with changes:
+        ///
+        /// ```
+        /// use std::num::NonZeroUsize;
+        /// use std::time::Duration;
+        ///
+        /// use tower_openai::client::Policy;
+        /// use tower_openai::extensions::StreamTimeouts;
+        ///
+        /// let mut policy = Policy::default();
+        /// policy.responses.timeouts = StreamTimeouts::new().head(Duration::from_secs(20));
+        /// policy.responses.retry.max_retries = Some(4);
+        /// policy.responses.max_in_flight = NonZeroUsize::new(8);
+        /// ```
+        ///
+        /// For retry rules that are no data, a classifier say, there is
+        /// [`ClientBuilder::retry_policy`](super::ClientBuilder::retry_policy).
+        ///
         /// # A limit for the head in `default`
         ///
         /// It holds for every endpoint, those included whose answer begins only when the model is

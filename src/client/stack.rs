@@ -8,25 +8,24 @@ use tokio::sync::Semaphore;
 use tower::util::option_layer;
 use tower::{Layer, ServiceBuilder};
 
-use super::boxed::{BoxHttpService, erase};
 use super::explain::Told;
 use super::policy::EndpointPolicy;
+use crate::Error;
 use crate::extensions::StreamTimeouts;
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
 use crate::layers::CompressionLayer;
 #[cfg(feature = "cookies")]
 use crate::layers::CookieLayer;
-use crate::layers::retry::RetryBudget;
+use crate::layers::retry::{RetryBudget, RetrySettings};
 use crate::layers::telemetry::{Observe, Propagate};
 use crate::layers::{
     ApiKey, AttemptLayer, AuthLayer, Bearer, HeadTimeoutLayer, IdleTimeoutLayer,
-    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, TelemetryLayer,
+    InFlightLimitLayer, ProviderLayer, RateLimitLayer, RetryLayer, RetryPolicy, TelemetryLayer,
     TotalTimeoutLayer,
 };
 use crate::provider::Provider;
-use crate::services::{Compression, HttpService};
+use crate::services::{BoxHttpService, BoxableHttpService, Compression};
 use crate::sse::StreamSettings;
-use crate::{Error, RequestBody};
 
 /// How long the stack of an endpoint waits where nothing else is said; `None` is for ever.
 #[derive(Clone, Copy)]
@@ -85,6 +84,8 @@ pub(super) struct Preset {
     pub(super) rate_limits: RateLimitLayer,
     /// Where an endpoint's policy says nothing.
     pub(super) timeouts: StreamTimeouts,
+    /// Where an endpoint's policy says nothing of retries.
+    pub(super) retry: Option<RetryPolicy>,
     pub(super) budget: Arc<dyn RetryBudget>,
     /// Whether the budget is the caller's.
     pub(super) has_own_budget: bool,
@@ -106,11 +107,7 @@ impl Preset {
         transport: S,
     ) -> Result<(BoxHttpService, Told), Error>
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         let mut explanation = Told::of(endpoint);
         let timeouts = policy.timeouts.or(self.timeouts);
@@ -151,18 +148,14 @@ impl Preset {
         let stack = if self.attempt_layers.is_empty() {
             self.authorised(call, attempt)
         } else {
-            self.authorised(call, wrap(&self.attempt_layers, erase(attempt)))
+            self.authorised(call, wrap(&self.attempt_layers, BoxHttpService::new(attempt)))
         };
         Ok((wrap(&self.layers, stack), explanation))
     }
 
     fn authorised<S>(&self, call: CallLayers, attempt: S) -> BoxHttpService
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         use Authorisation as A;
         match &self.authorisation {
@@ -170,7 +163,7 @@ impl Preset {
                 call.around(AuthLayer::new(token.clone()).layer(attempt))
             }
             Some(A::ApiKey(key)) => call.around(AuthLayer::new(key.clone()).layer(attempt)),
-            Some(A::Layer(auth)) => call.around(auth(erase(attempt))),
+            Some(A::Layer(auth)) => call.around(auth(BoxHttpService::new(attempt))),
             None => call.around(attempt),
         }
     }
@@ -217,7 +210,10 @@ impl CallLayers {
                 _ => "what asks for it",
             },
         );
-        let retry = policy.retry.policy()?;
+        let retry = match &preset.retry {
+            Some(retry) if policy.retry == RetrySettings::default() => retry.clone(),
+            _ => policy.retry.policy()?,
+        };
         explanation.layer("RetryLayer", &retry);
         let budget = if preset.has_own_budget { "from `retry_budget`" } else { "a token bucket" };
         explanation.layer("(retry budget)", format_args!("{budget}, for all endpoints together"));
@@ -247,18 +243,14 @@ impl CallLayers {
     /// These layers around `attempt`, outermost first.
     fn around<S>(self, attempt: S) -> BoxHttpService
     where
-        S: HttpService<RequestBody, Future: Send, ResponseBody: Send + 'static>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        S: BoxableHttpService,
     {
         let stack =
             ServiceBuilder::new().layer(self.provider).layer(self.telemetry).layer(self.total);
         #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
         let stack = stack.layer(self.compression);
         let stack = stack.layer(self.retry).layer(self.in_flight).layer(self.rate_limits);
-        erase(stack.service(attempt))
+        BoxHttpService::new(stack.service(attempt))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Error, ErrorKind, Stage, said};
 use crate::model::{ApiError, ErrorBody};
 
 /// The most of the body that the error keeps.
-const KEPT: usize = 64 * 1024;
+pub(super) const KEPT: usize = 64 * 1024;
 
 /// Why an answer is not what its endpoint reads.
 #[derive(Debug)]

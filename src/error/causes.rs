@@ -59,6 +59,7 @@ impl Error {
             cf_ray: inner.cf_ray.clone(),
             authorization_error: inner.authorization_error.clone(),
             rate_limits: inner.rate_limits.clone(),
+            public_rate_limits: inner.public_rate_limits.clone(),
             response: inner.response.clone(),
             response_id: inner.response_id.clone(),
             body: Bytes::clone(&inner.body),
@@ -81,13 +82,19 @@ impl Error {
 /// retryable.
 #[cfg(feature = "retry")]
 pub(crate) fn kind_and_stage(error: &Cause) -> (ErrorKind, Stage, Option<bool>) {
-    match causes(error).find_map(|cause| cause.downcast_ref::<Error>()) {
+    match own(error) {
         Some(own) => (own.kind(), own.stage(), Some(own.is_retryable())),
         None => {
             let (kind, stage) = meaning(error);
             (kind, stage, None)
         }
     }
+}
+
+/// The [`Error`] that an error is, or has among its causes.
+#[cfg(feature = "retry")]
+pub(crate) fn own(error: &Cause) -> Option<&Error> {
+    causes(error).find_map(|cause| cause.downcast_ref::<Error>())
 }
 
 type Cause = dyn StdError + 'static;

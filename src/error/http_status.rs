@@ -5,11 +5,31 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::{Error, ErrorKind, Stage, cut, retry_hint, said};
-use crate::model::{ApiError, ErrorBody, RateLimitSnapshot};
+use crate::model::{ApiError, ErrorBody, PublicRateLimits, RateLimitSnapshot};
 
 impl Error {
-    /// The error of an answer with this head and this (possibly cut) body.
-    pub(crate) fn from_response(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+    /// The error of an answer that is no success, as an endpoint would give it: the API's error object
+    /// in `body`, which may be cut short, then `status`, then what `headers` say.
+    ///
+    /// At most 64 KiB of the body are kept. A status below 400 is an
+    /// [`ErrorKind::Protocol`]: what was asked for did not come.
+    ///
+    /// ```
+    /// use http::{HeaderMap, StatusCode};
+    /// use tower_openai::{Error, ErrorKind};
+    ///
+    /// let body = r#"{"error": {"message": "No such model.", "code": "model_not_found"}}"#;
+    /// let error = Error::from_response(StatusCode::NOT_FOUND, &HeaderMap::new(), body);
+    /// assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, Some("model_not_found")));
+    /// assert_eq!(error.to_string(), "No such model. (status 404, code model_not_found)");
+    /// ```
+    pub fn from_response(status: StatusCode, headers: &HeaderMap, body: impl Into<Bytes>) -> Self {
+        let mut body = body.into();
+        body.truncate(super::answer::KEPT);
+        Self::refused(status, headers, body)
+    }
+
+    fn refused(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
         let said = ErrorBody::parse(&body).map(ErrorBody::into_error);
         let said = said.or_else(|| cut::read(&body)).unwrap_or_default();
         let kind = kind(status, &said, &body);
@@ -40,6 +60,7 @@ impl Error {
             }
         }
         inner.rate_limits = rate_limits(kind, headers);
+        inner.public_rate_limits = PublicRateLimits::from_headers(headers).map(Box::new);
         inner.body = body;
         error
     }
@@ -284,6 +305,20 @@ mod tests {
         let unnamed: Vec<_> =
             headers.into_iter().filter(|(name, _)| !name.ends_with("name")).collect();
         assert_eq!(error(429, &unnamed, body).rate_limits()[0].limit_name, None);
+    }
+
+    #[test]
+    fn the_limits_of_the_public_api_are_apart() {
+        let headers =
+            [("x-ratelimit-remaining-tokens", "7"), ("x-ratelimit-reset-requests", "6m0s")];
+        let limited = error(429, &headers, "");
+        for error in [limited.facts(), limited] {
+            let limits = error.public_rate_limits().unwrap();
+            assert_eq!(limits.tokens.unwrap().remaining, Some(7));
+            assert_eq!(limits.requests.unwrap().reset.unwrap().as_secs(), 360);
+            assert!(error.rate_limits().is_empty());
+        }
+        assert_eq!(error(429, &[], "").public_rate_limits(), None);
     }
 
     #[test]

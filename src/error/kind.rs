@@ -60,7 +60,9 @@ pub enum ErrorKind {
     Proxy,
     /// The connection broke.
     Transport,
-    /// The socket was closed while it was needed; `Error::close_code` says why.
+    /// The socket was closed while it was needed, for the reason in
+    #[cfg_attr(feature = "ws", doc = "[`Error::close_code`](super::Error::close_code).")]
+    #[cfg_attr(not(feature = "ws"), doc = "`Error::close_code` (feature `ws`).")]
     Closed,
     /// The stream ended before its terminal event.
     Truncated,
@@ -113,6 +115,24 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// Whether a limit of time was passed, whoever set it: [`Timeout`](Self::Timeout),
+    /// [`HeadTimeout`](Self::HeadTimeout), [`FirstEventTimeout`](Self::FirstEventTimeout),
+    /// [`IdleTimeout`](Self::IdleTimeout), [`ProgressTimeout`](Self::ProgressTimeout) or
+    /// [`TotalTimeout`](Self::TotalTimeout).
+    pub const fn is_timeout(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout
+                | Self::HeadTimeout
+                | Self::FirstEventTimeout
+                | Self::IdleTimeout
+                | Self::ProgressTimeout
+                | Self::TotalTimeout
+        )
+    }
+}
+
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -152,5 +172,35 @@ impl Stage {
             (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
             (Self::NotSent, Self::NotSent) => Self::NotSent,
         }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn timeouts_are_told_by_their_names() {
+        use ErrorKind as K;
+        for kind in [
+            K::Timeout,
+            K::HeadTimeout,
+            K::FirstEventTimeout,
+            K::IdleTimeout,
+            K::ProgressTimeout,
+            K::TotalTimeout,
+        ] {
+            assert!(kind.is_timeout() && kind.as_str().ends_with("timeout"), "{kind}");
+            assert!(Error::new(kind, "late").is_timeout());
+        }
+        assert!(!K::Transport.is_timeout() && !K::RateLimited.is_timeout());
+        assert_eq!(Stage::NotSent.to_string(), "not_sent");
     }
 }

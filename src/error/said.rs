@@ -182,13 +182,16 @@ pub(super) fn sentence(kind: ErrorKind, message: Option<&str>) -> String {
     }
 }
 
-/// One printable line without credentials, cut to a bearable length.
+/// One printable line without credentials, cut to a bearable length. A line that it made stays.
 pub(crate) fn one_line(text: &str) -> String {
+    // What a cut leaves: a last character may reach over the limit, and there are the dots.
+    const CUT: usize = MESSAGE + 6;
     // Scrubbed before it is cut, so that the cut cannot hide half of a credential.
     let text = redaction::scrub(text);
+    let limit = if text.len() > CUT { MESSAGE } else { CUT };
     let mut line = String::with_capacity(text.len().min(MESSAGE));
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        if line.len() + word.len() > MESSAGE {
+        if line.len() + word.len() > limit {
             let room = MESSAGE.saturating_sub(line.len() + 1);
             if !line.is_empty() {
                 line.push(' ');
@@ -260,6 +263,10 @@ mod tests {
         assert!(one_line(&"word ".repeat(10_000)).len() < MESSAGE + 10);
         assert!(one_line(&"\u{20ac}".repeat(10_000)).len() < MESSAGE + 10);
         assert!(one_line(&"x".repeat(10_000)).starts_with('x'));
+        for text in ["a  b\nc", "Bearer abc", &"word ".repeat(500), &"\u{20ac}".repeat(500)] {
+            let line = one_line(text);
+            assert_eq!(one_line(&line), line);
+        }
         let cut = format!("{} sk-abcdefghijklmnopqrstuvwxyz", "x ".repeat(MESSAGE / 2 - 5));
         assert!(!one_line(&cut).contains("sk-abc"));
     }

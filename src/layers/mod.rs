@@ -16,7 +16,7 @@
 //!   RateLimitLayer        keeps what the server says of its rate limits
 //!   AuthLayer             credentials, only for the provider's origin
 //!   AttemptLayer          a span and a report for the attempt
-//!   DecompressionLayer    reads compressed responses (with the transport)
+//!   DecompressionLayer    reads compressed responses
 //!   HeadTimeoutLayer      ends the wait for a response head
 //!   IdleTimeoutLayer      ends a response body that has gone silent
 //!         │
@@ -45,9 +45,11 @@
 //! only if they are asked for: [`RedirectLayer`], outside `AuthLayer`, and `CookieLayer`, next to the
 //! transport.
 //!
-//! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type; one that
-//! cannot keeps the error of the service inside. All pass `poll_ready` through and call the very
+//! A layer that can refuse a request has [`BoxError`](crate::BoxError) as its error type, and says why with
+//! an [`Error`](crate::Error::new); one that cannot keeps the error of the service inside. All pass `poll_ready` through and call the very
 //! service that was made ready.
+//!
+//! Here are the layers, their services, bodies, errors and settings. Futures are in the modules.
 
 /// Access to the service inside, as in tower-http.
 macro_rules! inner_accessors {
@@ -100,21 +102,19 @@ pub use self::auth::{
     ApiKey, Auth, AuthLayer, Bearer, Credentials, RefreshingAuth, RefreshingAuthLayer,
 };
 #[cfg(any(feature = "compression-gzip", feature = "compression-zstd"))]
-pub use self::compression::{CompressionLayer, WithCompression, WithCompressionFuture};
+pub use self::compression::{CompressionLayer, WithCompression};
 #[cfg(feature = "cookies")]
-pub use self::cookies::{CookieLayer, WithCookies, WithCookiesFuture};
+pub use self::cookies::{CookieLayer, WithCookies};
 #[cfg(feature = "timeout")]
 pub use self::head_timeout::{HeadTimeout, HeadTimeoutError, HeadTimeoutLayer};
 #[cfg(feature = "timeout")]
 pub use self::idle_timeout::{IdleTimeout, IdleTimeoutBody, IdleTimeoutError, IdleTimeoutLayer};
 pub use self::in_flight::{InFlightLimit, InFlightLimitBody, InFlightLimitLayer};
 pub use self::provider::{ProviderLayer, WithProvider};
-pub use self::rate_limit::{RateLimit, RateLimitFuture, RateLimitLayer, RateLimitsHandle};
-pub use self::redirect::{Redirect, RedirectFuture, RedirectLayer};
+pub use self::rate_limit::{RateLimit, RateLimitLayer, RateLimitsHandle};
+pub use self::redirect::{Redirect, RedirectLayer};
 #[cfg(feature = "retry")]
-pub use self::resume::{
-    Resume, ResumeCall, ResumeFuture, ResumeLayer, ResumePolicy, ResumeSource, ResumeStream,
-};
+pub use self::resume::{Resume, ResumeLayer, ResumePolicy, ResumeSource, ResumeStream};
 #[cfg(feature = "retry")]
 pub use self::retry::{RetriedError, Retry, RetryBody, RetryLayer, RetryPolicy};
 #[cfg(feature = "retry")]
@@ -128,3 +128,5 @@ pub use self::telemetry::{AttemptLayer, Telemetry, TelemetryBody, TelemetryLayer
 pub use self::total_timeout::{
     TotalTimeout, TotalTimeoutBody, TotalTimeoutError, TotalTimeoutLayer,
 };
+#[cfg(any(feature = "gzip", feature = "br", feature = "zstd"))]
+pub use crate::transport::decompression::{Decompression, DecompressionLayer};

@@ -1,5 +1,7 @@
 //! What messages and tool outputs are made of: [`Content`], [`ContentPart`] and what hangs on them.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -158,10 +160,37 @@ impl ContentPart {
         Self::InputText(InputText { text: text.into(), ..Default::default() })
     }
 
-    /// An image by its URL, which may be a `data:` URL.
+    /// An image by its URL, which may be a `data:` URL. For a file id, or to say how closely the
+    /// model looks: [`InputImage`].
     #[must_use]
     pub fn input_image(url: impl Into<String>) -> Self {
-        Self::InputImage(InputImage { image_url: Some(url.into()), ..Default::default() })
+        InputImage::url(url).into()
+    }
+
+    /// An image by its bytes, sent along as a `data:` URL.
+    ///
+    /// ```
+    /// use tower_openai::model::{ContentPart, ResponseItem, Role};
+    /// use tower_openai::services::ResponsesRequest;
+    ///
+    /// # let png = b"\x89PNG";
+    /// let question = [
+    ///     ContentPart::input_text("What is this?"),
+    ///     ContentPart::input_image_bytes("image/png", png),
+    /// ];
+    /// let item = ResponseItem::message(Role::User, question);
+    /// let request = ResponsesRequest::new("gpt-5.2", item);
+    /// # let _ = request;
+    /// ```
+    #[must_use]
+    pub fn input_image_bytes(mime: &str, bytes: impl AsRef<[u8]>) -> Self {
+        InputImage::bytes(mime, bytes).into()
+    }
+
+    /// An uploaded file, by its id. For a URL, or the bytes: [`InputFile`].
+    #[must_use]
+    pub fn input_file(id: impl Into<String>) -> Self {
+        InputFile::file(id).into()
     }
 
     /// Text from the model.
@@ -218,6 +247,33 @@ wire_struct! {
     }
 }
 
+impl InputImage {
+    /// The image at `url`, which may be a `data:` URL.
+    #[must_use]
+    pub fn url(url: impl Into<String>) -> Self {
+        Self { image_url: Some(url.into()), ..Self::default() }
+    }
+
+    /// The image in the file `id`.
+    #[must_use]
+    pub fn file(id: impl Into<String>) -> Self {
+        Self { file_id: Some(id.into()), ..Self::default() }
+    }
+
+    /// These bytes, of a media type such as `image/png`, sent along as a `data:` URL.
+    #[must_use]
+    pub fn bytes(mime: &str, bytes: impl AsRef<[u8]>) -> Self {
+        Self::url(data_url(mime, bytes.as_ref()))
+    }
+
+    /// Sets how closely the model looks.
+    #[must_use]
+    pub fn detail(mut self, detail: ImageDetail) -> Self {
+        self.detail = Some(detail);
+        self
+    }
+}
+
 wire_struct! {
     /// A file: by id, by URL, or its bytes.
     #[derive(Default)]
@@ -231,6 +287,34 @@ wire_struct! {
         /// The name shown to the model.
         optional filename: Option<String>,
     }
+}
+
+impl InputFile {
+    /// The uploaded file `id`.
+    #[must_use]
+    pub fn file(id: impl Into<String>) -> Self {
+        Self { file_id: Some(id.into()), ..Self::default() }
+    }
+
+    /// The file at `url`, which the server fetches.
+    #[must_use]
+    pub fn url(url: impl Into<String>) -> Self {
+        Self { file_url: Some(url.into()), ..Self::default() }
+    }
+
+    /// These bytes, of a media type such as `application/pdf`, sent along as a `data:` URL under the
+    /// name that the model is shown.
+    #[must_use]
+    pub fn bytes(filename: impl Into<String>, mime: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let file_data = Some(data_url(mime, bytes.as_ref()));
+        Self { file_data, filename: Some(filename.into()), ..Self::default() }
+    }
+}
+
+fn data_url(mime: &str, bytes: &[u8]) -> String {
+    let mut url = format!("data:{mime};base64,");
+    BASE64_STANDARD.encode_string(bytes, &mut url);
+    url
 }
 
 wire_struct! {
@@ -387,5 +471,37 @@ wire_struct! {
         optional attributes: Option<RawJson>,
         /// Relevance from 0 to 1.
         optional score: Option<Number>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn images_and_files_go_by_reference_or_along() {
+        for (part, wire) in [
+            (
+                ContentPart::input_image_bytes("image/png", [0xfb, 0xff]),
+                json!({"type": "input_image", "image_url": "data:image/png;base64,+/8="}),
+            ),
+            (
+                InputImage::file("file_1").detail(ImageDetail::Low).into(),
+                json!({"type": "input_image", "file_id": "file_1", "detail": "low"}),
+            ),
+            (ContentPart::input_file("file_1"), json!({"type": "input_file", "file_id": "file_1"})),
+            (
+                InputFile::url("https://example.com/a.pdf").into(),
+                json!({"type": "input_file", "file_url": "https://example.com/a.pdf"}),
+            ),
+            (
+                InputFile::bytes("a.txt", "text/plain", "hi").into(),
+                json!({"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGk="}),
+            ),
+        ] {
+            assert_eq!(serde_json::to_value(part).unwrap(), wire);
+        }
     }
 }

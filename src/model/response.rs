@@ -1,10 +1,13 @@
 //! [`Response`]: what the API answers, whole, or as far as it has come.
 
+mod answer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Number;
 
+pub use self::answer::OutputError;
 use super::macros::{open_enum, wire_struct};
 use super::{
     ApiError, Content, ContentPart, Conversation, PromptCacheRetention, RawJson, Reasoning,

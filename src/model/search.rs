@@ -104,8 +104,8 @@ impl SearchInput {
 
     /// How the model reasons.
     #[must_use]
-    pub fn reasoning(mut self, reasoning: Reasoning) -> Self {
-        self.reasoning = Some(reasoning);
+    pub fn reasoning(mut self, reasoning: impl Into<Reasoning>) -> Self {
+        self.reasoning = Some(reasoning.into());
         self
     }
 
@@ -146,6 +146,7 @@ impl SearchInput {
 /// What a search is for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum SearchContext {
     /// Said in words.
     Text(String),

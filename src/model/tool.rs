@@ -23,7 +23,7 @@ tagged_enum! {
     ///     .parameters(
     ///         Schema::object()
     ///             .property("city", Schema::string().description("As on a map"))
-    ///             .required(["city"]),
+    ///             .closed(),
     ///     )
     ///     .strict(true);
     /// let mut request = ResponsesApiRequest::new("gpt-5.2", "Do I need an umbrella in Bern?");
@@ -111,8 +111,8 @@ impl FunctionTool {
 
     /// Sets whether the arguments are made to follow the schema.
     ///
-    /// The server then wants every property required and no others allowed:
-    /// see [`Schema::closed`].
+    /// The server then refuses a schema that leaves an object open: every property has to be required
+    /// and no others allowed, nested objects included, which is what [`Schema::closed`] writes.
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = Some(strict);

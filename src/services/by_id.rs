@@ -1,16 +1,10 @@
 //! Requests that name a stored thing by its id.
 
-/// Makes such a request of an id alone: `"resp_1".into()`.
+/// Makes such a request of an id alone, however it is kept: `"resp_1".into()`, `(&response.id).into()`.
 macro_rules! from_id {
     ($Request:ident) => {
-        impl From<&str> for $Request {
-            fn from(id: &str) -> Self {
-                Self::new(id)
-            }
-        }
-
-        impl From<String> for $Request {
-            fn from(id: String) -> Self {
+        impl<T: AsRef<str>> From<T> for $Request {
+            fn from(id: T) -> Self {
                 Self::new(id)
             }
         }
@@ -30,8 +24,8 @@ macro_rules! id_request {
 
         impl $Request {
             #[doc = concat!("Names the ", $what, " by its id.")]
-            pub fn new(id: impl Into<String>) -> Self {
-                Self { id: id.into(), options: Default::default() }
+            pub fn new(id: impl AsRef<str>) -> Self {
+                Self { id: id.as_ref().to_owned(), options: Default::default() }
             }
 
             $crate::services::options::call_options!();
@@ -53,3 +47,33 @@ macro_rules! includes {
 }
 
 pub(super) use {from_id, id_request, includes};
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::model::Conversation;
+    use crate::services::{CancelResponseRequest, ListItemsRequest, ResponsesRequest};
+
+    #[test]
+    fn ids_go_in_as_they_came() {
+        let id: Arc<str> = "resp_1".into();
+        let owned = String::from("resp_1");
+        let forms = [
+            ResponsesRequest::new("m", "hi").previous_response_id(&id),
+            ResponsesRequest::new("m", "hi").previous_response_id(Arc::clone(&id)),
+            ResponsesRequest::new("m", "hi").previous_response_id(&owned),
+            ResponsesRequest::new("m", "hi").previous_response_id(owned),
+            ResponsesRequest::new("m", "hi").previous_response_id("resp_1"),
+        ];
+        for request in forms {
+            let continued =
+                request.payload().and_then(|request| request.previous_response_id.as_deref());
+            assert_eq!(continued, Some("resp_1"));
+        }
+        let named = CancelResponseRequest::new("resp_1");
+        assert_eq!(format!("{:?}", CancelResponseRequest::from(&id)), format!("{named:?}"));
+        assert_eq!(ListItemsRequest::new(&id).after(&id).options_ref().session_id, None);
+        assert_eq!(Conversation::from(&id).id(), "resp_1");
+    }
+}

@@ -37,10 +37,10 @@
 //! let conversation = conversations.create(request).await?;
 //!
 //! // What is asked in the conversation, and answered, is kept in it.
-//! let request = ResponsesRequest::new("gpt-5.2", "Why is it blue?").conversation(&*conversation.id);
+//! let request = ResponsesRequest::new("gpt-5.2", "Why is it blue?").conversation(&conversation.id);
 //! # let _ = request;
 //!
-//! assert!(conversations.delete(&*conversation.id).await?.deleted);
+//! assert!(conversations.delete(&conversation.id).await?.deleted);
 //! # Ok::<_, tower_openai::Error>(()) }).unwrap();
 //! ```
 //!

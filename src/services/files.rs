@@ -1,4 +1,5 @@
-//! Uploads to the backend of a ChatGPT login, in three steps: announce, send, confirm.
+//! Uploads to the backend of a ChatGPT login, in three steps. The files of the public API:
+//! [`public_files`](super::public_files).
 //!
 //! [`Files`] is a [`Service`] of [`UploadRequest`] over any HTTP service; its response is an
 //! [`UploadedFile`]. It stands above `ProviderLayer` in a stack, as [`Responses`](super::Responses)

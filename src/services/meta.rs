@@ -75,12 +75,13 @@ impl ResponseMeta {
         self.headers().get("openai-model")?.to_str().ok()
     }
 
-    /// The Codex rate limits that the headers report.
+    /// The Codex rate limits that the headers report. Those of the public API:
+    /// [`public_rate_limits`](Self::public_rate_limits).
     pub fn rate_limits(&self) -> Vec<RateLimitSnapshot> {
         RateLimitSnapshot::from_headers(self.headers())
     }
 
-    /// The public API's rate limits (`x-ratelimit-*`), if the headers report any.
+    /// The rate limits of the public API and of Azure (`x-ratelimit-*`), if the headers report any.
     pub fn public_rate_limits(&self) -> Option<PublicRateLimits> {
         PublicRateLimits::from_headers(self.headers())
     }

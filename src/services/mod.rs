@@ -40,6 +40,7 @@
 //! [`ResponseStream`]: crate::sse::ResponseStream
 //! [`RequestBody`]: crate::RequestBody
 
+mod boxed;
 mod by_id;
 mod collect;
 pub mod compact;
@@ -78,6 +79,7 @@ use tower::Service;
 
 use crate::BoxError;
 
+pub use self::boxed::{BoxHttpService, BoxHttpServiceLayer, BoxableHttpService};
 #[cfg(feature = "ws")]
 pub(crate) use self::collect::Refusal;
 pub use self::compact::{Compact, CompactLayer, CompactRequest};
@@ -161,6 +163,14 @@ pub use self::unary::UnaryFuture;
 ///
 /// Implemented for every such service; it cannot be implemented by hand. Its methods are those of
 /// [`Service`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an HTTP service of `http::Request<{B}>`",
+    label = "not a `tower::Service<http::Request<{B}>>` with an `http::Response` as its response",
+    note = "endpoints and layers stand on a `tower::Service<http::Request<RequestBody>, Response = \
+            http::Response<RB>>` with `RB: http_body::Body<Data = Bytes>` and errors that are \
+            `Into<BoxError>`",
+    note = "`examples/reqwest_transport.rs` makes such a service of another client"
+)]
 pub trait HttpService<B>:
     sealed::Sealed<B>
     + Service<
@@ -173,6 +183,7 @@ pub trait HttpService<B>:
     type ResponseBody: Body<Data = Bytes, Error: Into<BoxError>>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, B, RB> HttpService<B> for S
 where
     S: Service<http::Request<B>, Response = http::Response<RB>>,
@@ -186,6 +197,7 @@ where
 mod sealed {
     pub trait Sealed<B> {}
 
+    #[diagnostic::do_not_recommend]
     impl<S, B, RB> Sealed<B> for S where
         S: tower::Service<http::Request<B>, Response = http::Response<RB>>
     {

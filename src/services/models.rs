@@ -1,8 +1,8 @@
-//! `GET models`: which models there are.
+//! `GET models`, of the Codex backend by [`Models`], of the public API by [`ListModels`].
 //!
 //! Two APIs share the path, and their answers have nothing in common, so each has an endpoint of its
 //! own: [`Models`] gives the catalogue of the Codex backend, [`ListModels`] and [`RetrieveModel`]
-//! give what the public API says. Each is a [`Service`](tower::Service) over any HTTP service and
+//! give what the public API says. With a key of OpenAI's take the latter two. Each is a [`Service`](tower::Service) over any HTTP service and
 //! stands above `ProviderLayer` in a stack, as [`Responses`](super::Responses) does.
 //!
 //! ```
@@ -118,7 +118,8 @@ impl UnaryRequest for ModelsRequest {
     }
 }
 
-/// What a request for the catalogue gives.
+/// What a request for the catalogue gives. A conditional request has no third outcome, so there will
+/// be no other variant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelsAnswer {
     /// The catalogue.
@@ -153,7 +154,8 @@ impl Answer for ModelsAnswer {
 unary_endpoint! {
     /// Turns an HTTP service into [`Models`].
     pub struct ModelsLayer;
-    /// The endpoint `GET models` of the Codex backend over an HTTP service; see the [module](self).
+    /// The endpoint `GET models` of the Codex backend over an HTTP service; see the [module](self). The
+    /// public API's is [`ListModels`].
     pub struct Models: ModelsRequest => ModelsAnswer;
 }
 

@@ -1,4 +1,4 @@
-//! What a caller says about one call, beside its payload.
+//! What a caller says about one call, besides its payload.
 //!
 //! Every endpoint's request carries a [`ResponsesOptions`]. Its part for the wire becomes headers;
 //! its part for layers becomes request extensions.
@@ -31,7 +31,7 @@ pub struct ResponsesOptions {
     pub thread_id: Option<String>,
     /// How the session and thread headers are spelled.
     pub session_headers: SessionHeaders,
-    /// Where the call comes from; a sub-agent is told in `x-openai-subagent`.
+    /// Where the call comes from; a sub-agent is named in `x-openai-subagent`.
     pub session_source: SessionSource,
     /// Headers of the caller's, for this call.
     ///
@@ -206,6 +206,21 @@ macro_rules! call_options {
             self
         }
 
+        /// The longest that the whole call may take, retries and the body included:
+        /// [`StreamTimeouts::total`](crate::extensions::StreamTimeouts::total); zero is off.
+        pub fn total_timeout(self, limit: std::time::Duration) -> Self {
+            self.timeouts($crate::extensions::StreamTimeouts::new().total(limit))
+        }
+
+        /// How often this call is tried again at most, whatever the policy says:
+        /// [`RetryOverride::max_retries`](crate::extensions::RetryOverride::max_retries); zero is off.
+        #[cfg(feature = "retry")]
+        pub fn max_retries(self, retries: u32) -> Self {
+            let own = self.options.extensions.get::<$crate::extensions::RetryOverride>();
+            let own = own.copied().unwrap_or_default();
+            self.extension(own.max_retries(retries))
+        }
+
         $crate::services::options::call_options! { @
             /// The conversation, sent as `x-client-request-id` and as the session header.
             conversation_id(impl Into<String>), id => Some(id.into());
@@ -307,7 +322,7 @@ pub enum SessionSource {
     Mcp,
     /// A name of the caller's.
     Custom(String),
-    /// An agent that works for another: the only source that the server is told of.
+    /// An agent that works for another: the only source that is sent to the server.
     SubAgent(SubAgentSource),
     /// Not said.
     #[default]

@@ -57,8 +57,8 @@ macro_rules! page_settings {
         }
 
         /// Only the items behind the one with this id.
-        pub fn after(mut self, item_id: impl Into<String>) -> Self {
-            self.paging.after = Some(item_id.into());
+        pub fn after(mut self, item_id: impl AsRef<str>) -> Self {
+            self.paging.after = Some(item_id.as_ref().to_owned());
             self
         }
 

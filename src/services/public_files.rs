@@ -159,8 +159,8 @@ impl ListFilesRequest {
     }
 
     /// The page after the file of this id.
-    pub fn after(mut self, id: impl Into<String>) -> Self {
-        self.after = Some(id.into());
+    pub fn after(mut self, id: impl AsRef<str>) -> Self {
+        self.after = Some(id.as_ref().to_owned());
         self
     }
 
@@ -221,14 +221,14 @@ macro_rules! one_file {
 
         impl $Request {
             /// The file of this id.
-            pub fn new(id: impl Into<String>) -> Self {
-                Self { id: id.into(), options: ResponsesOptions::default() }
+            pub fn new(id: impl AsRef<str>) -> Self {
+                Self { id: id.as_ref().to_owned(), options: ResponsesOptions::default() }
             }
 
             call_options!();
         }
 
-        impl<T: Into<String>> From<T> for $Request {
+        impl<T: AsRef<str>> From<T> for $Request {
             fn from(id: T) -> Self {
                 Self::new(id)
             }

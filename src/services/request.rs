@@ -1,4 +1,4 @@
-//! The request of the Responses endpoint: a payload and what is said beside it.
+//! The request of the Responses endpoint: a payload, and options of the call.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ use crate::model::{
 /// use tower_openai::services::ResponsesRequest;
 ///
 /// let weather = FunctionTool::new("get_weather", "The weather at a place")
-///     .parameters(Schema::object().property("city", Schema::string()).required(["city"]))
+///     .parameters(Schema::object().property("city", Schema::string()).closed())
 ///     .strict(true);
 /// let request = ResponsesRequest::new("gpt-5.2", "What is the weather in Lisbon?")
 ///     .instructions("Answer in one sentence.")
@@ -161,12 +161,12 @@ impl ResponsesRequest {
     members! {
         /// The model.
         model(impl Into<String>), model => model.into();
-        /// What the model is told before the input.
+        /// What the model reads before the input.
         instructions(impl Into<String>), instructions => instructions.into();
-        /// How the model reasons.
-        reasoning(Reasoning), reasoning => Some(reasoning);
-        /// How the answer's text is to be.
-        text(TextControls), text => Some(text);
+        /// How the model reasons: an effort, or more than that.
+        reasoning(impl Into<Reasoning>), reasoning => Some(reasoning.into());
+        /// How the answer's text is to be: a format, a verbosity, or both.
+        text(impl Into<TextControls>), text => Some(text.into());
         /// Which tool the model may or must call.
         tool_choice(impl Into<ToolChoice>), choice => choice.into();
         /// Whether the model may call tools side by side.
@@ -176,7 +176,7 @@ impl ResponsesRequest {
         /// The key of the prompt cache.
         prompt_cache_key(impl Into<String>), key => Some(key.into());
         /// The response that this one continues.
-        previous_response_id(impl Into<String>), id => Some(id.into());
+        previous_response_id(impl AsRef<str>), id => Some(id.as_ref().to_owned());
         /// The most tokens that the answer may have, those of reasoning included.
         max_output_tokens(u64), tokens => Some(tokens);
         /// How many of the likeliest tokens to report at each place.
@@ -266,6 +266,11 @@ impl ResponsesRequest {
     pub fn item_ids(mut self, rule: ItemIds) -> Self {
         self.options.item_ids = Some(rule);
         self
+    }
+
+    /// The longest silence of the body in bytes, [`StreamTimeouts::idle`]; zero is off.
+    pub fn idle_timeout(self, limit: Duration) -> Self {
+        self.timeouts(StreamTimeouts::new().idle(limit))
     }
 
     /// The longest wait between two events, [`StreamTimeouts::progress`]; zero is off.

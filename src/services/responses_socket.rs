@@ -31,7 +31,7 @@
 //!
 //! let first = ResponsesRequest::new("gpt-5.2", "Why is the sky blue?");
 //! let first = connection.stream_request(first).await?.final_response().await?;
-//! let second = ResponsesRequest::new("gpt-5.2", "And at night?").previous_response_id(&*first.id);
+//! let second = ResponsesRequest::new("gpt-5.2", "And at night?").previous_response_id(&first.id);
 //! let second = connection.stream_request(second).await?.final_response().await?;
 //! assert!(!second.output_text().is_empty());
 //! # Ok(())

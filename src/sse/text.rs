@@ -15,8 +15,9 @@ use crate::model::ResponseEvent;
 pin_project_lite::pin_project! {
     /// The pieces of an answer's text as they come, and nothing else.
     ///
-    /// Made by [`ResponseStream::text`]. Refusals and reasoning are not part of the text. The
-    /// errors are those of the stream: text that ends without one is whole.
+    /// Made by [`ResponseStream::text`]. Refusals, function calls and reasoning are not part of the
+    /// text, so a model that refuses has none. The errors are those of the stream: text that ends
+    /// without one is whole.
     #[must_use = "a stream does nothing unless it is read, and cancels the request when dropped"]
     pub struct TextStream<Src> {
         #[pin]
@@ -60,7 +61,10 @@ impl<Src: EventSource> TextStream<Src> {
         self.next().await.transpose()
     }
 
-    /// All the text that is still to come.
+    /// All the text that is still to come; empty if the model refuses, or calls a function.
+    ///
+    /// Refusal, calls and usage are dropped: [`ResponseStream::final_response`] has them, with
+    /// [`Response::refusal`](crate::model::Response::refusal) and its neighbours.
     ///
     /// # Errors
     ///

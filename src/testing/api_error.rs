@@ -97,6 +97,11 @@ impl ApiError {
         Self::invalid_request(why).param(param).code("invalid_value")
     }
 
+    /// A schema that does not say all that a strict one has to.
+    pub(super) fn open_schema(of: &str, why: &str) -> Self {
+        Self::invalid_request(format!("Invalid schema for {of}: {why}"))
+    }
+
     /// A thing that is not there; `code` says of which kind.
     pub(super) fn not_found(kind: &str, id: &str, code: &'static str) -> Self {
         let message = format!("{kind} with id '{id}' not found.");

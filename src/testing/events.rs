@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::json::Json;
-use super::turn::{Finish, Item, Status, Turn, summary_part, text_part};
+use super::turn::{Finish, Item, Status, Turn, refusal_part, summary_part, text_part};
 
 /// One event.
 pub(super) struct Frame {
@@ -90,6 +90,7 @@ fn item_events(turn: &Arc<Turn>, index: usize, broken: bool) -> Drafts {
     let done = item_event("response.output_item.done", turn.item_status());
     let body = match item {
         Item::Message { text, .. } => message_events(turn, index, text, broken),
+        Item::Refusal { text, .. } => refusal_events(turn, index, text, broken),
         Item::Reasoning { summary: Some(text), .. } => summary_events(turn, index, text, broken),
         Item::Reasoning { summary: None, .. } => Box::new(std::iter::empty()),
         Item::FunctionCall { name, arguments, .. } => {
@@ -114,6 +115,19 @@ fn message_events(turn: &Arc<Turn>, index: usize, text: &Arc<str>, broken: bool)
         draft.fields.insert(end, logprobs());
         draft
     });
+    Box::new(once(added).chain(deltas).chain(done.into_iter().filter(move |_| !broken)))
+}
+
+fn refusal_events(turn: &Arc<Turn>, index: usize, text: &Arc<str>, broken: bool) -> Drafts {
+    let at = Place::new(turn, index, Some("content_index"));
+    let part = |text: &str| [("part", refusal_part(text))];
+    let added = at.draft("response.content_part.added", part(""));
+    let done = [
+        at.draft("response.refusal.done", [("refusal", (&**text).into())]),
+        at.draft("response.content_part.done", part(text)),
+    ];
+    let deltas =
+        Pieces::words(text, broken).map(move |piece| at.delta("response.refusal.delta", &piece));
     Box::new(once(added).chain(deltas).chain(done.into_iter().filter(move |_| !broken)))
 }
 

@@ -119,10 +119,10 @@ impl Exchange {
                 self.wire.take_over(bytes, script.ending, delivery);
                 Ok(Response::new(Playing::replaced(self.wire)))
             }
-            Content::Natural { ref text, ref finish } => {
+            Content::Natural { ref said, ref finish } => {
                 let pace = script.pace.unwrap_or(self.shared.settings.pace);
-                let (text, first_delay) = (text.as_ref(), script.first_delay);
-                let manner = Manner { text, finish, first_delay, pace };
+                let (said, first_delay) = (said.as_ref(), script.first_delay);
+                let manner = Manner { said, finish, first_delay, pace };
                 let answer = self.natural(route, upload, &delivery.request, manner);
                 let plan = Plan::natural(script, answer, &self.shared.ids, pace);
                 Ok(self.respond(plan, delivery, multiplexed))

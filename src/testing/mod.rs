@@ -102,6 +102,7 @@
 //!   text says "call the tool". The arguments are a sample that fits the parameters' schema.
 //! - A `text.format` of `json_schema` or `json_object` is filled with a sample.
 //! - Otherwise the message quotes the last user text.
+//! - A strict tool or format whose schema leaves an object open is refused, as the API does it.
 //! - With `reasoning` set (and an effort other than `none`) a reasoning item comes first. It has a
 //!   summary, streamed, if `reasoning.summary` is set, and `encrypted_content` if `include` asks
 //!   for it.
@@ -171,6 +172,7 @@ mod script_file;
 mod server;
 mod shelf;
 mod stream;
+mod strict;
 mod tasks;
 #[cfg(feature = "testing-tls")]
 mod tls;

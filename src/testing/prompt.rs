@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::api_error::ApiError;
 use super::params::{self, optional, present};
 use super::sample::sample;
+use super::strict;
 
 /// Refuses what the API refuses.
 pub(super) fn validate(body: &[u8]) -> Result<Value, ApiError> {
@@ -36,6 +37,7 @@ pub(super) fn check(object: Map<String, Value>) -> Result<Value, ApiError> {
     optional(&object, "previous_response_id", "a string", Value::is_string)?;
     let is_conversation = |value: &Value| value.is_string() || value.is_object();
     optional(&object, "conversation", "a string or an object", is_conversation)?;
+    strict::check(&object)?;
     Ok(Value::Object(object))
 }
 

@@ -1,5 +1,7 @@
 //! What a test says about one answer.
 
+mod event;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-use super::turn::Finish;
+pub use self::event::{Event, Newline};
+pub(super) use self::event::{Text, comment, render};
+use super::turn::{Finish, Said};
 
 /// How one request is answered.
 ///
@@ -63,7 +67,7 @@ pub struct Script {
 pub(super) enum Content {
     /// What the API would answer.
     Natural {
-        text: Option<Arc<str>>,
+        said: Option<Said>,
         finish: Finish,
     },
     /// The API's error body for the status.
@@ -115,106 +119,6 @@ impl Ending {
     }
 }
 
-/// The line ending of the events the server writes itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Newline {
-    /// Line feed, as the API.
-    #[default]
-    Lf,
-    /// Carriage return and line feed.
-    CrLf,
-    /// Carriage return alone.
-    Cr,
-}
-
-impl Newline {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Lf => "\n",
-            Self::CrLf => "\r\n",
-            Self::Cr => "\r",
-        }
-    }
-}
-
-/// One piece of an event stream.
-///
-/// A JSON value becomes an `event:` line with its `type` and a `data:` line with the value (keys
-/// in serde_json's order, that is sorted; use [`raw`](Self::raw) where order matters).
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct Event {
-    pub(super) text: Text,
-    pub(super) delay: Duration,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Text {
-    Json(Value),
-    DataOnly(Value),
-    Comment(String),
-    Raw(Bytes),
-}
-
-impl Event {
-    fn new(text: Text) -> Self {
-        Self { text, delay: Duration::ZERO }
-    }
-
-    /// Bytes as they are, final blank line included: valid SSE or not, whole or not.
-    pub fn raw(bytes: impl Into<Bytes>) -> Self {
-        Self::new(Text::Raw(bytes.into()))
-    }
-
-    /// A `data:` line without an `event:` line.
-    pub fn data_only(value: Value) -> Self {
-        Self::new(Text::DataOnly(value))
-    }
-
-    /// A comment line, as heartbeats are.
-    pub fn comment(text: impl Into<String>) -> Self {
-        Self::new(Text::Comment(text.into()))
-    }
-
-    /// Waits `delay` before this event, besides the script's own delays.
-    pub fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-
-    pub(super) fn render(&self, newline: Newline) -> Bytes {
-        match &self.text {
-            Text::Json(value) => {
-                render(value.get("type").and_then(Value::as_str), &value.to_string(), newline)
-            }
-            Text::DataOnly(value) => render(None, &value.to_string(), newline),
-            Text::Comment(text) => comment(text, newline),
-            Text::Raw(bytes) => bytes.clone(),
-        }
-    }
-}
-
-impl From<Value> for Event {
-    fn from(value: Value) -> Self {
-        Self::new(Text::Json(value))
-    }
-}
-
-/// One event on the wire.
-pub(super) fn render(kind: Option<&str>, data: &str, newline: Newline) -> Bytes {
-    let end = newline.as_str();
-    Bytes::from(match kind {
-        Some(kind) => format!("event: {kind}{end}data: {data}{end}{end}"),
-        None => format!("data: {data}{end}{end}"),
-    })
-}
-
-pub(super) fn comment(text: &str, newline: Newline) -> Bytes {
-    let end = newline.as_str();
-    Bytes::from(format!(": {text}{end}{end}"))
-}
-
 impl Default for Script {
     /// Same as [`Script::natural`].
     fn default() -> Self {
@@ -250,7 +154,7 @@ impl Script {
     /// What the API would answer, refusals of bad requests included; the methods below change
     /// how it is said.
     pub fn natural() -> Self {
-        Self::new(Content::Natural { text: None, finish: Finish::Completed })
+        Self::new(Content::Natural { said: None, finish: Finish::Completed })
     }
 
     /// An answer with `status` and, until a body is given, the error body that the API has for it.
@@ -397,7 +301,53 @@ impl Script {
     /// The message of a natural answer, in place of the one that quotes the prompt.
     pub fn text(mut self, text: impl Into<Arc<str>>) -> Self {
         if let Some((slot, _)) = self.natural_parts("a text") {
-            *slot = Some(text.into());
+            *slot = Some(Said::Text(text.into()));
+        }
+        self
+    }
+
+    /// The model refuses, in these words: the message of a natural answer has a refusal in place of
+    /// its text. In a realtime conversation it is said like a text.
+    ///
+    /// ```
+    /// use tower_openai::Client;
+    /// use tower_openai::services::ResponsesRequest;
+    /// use tower_openai::testing::{Script, Server};
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let server = Server::start().await?;
+    /// server.enqueue(Script::natural().refusal("I can't help with that."));
+    ///
+    /// let client = Client::builder().base_url(server.base_url()).build()?;
+    /// let answer = client.create_response().send(ResponsesRequest::new("gpt-5.2", "…")).await?;
+    /// assert_eq!(answer.refusal(), Some("I can't help with that."));
+    /// # Ok::<_, tower_openai::BoxError>(()) }).unwrap();
+    /// ```
+    pub fn refusal(mut self, text: impl Into<Arc<str>>) -> Self {
+        if let Some((slot, _)) = self.natural_parts("a refusal") {
+            *slot = Some(Said::Refusal(text.into()));
+        }
+        self
+    }
+
+    /// The model calls this function in place of saying something, whether or not the request has
+    /// such a tool; said again, it calls several. `arguments` are text: JSON, if they are to be.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tower_openai::testing::Script;
+    ///
+    /// let script = Script::natural()
+    ///     .function_call("get_weather", json!({"city": "Oslo"}).to_string())
+    ///     .function_call("get_time", "{broken");
+    /// # let _ = script;
+    /// ```
+    pub fn function_call(mut self, name: impl Into<String>, arguments: impl Into<String>) -> Self {
+        let call = (name.into(), arguments.into());
+        match self.natural_parts("a function call") {
+            Some((Some(Said::Calls(calls)), _)) => calls.push(call),
+            Some((slot, _)) => *slot = Some(Said::Calls(vec![call])),
+            None => {}
         }
         self
     }
@@ -466,12 +416,12 @@ impl Script {
         self
     }
 
-    fn natural_parts(&mut self, what: &str) -> Option<(&mut Option<Arc<str>>, &mut Finish)> {
+    fn natural_parts(&mut self, what: &str) -> Option<(&mut Option<Said>, &mut Finish)> {
         if !matches!(self.content, Content::Natural { .. }) {
             self.problem(format!("{what} belongs to a natural answer (Script::natural)"));
         }
         match &mut self.content {
-            Content::Natural { text, finish } => Some((text, finish)),
+            Content::Natural { said, finish } => Some((said, finish)),
             _ => None,
         }
     }

@@ -25,6 +25,36 @@ pub(super) enum Finish {
     Nothing,
 }
 
+/// What a script has the model say, whatever the prompt.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Text(Arc<str>),
+    Refusal(Arc<str>),
+    /// Calls of these functions, as name and arguments.
+    Calls(Vec<(String, String)>),
+}
+
+impl Said {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Refusal(text) => text.len(),
+            Self::Calls(calls) => {
+                calls.iter().map(|(name, arguments)| name.len() + arguments.len()).sum()
+            }
+        }
+    }
+}
+
+#[cfg(feature = "ws")]
+impl From<Said> for Reply {
+    fn from(said: Said) -> Self {
+        match said {
+            Said::Text(text) | Said::Refusal(text) => Self::Text(text.to_string()),
+            Said::Calls(calls) => Self::Calls(calls),
+        }
+    }
+}
+
 /// A finished turn, from which a stream or a JSON answer is written.
 pub(super) struct Turn {
     /// The request, for the members that a `Response` repeats.
@@ -39,9 +69,26 @@ pub(super) struct Turn {
 
 /// One output item.
 pub(super) enum Item {
-    Reasoning { id: String, summary: Option<Arc<str>>, encrypted: Option<String> },
-    Message { id: String, text: Arc<str> },
-    FunctionCall { id: String, call_id: String, name: String, arguments: Arc<str> },
+    Reasoning {
+        id: String,
+        summary: Option<Arc<str>>,
+        encrypted: Option<String>,
+    },
+    Message {
+        id: String,
+        text: Arc<str>,
+    },
+    /// A message with a refusal in place of its text.
+    Refusal {
+        id: String,
+        text: Arc<str>,
+    },
+    FunctionCall {
+        id: String,
+        call_id: String,
+        name: String,
+        arguments: Arc<str>,
+    },
 }
 
 /// How far an item or the response has come.
@@ -69,18 +116,16 @@ impl Status {
 }
 
 impl Turn {
-    /// The turn that answers `request`, with `text` as its message if given.
-    pub(super) fn new(request: Value, text: Option<Arc<str>>, finish: Finish, ids: &Ids) -> Self {
-        let answer = match text {
-            Some(text) => vec![Item::Message { id: ids.item("msg"), text }],
-            None => match reply(&request) {
-                Reply::Text(text) => {
-                    vec![Item::Message { id: ids.item("msg"), text: text.into() }]
-                }
-                Reply::Calls(calls) => {
-                    calls.into_iter().map(|call| Item::call(call, ids)).collect()
-                }
-            },
+    /// The turn that answers `request`, with what the script says if it does.
+    pub(super) fn new(request: Value, said: Option<Said>, finish: Finish, ids: &Ids) -> Self {
+        let said = said.unwrap_or_else(|| match reply(&request) {
+            Reply::Text(text) => Said::Text(text.into()),
+            Reply::Calls(calls) => Said::Calls(calls),
+        });
+        let answer = match said {
+            Said::Text(text) => vec![Item::Message { id: ids.item("msg"), text }],
+            Said::Refusal(text) => vec![Item::Refusal { id: ids.item("msg"), text }],
+            Said::Calls(calls) => calls.into_iter().map(|call| Item::call(call, ids)).collect(),
         };
         let mut items: Vec<Item> = Item::reasoning(&request, ids).into_iter().collect();
         items.extend(answer);
@@ -238,7 +283,7 @@ impl Turn {
                 Item::Reasoning { summary, .. } => {
                     reasoning += 64 + summary.as_deref().map_or(0, words);
                 }
-                Item::Message { text, .. } => output += words(text),
+                Item::Message { text, .. } | Item::Refusal { text, .. } => output += words(text),
                 Item::FunctionCall { arguments, .. } => output += arguments.len().div_ceil(4),
             }
         }
@@ -280,7 +325,7 @@ impl Item {
 
     /// Keeps half of a message, for an answer that was cut short.
     fn halve(&mut self) {
-        if let Self::Message { text, .. } = self {
+        if let Self::Message { text, .. } | Self::Refusal { text, .. } = self {
             let words = text.split_inclusive(' ').count();
             *text = text.split_inclusive(' ').take(words / 2).collect::<String>().trim_end().into();
         }
@@ -290,6 +335,7 @@ impl Item {
         match self {
             Self::Reasoning { id, .. }
             | Self::Message { id, .. }
+            | Self::Refusal { id, .. }
             | Self::FunctionCall { id, .. } => id,
         }
     }
@@ -308,13 +354,19 @@ impl Item {
                 fields.push(("summary", Json::Array(part.into_iter().collect())));
                 Json::Object(fields)
             }
-            Self::Message { id, text } => object! {
-                "id": id.as_str(),
-                "type": "message",
-                "status": status.as_str(),
-                "content": if done { vec![text_part(text)] } else { Vec::new() },
-                "role": "assistant",
-            },
+            Self::Message { id, text } | Self::Refusal { id, text } => {
+                let part = match self {
+                    Self::Refusal { .. } => refusal_part(text),
+                    _ => text_part(text),
+                };
+                object! {
+                    "id": id.as_str(),
+                    "type": "message",
+                    "status": status.as_str(),
+                    "content": if done { vec![part] } else { Vec::new() },
+                    "role": "assistant",
+                }
+            }
             Self::FunctionCall { id, call_id, name, arguments } => object! {
                 "id": id.as_str(),
                 "type": "function_call",
@@ -340,6 +392,10 @@ pub(super) fn text_part(text: &str) -> Json {
         "logprobs": Json::empty_array(),
         "text": text,
     }
+}
+
+pub(super) fn refusal_part(text: &str) -> Json {
+    object! { "type": "refusal", "refusal": text }
 }
 
 pub(super) fn summary_part(text: &str) -> Json {

@@ -8,6 +8,9 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tower_openai::Client;
+use tower_openai::model::{ResponseEvent, ResponseItem};
+use tower_openai::services::ResponsesRequest;
 use tower_openai::testing::{Ending, Event, Newline, Outcome, Script, Server};
 
 use crate::support::*;
@@ -374,4 +377,41 @@ async fn every_named_script_answers_both_forms() {
             assert_eq!(clean, !["truncate", "reset"].contains(&name), "{name} {body}");
         }
     }
+}
+
+#[tokio::test]
+async fn scripts_have_the_model_refuse_and_call() {
+    let server = Server::start().await.unwrap();
+    let client = Client::builder().base_url(server.base_url()).build().unwrap();
+    let ask = async || {
+        let request = ResponsesRequest::new("gpt-5.2", "hi");
+        let mut stream = client.responses().stream_request(request).await.unwrap();
+        let mut deltas = String::new();
+        while let Some(event) = stream.try_next().await.unwrap() {
+            match event {
+                ResponseEvent::RefusalDelta(event) => deltas.push_str(&event.delta),
+                ResponseEvent::Completed(event) => return (deltas, event.response.output.clone()),
+                _ => {}
+            }
+        }
+        panic!("no end");
+    };
+    server.enqueue(Script::natural().refusal("I will not."));
+    let (deltas, output) = ask().await;
+    assert_eq!(deltas, "I will not.");
+    assert!(
+        matches!(&*output, [ResponseItem::Message(message)] if message.content.text().is_empty())
+    );
+
+    let calls = Script::natural().function_call("first", r#"{"a":1}"#).function_call("second", "{");
+    server.enqueue(calls);
+    let (_, output) = ask().await;
+    let called = |item: &ResponseItem| match item {
+        ResponseItem::FunctionCall(call) => (call.name.clone(), call.arguments.clone()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        output.iter().map(called).collect::<Vec<_>>(),
+        [("first".into(), r#"{"a":1}"#.into()), ("second".into(), "{".into())]
+    );
 }

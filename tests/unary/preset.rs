@@ -94,7 +94,7 @@ async fn stored_responses_work_over_real_sockets() {
     let request = ResponsesRequest::new("gpt-5.2", "Say hello.");
     let created = client.create_response().send(request.clone()).await.unwrap();
     assert!(created.output_text().contains("Say hello."), "{created:?}");
-    let id = &*created.id;
+    let id = &created.id;
 
     let response = json(&serde_json::to_string(created.value()).unwrap());
     server.enqueue(Script::status(200).json(response.clone()));
@@ -129,7 +129,7 @@ async fn stored_responses_work_over_real_sockets() {
     let requests = server.requests();
     let lines: Vec<_> = requests
         .iter()
-        .map(|request| format!("{} {}", request.method(), request.target()).replace(id, "ID"))
+        .map(|request| format!("{} {}", request.method(), request.target()).replace(&**id, "ID"))
         .collect();
     assert_eq!(
         lines,

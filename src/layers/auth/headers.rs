@@ -37,10 +37,11 @@ macro_rules! credentials_at_hand {
     };
 }
 
-/// A token sent as `authorization: Bearer …`: an API key, an OAuth access token.
+/// A token sent as `authorization: Bearer …`: an API key of OpenAI's, an OAuth access token.
 ///
 /// Its `Debug` does not show it, and the header value is marked sensitive.
 #[derive(Clone)]
+#[doc(alias = "api_key")]
 pub struct Bearer(HeaderValue);
 
 impl Bearer {
@@ -95,10 +96,13 @@ impl fmt::Debug for Bearer {
     }
 }
 
-/// A key sent as `api-key: …`, as Azure wants it.
+/// Azure's header: a key sent as `api-key: …`. For a key of OpenAI's use [`Bearer`].
+///
+/// OpenAI does not look at this header, and answers 401.
 ///
 /// Its `Debug` does not show it, and the header value is marked sensitive.
 #[derive(Clone)]
+#[doc(alias = "azure")]
 pub struct ApiKey(HeaderValue);
 
 impl ApiKey {

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::rules::{self, Hints, Rules};
-use crate::error::kind_and_stage;
+use crate::error::{kind_and_stage, own};
 use crate::extensions::RetryReason;
 use crate::{BoxError, Error, ErrorKind, Stage};
 
 /// What a classifier says of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub enum Action {
     /// No opinion: the standard rules decide.
     Pass,
@@ -180,9 +181,13 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// How long the server asks to wait, in headers or message.
+    /// How long the server asks to wait, in headers or message; or what the [`Error`] of a layer
+    /// inside says.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.refusal().and_then(Error::retry_after)
+        match &self.0 {
+            Kind::Answered { .. } => self.refusal().and_then(Error::retry_after),
+            Kind::Failed { error, .. } => own(&***error).and_then(Error::retry_after),
+        }
     }
 
     /// The end in one word, for those who only report it.

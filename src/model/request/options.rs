@@ -28,24 +28,48 @@ impl Reasoning {
     pub fn effort(effort: ReasoningEffort) -> Self {
         Self { effort: Some(effort), ..Self::default() }
     }
+
+    /// Sets whether and how it is summarised.
+    ///
+    /// ```
+    /// use tower_openai::model::{Reasoning, ReasoningEffort, ReasoningSummary};
+    /// use tower_openai::services::ResponsesRequest;
+    ///
+    /// let reasoning = Reasoning::effort(ReasoningEffort::High).summary(ReasoningSummary::Auto);
+    /// let request = ResponsesRequest::new("gpt-5.2", "Why is the sky blue?").reasoning(reasoning);
+    /// // With nothing else to say, the effort is enough.
+    /// let request = request.reasoning(ReasoningEffort::Low);
+    /// # let _ = request;
+    /// ```
+    #[must_use]
+    pub fn summary(mut self, summary: ReasoningSummary) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+}
+
+impl From<ReasoningEffort> for Reasoning {
+    fn from(effort: ReasoningEffort) -> Self {
+        Self::effort(effort)
+    }
 }
 
 open_enum! {
-    /// How much the model reasons.
+    /// How much the model reasons, from none to the most. A model takes some of these only.
     pub enum ReasoningEffort {
-        /// Not at all.
+        /// None: the answer begins at once.
         None = "none",
-        /// Hardly.
+        /// The least there is above none.
         Minimal = "minimal",
-        /// Little.
+        /// Little: the answer comes sooner and costs less.
         Low = "low",
-        /// The usual amount.
+        /// Between low and high.
         Medium = "medium",
-        /// Much.
+        /// Much: the answer comes later and costs more.
         High = "high",
-        /// More.
+        /// Above high; of some models only.
         XHigh = "xhigh",
-        /// The most.
+        /// The most there is; of some models only.
         Max = "max",
     }
 }
@@ -55,7 +79,7 @@ open_enum! {
     pub enum ReasoningSummary {
         /// The server decides.
         Auto = "auto",
-        /// Shortly.
+        /// In few words.
         Concise = "concise",
         /// At length.
         Detailed = "detailed",
@@ -97,6 +121,44 @@ wire_struct! {
     }
 }
 
+impl TextControls {
+    /// Text of this form.
+    #[must_use]
+    pub fn format(format: TextFormat) -> Self {
+        Self { format: Some(format), ..Self::default() }
+    }
+
+    /// Sets how wordy it is.
+    ///
+    /// ```
+    /// use tower_openai::model::{Schema, TextControls, TextFormat, Verbosity};
+    /// use tower_openai::services::ResponsesRequest;
+    ///
+    /// let schema = Schema::object().property("steps", Schema::array(Schema::string())).closed();
+    /// let format = TextFormat::json_schema("recipe", schema);
+    /// let request = ResponsesRequest::new("gpt-5.2", "How do I boil an egg?")
+    ///     .text(TextControls::format(format).verbosity(Verbosity::Low));
+    /// # let _ = request;
+    /// ```
+    #[must_use]
+    pub fn verbosity(mut self, verbosity: Verbosity) -> Self {
+        self.verbosity = Some(verbosity);
+        self
+    }
+}
+
+impl From<TextFormat> for TextControls {
+    fn from(format: TextFormat) -> Self {
+        Self::format(format)
+    }
+}
+
+impl From<Verbosity> for TextControls {
+    fn from(verbosity: Verbosity) -> Self {
+        Self::default().verbosity(verbosity)
+    }
+}
+
 open_enum! {
     /// How wordy the text is.
     pub enum Verbosity {
@@ -122,7 +184,9 @@ tagged_enum! {
 }
 
 impl TextFormat {
-    /// JSON that follows `schema` strictly.
+    /// JSON that follows `schema` strictly. The server refuses one that leaves an object open: see
+    /// [`Schema::closed`](crate::model::Schema::closed). The answer is read with
+    /// [`Response::parse`](crate::model::Response::parse).
     #[must_use]
     pub fn json_schema(name: impl Into<String>, schema: impl Into<RawJson>) -> Self {
         Self::JsonSchema(Box::new(JsonSchema {
@@ -205,7 +269,7 @@ open_enum! {
         Flex = "flex",
         /// On reserved capacity.
         Scale = "scale",
-        /// Faster. What Codex users call `fast`.
+        /// Ahead of the others. What Codex users call `fast`.
         Priority = "priority",
         /// Fast.
         Fast = "fast",
@@ -227,6 +291,7 @@ open_enum! {
 /// A stored conversation, by id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Conversation {
     /// Written as a string.
     Id(String),
@@ -245,9 +310,10 @@ impl Conversation {
     }
 }
 
-impl From<&str> for Conversation {
-    fn from(id: &str) -> Self {
-        Self::Id(id.into())
+impl<T: AsRef<str>> From<T> for Conversation {
+    /// The conversation of this id.
+    fn from(id: T) -> Self {
+        Self::Id(id.as_ref().to_owned())
     }
 }
 

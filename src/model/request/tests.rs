@@ -93,7 +93,7 @@ fn tools_and_text_formats() {
     request.tools.push(FunctionTool::new("f", "d").into());
     request.tool_choice = ToolChoice::function("f");
     let format = TextFormat::json_schema("codex_output_schema", json!({"type": "object"}));
-    request.text = Some(TextControls { format: Some(format), ..Default::default() });
+    request.text = Some(format.into());
     let wire = serde_json::to_value(&request).unwrap();
     assert_eq!(wire["tools"], json!([{"type": "function", "name": "f", "description": "d"}]));
     assert_eq!(wire["tool_choice"], json!({"type": "function", "name": "f"}));

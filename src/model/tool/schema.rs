@@ -97,12 +97,31 @@ impl Schema {
         self
     }
 
-    /// Makes every property required and forbids others, as strict tools want it.
+    /// Makes every property required and forbids others, at every depth: what strict tools and
+    /// strict formats want. A property that may be left out is then a [`nullable`](Self::nullable) one.
     ///
-    /// Say it after the last property; it does not reach into nested objects.
+    /// Say it after the last property. Schemas that were set by [`keyword`](Self::keyword), such as
+    /// those of `anyOf`, stay as they are.
+    ///
+    /// ```
+    /// use tower_openai::model::{FunctionTool, RawJson, Schema};
+    ///
+    /// let place = Schema::object().property("city", Schema::string());
+    /// let schema = Schema::object().property("places", Schema::array(place)).closed();
+    /// let json = RawJson::from(schema.clone());
+    /// assert_eq!(json.as_str().matches(r#""additionalProperties":false"#).count(), 2);
+    ///
+    /// let forecast = FunctionTool::new("forecast", "The weather to come").parameters(schema).strict(true);
+    /// # let _ = forecast;
+    /// ```
     pub fn closed(mut self) -> Self {
-        self.required = self.properties.iter().map(|(name, _)| name.clone()).collect();
-        self.closed = true;
+        if self.kind == "object" {
+            self.required = self.properties.iter().map(|(name, _)| name.clone()).collect();
+            self.closed = true;
+        }
+        let close = |(name, schema): (String, Self)| (name, schema.closed());
+        self.properties = self.properties.into_iter().map(close).collect();
+        self.items = self.items.map(|items| Box::new(items.closed()));
         self
     }
 

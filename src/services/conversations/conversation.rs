@@ -118,10 +118,14 @@ pub struct UpdateConversationRequest {
 impl UpdateConversationRequest {
     /// Gives the conversation `id` these pairs in place of those it has.
     pub fn new(
-        id: impl Into<String>,
+        id: impl AsRef<str>,
         metadata: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
     ) -> Self {
-        Self { id: id.into(), metadata: texts(metadata), options: ResponsesOptions::default() }
+        Self {
+            id: id.as_ref().to_owned(),
+            metadata: texts(metadata),
+            options: ResponsesOptions::default(),
+        }
     }
 
     call_options!();

@@ -57,8 +57,12 @@ pub struct ListItemsRequest {
 
 impl ListItemsRequest {
     /// Names the conversation by its id.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), paging: Paging::default(), options: ResponsesOptions::default() }
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self {
+            id: id.as_ref().to_owned(),
+            paging: Paging::default(),
+            options: ResponsesOptions::default(),
+        }
     }
 
     page_settings!();
@@ -121,9 +125,9 @@ pub struct CreateItemsRequest {
 
 impl CreateItemsRequest {
     /// Adds `items` to the conversation `id`, 20 at most.
-    pub fn new(id: impl Into<String>, items: impl Into<Input>) -> Self {
+    pub fn new(id: impl AsRef<str>, items: impl Into<Input>) -> Self {
         Self {
-            id: id.into(),
+            id: id.as_ref().to_owned(),
             items: items.into().into(),
             include: Vec::new(),
             options: ResponsesOptions::default(),
@@ -178,10 +182,10 @@ pub struct RetrieveItemRequest {
 
 impl RetrieveItemRequest {
     /// Names the conversation and the item by their ids.
-    pub fn new(id: impl Into<String>, item_id: impl Into<String>) -> Self {
+    pub fn new(id: impl AsRef<str>, item_id: impl AsRef<str>) -> Self {
         Self {
-            id: id.into(),
-            item_id: item_id.into(),
+            id: id.as_ref().to_owned(),
+            item_id: item_id.as_ref().to_owned(),
             include: Vec::new(),
             options: ResponsesOptions::default(),
         }
@@ -222,8 +226,12 @@ pub struct DeleteItemRequest {
 
 impl DeleteItemRequest {
     /// Names the conversation and the item by their ids.
-    pub fn new(id: impl Into<String>, item_id: impl Into<String>) -> Self {
-        Self { id: id.into(), item_id: item_id.into(), options: ResponsesOptions::default() }
+    pub fn new(id: impl AsRef<str>, item_id: impl AsRef<str>) -> Self {
+        Self {
+            id: id.as_ref().to_owned(),
+            item_id: item_id.as_ref().to_owned(),
+            options: ResponsesOptions::default(),
+        }
     }
 
     call_options!();

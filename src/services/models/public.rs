@@ -88,8 +88,8 @@ pub struct RetrieveModelRequest {
 
 impl RetrieveModelRequest {
     /// Asks for the model of this id. An empty one is an error when the request is sent.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), options: ResponsesOptions::default() }
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self { id: id.as_ref().to_owned(), options: ResponsesOptions::default() }
     }
 
     call_options!();
@@ -139,7 +139,7 @@ impl<S> RetrieveModel<S> {
     /// As [`send`](Self::send) has them.
     pub fn retrieve(
         &self,
-        id: impl Into<String>,
+        id: impl AsRef<str>,
     ) -> UnaryCall<Self, RetrieveModelRequest, S::Future, S::ResponseBody, Model, Model>
     where
         S: HttpService<RequestBody> + Clone,

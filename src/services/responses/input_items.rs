@@ -58,8 +58,12 @@ pub struct ListInputItemsRequest {
 
 impl ListInputItemsRequest {
     /// Names the response by its id.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), paging: Paging::default(), options: ResponsesOptions::default() }
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self {
+            id: id.as_ref().to_owned(),
+            paging: Paging::default(),
+            options: ResponsesOptions::default(),
+        }
     }
 
     page_settings!();

@@ -50,8 +50,12 @@ pub struct RetrieveResponseRequest {
 
 impl RetrieveResponseRequest {
     /// Names the response by its id.
-    pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), include: Vec::new(), options: ResponsesOptions::default() }
+    pub fn new(id: impl AsRef<str>) -> Self {
+        Self {
+            id: id.as_ref().to_owned(),
+            include: Vec::new(),
+            options: ResponsesOptions::default(),
+        }
     }
 
     includes!();

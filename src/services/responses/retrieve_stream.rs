@@ -62,9 +62,9 @@ pub struct RetrieveStreamRequest {
 
 impl RetrieveStreamRequest {
     /// Names the response by its id. Its events come from the first one on.
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl AsRef<str>) -> Self {
         Self {
-            id: id.into(),
+            id: id.as_ref().to_owned(),
             starting_after: None,
             include: Vec::new(),
             include_obfuscation: None,

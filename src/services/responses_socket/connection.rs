@@ -162,8 +162,8 @@ impl ResponsesConnection {
     /// # Errors
     ///
     /// What the server says against it, such as that the response is over; the end of the socket.
-    pub fn steer(&self, response_id: impl Into<String>, input: impl Into<Input>) -> SteerCall {
-        let response_id = response_id.into();
+    pub fn steer(&self, response_id: impl AsRef<str>, input: impl Into<Input>) -> SteerCall {
+        let response_id = response_id.as_ref().to_owned();
         let lane = self.lane.as_ref();
         let frame =
             frame::steer(&response_id, input.into(), lane).and_then(|frame| self.gate(frame));

@@ -38,7 +38,7 @@ use super::plan::JSON;
 use super::record::RecordedRequest;
 use super::route::{Endpoint, Route};
 use super::tasks::Tasks;
-use super::turn::Finish;
+use super::turn::{Finish, Said};
 
 /// What the API answers.
 pub(super) enum Answer {
@@ -71,7 +71,7 @@ impl Answer {
 
 /// How turns are to go, which is up to the script.
 pub(super) struct Manner<'a> {
-    pub(super) text: Option<&'a Arc<str>>,
+    pub(super) said: Option<&'a Said>,
     pub(super) finish: &'a Finish,
     pub(super) first_delay: Duration,
     pub(super) pace: Duration,

@@ -19,7 +19,7 @@ use crate::testing::json::{Json, object};
 use crate::testing::params::optional;
 use crate::testing::prompt;
 use crate::testing::shelf::Shelf;
-use crate::testing::turn::{Finish, Status, Turn, input_tokens};
+use crate::testing::turn::{Finish, Said, Status, Turn, input_tokens};
 
 /// The stored responses.
 #[derive(Default)]
@@ -66,15 +66,15 @@ impl Api {
         let request = prompt::validate(&body)?;
         self.check_references(&request, false)?;
         let manner = &call.manner;
-        let text = manner.text.cloned();
-        let turn = Arc::new(Turn::new(request, text, manner.finish.clone(), &self.ids));
+        let said = manner.said.cloned();
+        let turn = Arc::new(Turn::new(request, said, manner.finish.clone(), &self.ids));
         let job = turn.background().then(|| {
             let (job, work) = Job::new(Arc::clone(&turn), manner.first_delay, manner.pace);
             call.tasks.spawn(work);
             job
         });
         let stored = Arc::new(Stored { turn: Arc::clone(&turn), input: OnceLock::new(), job });
-        let weight = body.len() + manner.text.map_or(0, |text| text.len());
+        let weight = body.len() + manner.said.map_or(0, Said::len);
         self.store(&stored, weight);
         Ok(match (turn.asks_for("stream"), &stored.job) {
             (true, None) => Answer::Events(Box::new(frames(turn))),
@@ -95,9 +95,9 @@ impl Api {
     ) -> Result<Arc<Turn>, ApiError> {
         let request = prompt::check(request)?;
         self.check_references(&request, remembered)?;
-        let (text, finish) = (manner.text.cloned(), manner.finish.clone());
-        let weight = weight + manner.text.map_or(0, |text| text.len());
-        let turn = Arc::new(Turn::new(request, text, finish, &self.ids));
+        let (said, finish) = (manner.said.cloned(), manner.finish.clone());
+        let weight = weight + manner.said.map_or(0, Said::len);
+        let turn = Arc::new(Turn::new(request, said, finish, &self.ids));
         let stored = Stored { turn: Arc::clone(&turn), input: OnceLock::new(), job: None };
         self.store(&Arc::new(stored), weight);
         Ok(turn)

@@ -66,9 +66,9 @@ impl Turns {
 /// How a script wants a natural turn to go.
 pub(super) fn manner(script: &Script, pace: Duration) -> Manner<'_> {
     const PLAIN: &Finish = &Finish::Completed;
-    let (text, finish) = match &script.content {
-        Content::Natural { text, finish } => (text.as_ref(), finish),
+    let (said, finish) = match &script.content {
+        Content::Natural { said, finish } => (said.as_ref(), finish),
         _ => (None, PLAIN),
     };
-    Manner { text, finish, first_delay: script.first_delay, pace }
+    Manner { said, finish, first_delay: script.first_delay, pace }
 }

@@ -11,7 +11,7 @@ use super::{Realtime, set, text};
 use crate::testing::api_error::ApiError;
 use crate::testing::json::object;
 use crate::testing::params;
-use crate::testing::prompt::{Reply, reply};
+use crate::testing::prompt::reply;
 use crate::testing::script::Content;
 use crate::testing::turn::Finish;
 
@@ -76,7 +76,7 @@ impl Realtime {
     /// What the answer will be.
     fn draft(&self, id: &str, params: &Value, content: &Content, aside: bool) -> Draft {
         let (given, finish) = match content {
-            Content::Natural { text, finish } => (text.clone(), finish.clone()),
+            Content::Natural { said, finish } => (said.clone(), finish.clone()),
             _ => (None, Finish::Completed),
         };
         let member = |key: &str| match params.get(key) {
@@ -88,7 +88,7 @@ impl Realtime {
             None => self.conversation.items().iter().map(spoken).collect::<Vec<_>>(),
         };
         let reply = match given {
-            Some(text) => Reply::Text(text.to_string()),
+            Some(said) => said.into(),
             None => reply(&json!({
                 "input": input, "tools": member("tools"), "tool_choice": member("tool_choice"),
             })),
