@@ -9,8 +9,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
+#[cfg(feature = "ws")]
+pub(super) use self::event::Text;
 pub use self::event::{Event, Newline};
-pub(super) use self::event::{Text, comment, render};
+pub(super) use self::event::{comment, render};
 use super::turn::{Finish, Said};
 
 /// How one request is answered.
