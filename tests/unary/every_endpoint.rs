@@ -9,11 +9,12 @@ use tower_openai::model::{ImageGeneration, MemorySummarizeInput, ResponseItem, S
 use tower_openai::services::{
     CancelResponse, Compact, CompactRequest, CountInputTokens, CreateConversation,
     CreateConversationRequest, CreateFile, CreateFileRequest, CreateItems, CreateItemsRequest,
-    CreateResponse, DeleteConversation, DeleteFile, DeleteItem, DeleteItemRequest, Images,
-    ListFiles, ListFilesRequest, ListInputItems, ListItems, ListModels, Memories, Models,
-    ModelsRequest, RealtimeCall, ResponsesRequest, RetrieveConversation, RetrieveFile,
-    RetrieveItem, RetrieveItemRequest, RetrieveModel, RetrieveResponse, Search, UpdateConversation,
-    UpdateConversationRequest, UploadSource,
+    CreateResponse, DeleteConversation, DeleteFile, DeleteItem, DeleteItemRequest, DeleteResponse,
+    FileContent, Images, ImagesStream, ListFiles, ListFilesRequest, ListInputItems, ListItems,
+    ListModels, Memories, Models, ModelsRequest, RealtimeCall, Responses, ResponsesRequest,
+    RetrieveConversation, RetrieveFile, RetrieveItem, RetrieveItemRequest, RetrieveModel,
+    RetrieveResponse, RetrieveStream, Search, UpdateConversation, UpdateConversationRequest,
+    UploadSource,
 };
 use tower_openai::{Error, ErrorKind, Stage};
 
@@ -68,27 +69,42 @@ fn no_answers() -> Vec<Bytes> {
     bodies
 }
 
-/// Runs every case through an endpoint, which `$call`s on the HTTP service `$http`.
+/// Runs every refusal through an endpoint, which `$call`s on the HTTP service `$http`.
+macro_rules! refusals {
+    (|$http:ident| $call:expr) => {
+        #[tokio::test]
+        async fn each_failing_status_has_its_kind() {
+            for (status, body, kind, retryable) in CASES {
+                let ($http, _) = once(whole(status, &HEADERS, body));
+                let error = failed($call).await;
+                let found = (error.kind(), error.is_retryable(), error.stage());
+                assert_eq!(found, (kind, retryable, Stage::Sent), "{status} {body}");
+                assert_eq!(error.status().unwrap(), status);
+                assert_eq!((error.request_id(), error.cf_ray()), (Some("req_1"), Some("ray_1")));
+                assert_eq!(error.body(), body);
+            }
+        }
+    };
+}
+
+/// Those that read no body as an answer.
+macro_rules! each_refusal {
+    ($($name:ident: |$http:ident| $call:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            refusals!(|$http| $call);
+        }
+    )*};
+}
+
+/// Runs every case through an endpoint.
 macro_rules! each_endpoint {
     ($($name:ident: |$http:ident| $call:expr;)*) => {$(
         mod $name {
             use super::*;
 
-            #[tokio::test]
-            async fn each_failing_status_has_its_kind() {
-                for (status, body, kind, retryable) in CASES {
-                    let ($http, _) = once(whole(status, &HEADERS, body));
-                    let error = failed($call).await;
-                    let found = (error.kind(), error.is_retryable(), error.stage());
-                    assert_eq!(found, (kind, retryable, Stage::Sent), "{status} {body}");
-                    assert_eq!(error.status().unwrap(), status);
-                    assert_eq!(
-                        (error.request_id(), error.cf_ray()),
-                        (Some("req_1"), Some("ray_1"))
-                    );
-                    assert_eq!(error.body(), body);
-                }
-            }
+            refusals!(|$http| $call);
 
             #[tokio::test]
             async fn what_is_no_answer_is_an_error_with_status_and_ids() {
@@ -125,7 +141,14 @@ fn file() -> CreateFileRequest {
     CreateFileRequest::new(UploadSource::from_bytes("a.txt", "hello"), "user_data")
 }
 
-// All but those that read no body: deleting a response, and the bytes of a file.
+each_refusal! {
+    delete_response: |http| DeleteResponse::new(http).send("resp_1");
+    file_content: |http| FileContent::new(http).send("file-1");
+    images_stream: |http| ImagesStream::new(http).stream_request(ImageGeneration::new("m", "a cube"));
+    responses: |http| Responses::new(http).stream_request(ResponsesRequest::new("m", "hi"));
+    retrieve_stream: |http| RetrieveStream::new(http).stream_request("resp_1");
+}
+
 each_endpoint! {
     cancel_response: |http| CancelResponse::new(http).send("resp_1");
     compact: |http| Compact::new(http).send(CompactRequest::new("m", "hi"));
