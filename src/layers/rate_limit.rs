@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `x-{limit}-…` headers | the head has come | one [`RateLimitSnapshot`] for each limit id |
 //! | `codex.rate_limits` events | the typed stream hands them out | likewise |
-//! | the same, of a response on a [socket](crate::services::responses_socket) | likewise, or with its refusal | likewise |
+//! | the same, of a response on a socket | likewise, or with its refusal | likewise |
 //! | `x-ratelimit-…` headers | the head has come | one [`PublicRateLimits`], of the last answer that had any |
 //!
 //! A newer report of a limit replaces its time windows; name, plan and credits stay if it leaves

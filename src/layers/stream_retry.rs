@@ -11,7 +11,7 @@
 //! # Place
 //!
 //! On the typed level, around [`Responses`] or whatever has such streams: a socket, or
-//! [`Prefer`](crate::services::Prefer). Outside [`ResumeLayer`](super::ResumeLayer), which takes up what
+//! `Prefer`. Outside [`ResumeLayer`](super::ResumeLayer), which takes up what
 //! can be taken up; what it gives up untouched is sent anew. `RetryLayer` keeps its place on the HTTP
 //! level, and has its say in each call.
 //!

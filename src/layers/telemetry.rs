@@ -52,7 +52,7 @@
 //!
 //! # On a socket
 //!
-//! A [`ResponsesSocket`](crate::services::responses_socket) is opened by one call, the handshake, and
+//! A `ResponsesSocket` is opened by one call, the handshake, and
 //! carries many. The layer that the handshake went through watches each of these as a call of its own,
 //! from the request to the end of its stream: with the same span, the same hooks in the same order,
 //! and the same metrics.
