@@ -1,14 +1,18 @@
 //! What acts on every call acts on the handshake.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 use tower::{ServiceBuilder, ServiceExt};
+use tower_openai::layers::auth::{Cached, Token, token_fn};
+use tower_openai::layers::telemetry::{AttemptInfo, CallInfo, Observe};
 use tower_openai::layers::{AuthLayer, Bearer, ProviderLayer};
 use tower_openai::provider::Provider;
 use tower_openai::services::{ResponsesSocket, ResponsesSocketRequest, TurnState};
-use tower_openai::testing::{Script, Server};
-use tower_openai::transport::HyperTransport;
+use tower_openai::testing::{self, Script, Server, Tls};
+use tower_openai::transport::{HyperTransport, Proxy};
 use tower_openai::{Client, ErrorKind, Stage};
 
 use crate::support::*;
@@ -110,4 +114,64 @@ async fn a_handshake_is_tried_again_like_any_call() {
         requests.iter().map(|seen| seen.header("sec-websocket-key").unwrap()).collect();
     assert_eq!(keys.len(), 3);
     assert!(keys[0] != keys[1] && keys[1] != keys[2], "each attempt has a key of its own");
+}
+
+/// The numbers of the attempts, and how they were answered.
+#[derive(Clone, Default)]
+struct Attempts(Arc<Mutex<Vec<String>>>);
+
+impl Observe for Attempts {
+    fn on_attempt(&self, call: &CallInfo, attempt: &AttemptInfo<'_>) {
+        if !call.is_over_socket() {
+            let said = format!("{} {:?}", attempt.attempt.number(), attempt.outcome);
+            self.0.lock().unwrap().push(said);
+        }
+    }
+}
+
+/// All at once, as an office has it: a proxy that asks for a password, an authority of its own, a busy
+/// moment and a token that has run out.
+#[tokio::test]
+async fn proxy_private_ca_retry_refresh_and_telemetry_act_on_one_handshake() {
+    let tls = Tls::new().unwrap().host("api.example.test");
+    let server = Server::builder().tls(tls.clone()).require_key("token-2").start().await.unwrap();
+    server.enqueue(Script::status(503));
+    let proxy = testing::Proxy::http()
+        .credentials("user", "pass")
+        .host("api.example.test", server.address())
+        .start()
+        .await
+        .unwrap();
+    let count = AtomicU32::new(0);
+    let tokens = token_fn(move || {
+        let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+        async move { Token::new(format!("token-{number}")) }
+    });
+    let attempts = Attempts::default();
+    let through = Proxy::all(format!("http://{}", proxy.address()))
+        .and_then(|proxy| proxy.credentials("user", "pass"))
+        .unwrap();
+    let client = Client::builder()
+        .base_url("https://api.example.test/v1")
+        .proxy(through)
+        .add_root_pem(tls.ca_pem())
+        .auth_layer(AuthLayer::new(Cached::new(tokens)).refresh_on_unauthorized())
+        .observe(attempts.clone())
+        .build()
+        .unwrap();
+    let open = client.responses_socket().connect_inline(ResponsesSocketRequest::new());
+    let connection = soon(open).await.unwrap();
+    let stream = connection.stream_request(request("hello")).await.unwrap();
+    assert!(text(stream).await.unwrap().contains("hello"));
+
+    let sent: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|seen| seen.header("authorization").unwrap().to_owned())
+        .collect();
+    assert_eq!(sent, ["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
+    let said = attempts.0.lock().unwrap();
+    assert_eq!(*said, ["1 Status(503)", "2 Status(401)", "2 Status(101)"]);
+    assert!(!proxy.targets().is_empty() && proxy.refused() == 0);
+    assert!(proxy.targets().iter().all(|target| target == "api.example.test:443"));
 }
