@@ -43,25 +43,18 @@ pub(crate) fn is_sensitive_header(name: &HeaderName) -> bool {
 }
 
 /// Whether the name of a header says that it holds a key, a token or the like.
-fn has_secret_word(mut name: &[u8]) -> bool {
-    // Each of the words has one of these letters, and many names have none.
-    if memchr::memchr3(b'c', b'k', b'w', name).is_none() {
-        return false;
-    }
-    while let [first, rest @ ..] = name {
-        let found = match first {
-            b'a' => rest.starts_with(b"pi-key"),
-            b'p' => rest.starts_with(b"assword"),
-            b's' => rest.starts_with(b"ecret") || rest.starts_with(b"ubscription-key"),
-            b't' => rest.starts_with(b"oken"),
-            _ => false,
-        };
-        if found {
-            return true;
-        }
-        name = rest;
-    }
-    false
+fn has_secret_word(name: &[u8]) -> bool {
+    /// The words, and where in them the rare letter is by which they are found.
+    const WORDS: [(&[u8], usize); 4] =
+        [(b"api-key", 4), (b"token", 2), (b"subscription-key", 13), (b"password", 4)];
+    let word_at = |at: usize, word: &[u8], letter: usize| {
+        at.checked_sub(letter)
+            .and_then(|start| name.get(start..))
+            .is_some_and(|rest| rest.starts_with(word))
+    };
+    memchr::memchr2_iter(b'k', b'w', name)
+        .any(|at| WORDS.iter().any(|(word, letter)| word_at(at, word, *letter)))
+        || memchr::memchr_iter(b'c', name).any(|at| word_at(at, b"secret", 2))
 }
 
 /// Prints a header map with its secret values replaced.

@@ -11,7 +11,7 @@ use http_body_util::Empty;
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_openai::extensions::Origin;
+use tower_openai::extensions::{ApiRoot, Origin};
 use tower_openai::layers::{
     ApiKey, Auth, AuthLayer, Bearer, IdleTimeout, IdleTimeoutLayer, ProviderLayer, WithProvider,
 };
@@ -187,6 +187,31 @@ async fn absolute_requests_stay_and_foreign_ones_get_no_provider_headers() {
     assert_eq!(parts.headers.keys().collect::<Vec<_>>(), [USER_AGENT]);
     let noted: &Origin = parts.extensions.get().expect("the provider's origin");
     assert_eq!(noted.to_string(), "https://gw.test");
+}
+
+/// One URL is kept; it must not answer for another path, query or root.
+#[tokio::test]
+async fn a_service_that_is_asked_for_one_path_is_not_stuck_with_it() {
+    let provider = gateway().query("k", "v").backend_url("https://backend.test/api").unwrap();
+    let mut stack = ProviderLayer::new(provider).layer(service_fn(echo));
+    for (path, root, expected) in [
+        ("/models?after=1", ApiRoot::Api, "https://gw.test/v1/models?k=v&after=1"),
+        ("/models", ApiRoot::Api, "https://gw.test/v1/models?k=v"),
+        ("/models", ApiRoot::Api, "https://gw.test/v1/models?k=v"),
+        ("/models?after=1", ApiRoot::Api, "https://gw.test/v1/models?k=v&after=1"),
+        ("/models", ApiRoot::Backend, "https://backend.test/api/models?k=v"),
+        ("/model", ApiRoot::Api, "https://gw.test/v1/model?k=v"),
+        ("/models", ApiRoot::Api, "https://gw.test/v1/models?k=v"),
+    ] {
+        let mut request = get(path);
+        request.extensions_mut().insert(root);
+        // The clone that is called is not the one that is asked next.
+        let mut response = stack.clone().oneshot(request).await.unwrap();
+        let parts: http::request::Parts = response.extensions_mut().remove().unwrap();
+        assert_eq!(parts.uri, expected, "{path} {root:?}");
+        assert!(!format!("{stack:?}").contains("k=v"), "{stack:?}");
+        stack = stack.clone();
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,9 @@
 //! crate's own `user-agent` goes everywhere.
 //!
 //! **Place:** outermost at the HTTP level, because what is inside wants to see the final URI.
-//! A request costs one allocation for its URI and one for the extension; header values are shared.
+//! The URL of the first path that a service is asked for is kept, for most are asked for no other; a
+//! request for another one costs an allocation for its URI. Each costs one for the extension; header
+//! values are shared.
 //!
 //! ```
 //! use http::{Request, Response};
@@ -45,12 +47,14 @@
 //! another `ProviderLayer` outside has noted another origin: which of them the credentials inside
 //! are for, nobody could tell. The same for the backend of a provider that has none.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use http::{Extensions, Request, Response};
+use http::uri::PathAndQuery;
+use http::{Extensions, Request, Response, Uri};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -78,7 +82,8 @@ impl<S> Layer<S> for ProviderLayer {
     type Service = WithProvider<S>;
 
     fn layer(&self, inner: S) -> WithProvider<S> {
-        WithProvider { inner, provider: Arc::clone(&self.provider) }
+        let (provider, usual) = (Arc::clone(&self.provider), OnceLock::new());
+        WithProvider { inner, route: Arc::new(Route { provider, usual }) }
     }
 }
 
@@ -86,7 +91,53 @@ impl<S> Layer<S> for ProviderLayer {
 #[derive(Clone, Debug)]
 pub struct WithProvider<S> {
     inner: S,
+    /// The same for all clones.
+    route: Arc<Route>,
+}
+
+/// The way from a service to its provider.
+struct Route {
     provider: Arc<Provider>,
+    usual: OnceLock<Usual>,
+}
+
+/// The first URL that was made: an endpoint asks for the same one each time, as a rule.
+struct Usual {
+    root: ApiRoot,
+    asked: PathAndQuery,
+    url: Uri,
+}
+
+impl Route {
+    /// The URL of a request in origin form for this root, which is the provider's own of that name.
+    fn url_of(
+        &self,
+        name: ApiRoot,
+        root: &Root<'_>,
+        asked: Option<&PathAndQuery>,
+    ) -> Result<Uri, Error> {
+        let Some(asked) = asked else { return root.url_of(None) };
+        if let Some(usual) = self.usual.get() {
+            if usual.root == name && usual.asked.as_str() == asked.as_str() {
+                return Ok(usual.url.clone());
+            }
+            return root.url_of(Some(asked));
+        }
+        let url = root.url_of(Some(asked))?;
+        // A query changes, and may be what makes a URL good.
+        if asked.query().is_none() {
+            // Whoever is first is as good.
+            let _ = self.usual.set(Usual { root: name, asked: asked.clone(), url: url.clone() });
+        }
+        Ok(url)
+    }
+}
+
+/// Shows no URL, whose query may hold a key.
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.provider.fmt(f)
+    }
 }
 
 impl WithProvider<()> {
@@ -99,18 +150,20 @@ impl WithProvider<()> {
 impl<S> WithProvider<S> {
     /// `inner` behind `provider`.
     pub fn new(inner: S, provider: Provider) -> Self {
-        Self { inner, provider: Arc::new(provider) }
+        ProviderLayer::new(provider).layer(inner)
     }
 
     /// The provider.
     pub fn provider(&self) -> &Provider {
-        &self.provider
+        &self.route.provider
     }
 
     inner_accessors!();
 
     fn prepare<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
-        let root = self.provider.root(ApiRoot::of(request.extensions()))?;
+        let Route { provider, .. } = &*self.route;
+        let name = ApiRoot::of(request.extensions());
+        let root = provider.root(name)?;
         let origin = root.origin();
         if request.extensions().get::<Origin>().is_some_and(|outer| outer != origin) {
             return Err(Error::build(format!(
@@ -120,14 +173,14 @@ impl<S> WithProvider<S> {
         }
         let uri = request.uri();
         let ours = if uri.scheme().is_none() && uri.authority().is_none() {
-            *request.uri_mut() = root.url_of(uri.path_and_query())?;
+            *request.uri_mut() = self.route.url_of(name, &root, uri.path_and_query())?;
             true
         } else {
             origin.matches(uri)
         };
         self.keep_secrets(&root, request.extensions());
         if ours && request.extensions().get::<WithoutCredentials>().is_none() {
-            self.provider.fill_headers(request.headers_mut())?;
+            provider.fill_headers(request.headers_mut())?;
         }
         fill_user_agent(request.headers_mut())?;
         request.extensions_mut().insert(origin.clone());
@@ -136,7 +189,7 @@ impl<S> WithProvider<S> {
 
     /// Keeps what the provider adds to requests out of the errors of their call.
     fn keep_secrets(&self, root: &Root<'_>, request: &Extensions) {
-        let (headers, queries) = (self.provider.headers(), root.queries());
+        let (headers, queries) = (self.provider().headers(), root.queries());
         if headers.is_empty() && queries.iter().all(|query| query.is_empty()) {
             return;
         }
