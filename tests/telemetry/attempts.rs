@@ -13,7 +13,8 @@ use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceBuilder, ServiceExt};
 use tower_openai::extensions::Attempt;
 use tower_openai::layers::telemetry::{
-    AttemptInfo, AttemptLayer, CallInfo, MetricsObserver, Observe, OpenTelemetry, TelemetryLayer,
+    AttemptInfo, AttemptLayer, CallInfo, MetricsObserver, Observe, OpenTelemetry, Propagate,
+    TelemetryLayer,
 };
 use tower_openai::layers::{AuthLayer, Bearer};
 use tower_openai::services::{Responses, ResponsesRequest, ResponsesSocketRequest};
@@ -108,6 +109,14 @@ async fn headers_are_written_on_each_attempt_after_all_others() {
     request.headers_mut().insert("traceparent", HeaderValue::from_static("the caller's"));
     let answer = stack.oneshot(request).await.unwrap();
     assert_eq!(answer.headers()["traceparent"], "with-auth");
+}
+
+#[test]
+fn what_never_writes_says_so() {
+    let writes = |headers: &mut HeaderMap| drop(headers.insert("x", HeaderValue::from_static("")));
+    assert!(writes.injects() && Some(Arc::new(writes)).injects());
+    assert!(!().injects() && !Arc::new(()).injects() && !Some(()).injects());
+    assert!(!None::<Arc<dyn Propagate>>.injects());
 }
 
 #[tokio::test]

@@ -185,11 +185,12 @@ impl<S> WatchAttempt<S> {
     }
 }
 
-impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
-    /// Whether somebody may want to know.
+impl<S, O: Observe + Clone, P: Propagate> WatchAttempt<S, O, P> {
+    /// Whether somebody may want to know, or there is a trace to carry on.
     #[inline]
     fn is_enabled(&self, extensions: &Extensions) -> bool {
         self.layer.observer.is_enabled()
+            || self.layer.propagate.injects()
             || tracing::level_enabled!(Level::INFO)
             || extensions.get::<WatchedCall>().is_some()
     }
@@ -199,7 +200,7 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
     fn call_watched<B>(&mut self, mut request: Request<B>) -> WatchAttemptFuture<S::Future>
     where
         S: Service<Request<B>>,
-        P: Propagate + Clone,
+        P: Clone,
     {
         let on_socket = self.on_socket(&request);
         let watched = self.watch(&request);
@@ -218,9 +219,10 @@ impl<S, O: Observe + Clone, P> WatchAttempt<S, O, P> {
     /// What writes headers for the requests on the socket that `request` asks for.
     fn on_socket<B>(&self, request: &Request<B>) -> Option<RequestHeaders>
     where
-        P: Propagate + Clone,
+        P: Clone,
     {
-        request.headers().contains_key(UPGRADE).then(|| {
+        let wanted = self.layer.propagate.injects() && request.headers().contains_key(UPGRADE);
+        wanted.then(|| {
             let propagate = self.layer.propagate.clone();
             RequestHeaders::new(move |headers: &mut HeaderMap| propagate.inject(headers))
         })
@@ -283,13 +285,12 @@ where
     }
 
     #[inline]
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.is_enabled(request.extensions()) {
             return self.call_watched(request);
         }
-        let on_socket = self.on_socket(&request);
-        self.layer.propagate.inject(request.headers_mut());
-        WatchAttemptFuture { inner: self.inner.call(request), watched: OnDrop(None), on_socket }
+        let inner = self.inner.call(request);
+        WatchAttemptFuture { inner, watched: OnDrop(None), on_socket: None }
     }
 }
 

@@ -20,11 +20,20 @@ use http::HeaderMap;
 /// });
 /// ```
 pub trait Propagate: Send + Sync + 'static {
+    /// Whether anything is ever written. If not, the layer looks at no request for its sake.
+    fn injects(&self) -> bool {
+        true
+    }
+
     /// Writes to the headers of a request.
     fn inject(&self, headers: &mut HeaderMap);
 }
 
 impl Propagate for () {
+    fn injects(&self) -> bool {
+        false
+    }
+
     fn inject(&self, _: &mut HeaderMap) {}
 }
 
@@ -35,6 +44,10 @@ impl<F: Fn(&mut HeaderMap) + Send + Sync + 'static> Propagate for F {
 }
 
 impl<P: Propagate + ?Sized> Propagate for Arc<P> {
+    fn injects(&self) -> bool {
+        (**self).injects()
+    }
+
     fn inject(&self, headers: &mut HeaderMap) {
         (**self).inject(headers);
     }
@@ -42,6 +55,10 @@ impl<P: Propagate + ?Sized> Propagate for Arc<P> {
 
 /// `None` writes nothing.
 impl<P: Propagate> Propagate for Option<P> {
+    fn injects(&self) -> bool {
+        self.as_ref().is_some_and(P::injects)
+    }
+
     fn inject(&self, headers: &mut HeaderMap) {
         if let Some(propagate) = self {
             propagate.inject(headers);
