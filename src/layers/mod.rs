@@ -97,6 +97,8 @@ pub mod stream_retry;
 pub mod telemetry;
 #[cfg(feature = "timeout")]
 pub mod total_timeout;
+#[cfg(feature = "retry")]
+mod tries;
 
 pub use self::auth::{
     ApiKey, Auth, AuthLayer, Bearer, Credentials, RefreshingAuth, RefreshingAuthLayer,

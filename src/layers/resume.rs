@@ -238,7 +238,7 @@ where
     }
 
     fn call(&mut self, request: ResponsesRequest) -> Self::Future {
-        let opening = (request.may_be_resumed() && !self.policy.is_off()).then(|| Opening {
+        let opening = (request.may_be_resumed() && !self.policy.tries.is_off()).then(|| Opening {
             retrieve: self.retrieve.clone(),
             policy: self.policy.clone(),
             request: RetrieveStreamRequest::of(&request),

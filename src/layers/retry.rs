@@ -97,6 +97,7 @@
 mod backoff;
 #[cfg(feature = "backoff")]
 mod backoff_crate;
+mod backoff_settings;
 mod body;
 mod budget;
 mod classify;
@@ -129,12 +130,13 @@ pub(super) use self::backoff::{Delays, Schedule};
 pub use self::backoff::{ExponentialBackoff, ExponentialDelays};
 #[cfg(feature = "backoff")]
 pub use self::backoff_crate::{BackoffDelays, FromBackoff};
+pub(super) use self::backoff_settings::with_backoff_settings;
 pub use self::body::RetryBody;
 pub use self::budget::{RetryBudget, TokenBucket};
 pub use self::classify::{Action, Classify, ClassifyFn, Outcome, RetryKind, classify_fn};
 pub use self::policy::RetryPolicy;
 pub use self::retried::RetriedError;
-pub(super) use self::rules::LONGEST_HINT;
+pub(super) use self::rules::{LONGEST_HINT, at_most};
 pub use self::settings::{RetryPreset, RetrySettings};
 
 /// Tries failed calls again; see the [module](self).

@@ -216,7 +216,7 @@ where
     }
 
     fn call(&mut self, request: ResponsesRequest) -> Self::Future {
-        let spare = (!self.policy.is_off()).then(|| Spare {
+        let spare = (!self.policy.tries.is_off()).then(|| Spare {
             service: self.inner.clone(),
             request: request.clone(),
             policy: self.policy.clone(),

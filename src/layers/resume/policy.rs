@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::layers::retry::{Delays, ExponentialBackoff, LONGEST_HINT, Schedule};
+use crate::layers::retry::Schedule;
+use crate::layers::tries::Tries;
 
 /// How often and how long it is tried to resume a stream.
 ///
@@ -21,10 +22,9 @@ use crate::layers::retry::{Delays, ExponentialBackoff, LONGEST_HINT, Schedule};
 #[derive(Clone)]
 #[must_use]
 pub struct ResumePolicy {
-    max_in_a_row: u32,
+    /// Of one row.
+    pub(super) tries: Tries,
     total: Duration,
-    max_hint: Duration,
-    schedule: Schedule,
 }
 
 impl ResumePolicy {
@@ -35,7 +35,7 @@ impl ResumePolicy {
 
     /// The most resumptions without a new event between them; zero is off. Default: 5.
     pub const fn max_in_a_row(mut self, resumptions: u32) -> Self {
-        self.max_in_a_row = resumptions;
+        self.tries.most = resumptions;
         self
     }
 
@@ -50,8 +50,8 @@ impl ResumePolicy {
 
     /// The longest wait that the server may ask for, a day at most; a longer one ends the row, and the
     /// error [says it](crate::Error::retry_after). Default: 60 s.
-    pub fn max_hint(mut self, longest: Duration) -> Self {
-        self.max_hint = longest.min(LONGEST_HINT);
+    pub const fn max_hint(mut self, longest: Duration) -> Self {
+        self.tries.set_max_hint(longest);
         self
     }
 
@@ -74,24 +74,8 @@ impl ResumePolicy {
     }
 
     pub(super) fn scheduled(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
+        self.tries.schedule = schedule;
         self
-    }
-
-    pub(super) fn is_off(&self) -> bool {
-        self.max_in_a_row == 0
-    }
-
-    pub(super) fn allows(&self, resumptions: u32) -> bool {
-        resumptions <= self.max_in_a_row
-    }
-
-    pub(super) fn waits(&self, hint: Duration) -> bool {
-        hint <= self.max_hint
-    }
-
-    pub(super) fn delays(&self) -> Delays {
-        self.schedule.delays()
     }
 
     /// How long a row may last; `None` is without limit.
@@ -102,22 +86,17 @@ impl ResumePolicy {
 
 impl Default for ResumePolicy {
     fn default() -> Self {
-        Self {
-            max_in_a_row: 5,
-            total: Duration::from_secs(5 * 60),
-            max_hint: Duration::from_secs(60),
-            schedule: Schedule::Exponential(ExponentialBackoff::default()),
-        }
+        Self { tries: Tries::new(5), total: Duration::from_secs(5 * 60) }
     }
 }
 
 impl fmt::Debug for ResumePolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResumePolicy")
-            .field("max_in_a_row", &self.max_in_a_row)
+            .field("max_in_a_row", &self.tries.most)
             .field("total_time", &self.total)
-            .field("max_hint", &self.max_hint)
-            .field("backoff", &self.schedule)
+            .field("max_hint", &self.tries.max_hint)
+            .field("backoff", &self.tries.schedule)
             .finish()
     }
 }

@@ -101,7 +101,7 @@ impl<R, F> Resumption<R, F> {
             self.row = Some(Row {
                 after,
                 tries: 0,
-                delays: self.policy.delays(),
+                delays: self.policy.tries.delays(),
                 until,
                 alarm: until.map(|until| Box::pin(sleep_until(until))),
                 failure: None,
@@ -117,7 +117,7 @@ impl<R, F> Resumption<R, F> {
         row.failure = failure;
         let hint = row.failure.as_ref().and_then(Error::retry_after).unwrap_or_default();
         let may_pass = row.failure.as_ref().is_none_or(Error::is_retryable);
-        if may_pass && self.policy.allows(row.tries + 1) && self.policy.waits(hint) {
+        if may_pass && self.policy.tries.allows(row.tries + 1) && self.policy.tries.waits(hint) {
             if let Some(delay) = row.delays.next() {
                 let delay = delay.max(hint);
                 let due = Instant::now().checked_add(delay);

@@ -2,51 +2,36 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::policy::ResumePolicy;
 use crate::Error;
-use crate::layers::retry::{ExponentialBackoff, Schedule};
+use crate::layers::retry::{ExponentialBackoff, with_backoff_settings};
 
-/// What a [`ResumePolicy`] is made from, in a form that can live in a file; what is unset is as in
-/// [`ResumePolicy::default`].
-///
-/// Times are whole milliseconds. A key that is not known is refused.
-///
-/// ```
-/// use tower_openai::layers::resume::ResumeSettings;
-///
-/// let settings: ResumeSettings =
-///     serde_json::from_str(r#"{"max_in_a_row": 10, "base_ms": 200, "cap_ms": 5000}"#)?;
-/// let policy = settings.policy()?;
-/// # let _ = policy;
-/// # Ok::<_, tower_openai::BoxError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ResumeSettings {
-    /// [`ResumePolicy::max_in_a_row`]: resumptions without a new event between them; zero is off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_in_a_row: Option<u32>,
-    /// [`ResumePolicy::total_time`], in milliseconds; zero is without limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total_ms: Option<u64>,
-    /// [`ResumePolicy::max_hint`], in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_hint_ms: Option<u64>,
-    /// The first delay of the backoff, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_ms: Option<u64>,
-    /// The longest delay of the backoff, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cap_ms: Option<u64>,
-    /// [`ExponentialBackoff::factor`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub factor: Option<f64>,
-    /// [`ExponentialBackoff::jitter`]: the lowest and the highest multiple.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jitter: Option<(f64, f64)>,
+with_backoff_settings! {
+    /// What a [`ResumePolicy`] is made from, in a form that can live in a file; what is unset is as in
+    /// [`ResumePolicy::default`].
+    ///
+    /// Times are whole milliseconds. A key that is not known is refused.
+    ///
+    /// ```
+    /// use tower_openai::layers::resume::ResumeSettings;
+    ///
+    /// let settings: ResumeSettings =
+    ///     serde_json::from_str(r#"{"max_in_a_row": 10, "base_ms": 200, "cap_ms": 5000}"#)?;
+    /// let policy = settings.policy()?;
+    /// # let _ = policy;
+    /// # Ok::<_, tower_openai::BoxError>(())
+    /// ```
+    pub struct ResumeSettings {
+        /// [`ResumePolicy::max_in_a_row`]: resumptions without a new event between them; zero is off.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub max_in_a_row: Option<u32>,
+        /// [`ResumePolicy::total_time`], in milliseconds; zero is without limit.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub total_ms: Option<u64>,
+        /// [`ResumePolicy::max_hint`], in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub max_hint_ms: Option<u64>,
+    }
 }
 
 impl ResumeSettings {
@@ -66,11 +51,8 @@ impl ResumeSettings {
         if let Some(longest) = self.max_hint_ms {
             policy = policy.max_hint(Duration::from_millis(longest));
         }
-        let backoff = ExponentialBackoff::default();
-        if let Some(backoff) =
-            backoff.changed(self.base_ms, self.cap_ms, self.factor, self.jitter)?
-        {
-            policy = policy.scheduled(Schedule::Exponential(backoff));
+        if let Some(schedule) = self.schedule(ExponentialBackoff::default())? {
+            policy = policy.scheduled(schedule);
         }
         Ok(policy)
     }

@@ -9,7 +9,7 @@ use http::{HeaderName, StatusCode};
 use super::backoff::{ExponentialBackoff, Schedule};
 use super::budget::RetryBudget;
 use super::classify::Classify;
-use super::rules::{Hints, LONGEST_HINT, Peekable, Rules, StatusSet};
+use super::rules::{Hints, LONGEST_HINT, Peekable, Rules, StatusSet, at_most};
 use crate::Error;
 use crate::extensions::RetryOverride;
 
@@ -211,11 +211,6 @@ impl RetryPolicy {
     pub(super) fn peekable(&self) -> Peekable {
         Peekable::of(&self.rules, self.classify.is_some(), self.peek_time)
     }
-}
-
-/// `Duration::min`, which is not `const`.
-const fn at_most(time: Duration, longest: Duration) -> Duration {
-    if time.as_nanos() > longest.as_nanos() { longest } else { time }
 }
 
 /// 2 retries, hints honoured up to 60 s; see the table above.

@@ -10,6 +10,11 @@ use crate::extensions::RetryOverride;
 /// The longest `max_hint`: nothing sleeps for years because a server says so.
 pub(in crate::layers) const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// `Duration::min`, which is not `const`.
+pub(in crate::layers) const fn at_most(time: Duration, longest: Duration) -> Duration {
+    if time.as_nanos() > longest.as_nanos() { longest } else { time }
+}
+
 /// A set of statuses from 400 to 599.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct StatusSet([u64; 4]);

@@ -4,61 +4,49 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::backoff::{ExponentialBackoff, Schedule};
+use super::backoff::ExponentialBackoff;
+use super::backoff_settings::with_backoff_settings;
 use super::policy::RetryPolicy;
 use crate::Error;
 
-/// What a [`RetryPolicy`] is made from, in a form that can live in a file: a preset, and what differs
-/// from it.
-///
-/// Times are whole milliseconds. A key that is not known is refused.
-///
-/// ```
-/// use tower_openai::layers::retry::RetrySettings;
-///
-/// let settings: RetrySettings =
-///     serde_json::from_str(r#"{"preset": "codex", "max_retries": 5, "cap_ms": 10000}"#)?;
-/// let policy = settings.policy()?;
-/// # let _ = policy;
-/// # Ok::<_, tower_openai::BoxError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct RetrySettings {
-    /// What holds where nothing else is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preset: Option<RetryPreset>,
-    /// [`RetryPolicy::max_retries`]: attempts after the first; zero is off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_retries: Option<u32>,
-    /// The first delay of the backoff, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_ms: Option<u64>,
-    /// The longest delay of the backoff, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cap_ms: Option<u64>,
-    /// [`ExponentialBackoff::factor`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub factor: Option<f64>,
-    /// [`ExponentialBackoff::jitter`]: the lowest and the highest multiple.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jitter: Option<(f64, f64)>,
-    /// [`RetryPolicy::honour_hints`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub honour_hints: Option<bool>,
-    /// [`RetryPolicy::max_hint`], in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_hint_ms: Option<u64>,
-    /// [`RetryPolicy::retry_429`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_429: Option<bool>,
-    /// [`RetryPolicy::retry_5xx`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_5xx: Option<bool>,
-    /// [`RetryPolicy::retry_transport`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_transport: Option<bool>,
+with_backoff_settings! {
+    /// What a [`RetryPolicy`] is made from, in a form that can live in a file: a preset, and what differs
+    /// from it.
+    ///
+    /// Times are whole milliseconds. A key that is not known is refused.
+    ///
+    /// ```
+    /// use tower_openai::layers::retry::RetrySettings;
+    ///
+    /// let settings: RetrySettings =
+    ///     serde_json::from_str(r#"{"preset": "codex", "max_retries": 5, "cap_ms": 10000}"#)?;
+    /// let policy = settings.policy()?;
+    /// # let _ = policy;
+    /// # Ok::<_, tower_openai::BoxError>(())
+    /// ```
+    pub struct RetrySettings {
+        /// What holds where nothing else is said.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub preset: Option<RetryPreset>,
+        /// [`RetryPolicy::max_retries`]: attempts after the first; zero is off.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub max_retries: Option<u32>,
+        /// [`RetryPolicy::honour_hints`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub honour_hints: Option<bool>,
+        /// [`RetryPolicy::max_hint`], in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub max_hint_ms: Option<u64>,
+        /// [`RetryPolicy::retry_429`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub retry_429: Option<bool>,
+        /// [`RetryPolicy::retry_5xx`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub retry_5xx: Option<bool>,
+        /// [`RetryPolicy::retry_transport`].
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub retry_transport: Option<bool>,
+    }
 }
 
 /// The policies that come with the crate; see the table of [`RetryPolicy`].
@@ -134,19 +122,14 @@ impl RetrySettings {
         if let Some(retry) = self.retry_transport {
             policy = policy.retry_transport(retry);
         }
-        if let Some(backoff) = self.backoff()? {
-            policy.schedule = Schedule::Exponential(backoff);
-        }
-        Ok(policy)
-    }
-
-    /// The backoff, if it differs from the preset's.
-    fn backoff(&self) -> Result<Option<ExponentialBackoff>, Error> {
-        let preset = match self.preset {
+        let usual = match self.preset {
             Some(RetryPreset::Codex) => ExponentialBackoff::CODEX,
             _ => ExponentialBackoff::SDK,
         };
-        preset.changed(self.base_ms, self.cap_ms, self.factor, self.jitter)
+        if let Some(schedule) = self.schedule(usual)? {
+            policy.schedule = schedule;
+        }
+        Ok(policy)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::layers::retry::{Delays, ExponentialBackoff, Schedule};
+use crate::layers::retry::Schedule;
+use crate::layers::tries::Tries;
 
 /// How often a request is sent again whose stream has failed, and with which waits.
 ///
@@ -12,9 +13,8 @@ use crate::layers::retry::{Delays, ExponentialBackoff, Schedule};
 #[derive(Clone)]
 #[must_use]
 pub struct StreamRetryPolicy {
-    max_retries: u32,
-    max_hint: Duration,
-    schedule: Schedule,
+    /// Of one stream.
+    pub(super) tries: Tries,
 }
 
 impl StreamRetryPolicy {
@@ -25,13 +25,14 @@ impl StreamRetryPolicy {
 
     /// How often the request of one stream is sent again at most; zero is off. Default: 2.
     pub const fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = retries;
+        self.tries.most = retries;
         self
     }
 
-    /// The longest wait that a server may ask for. Above it, the failure is the end. Default: 60 s.
+    /// The longest wait that a server may ask for, a day at most. Above it, the failure is the end.
+    /// Default: 60 s.
     pub const fn max_hint(mut self, longest: Duration) -> Self {
-        self.max_hint = longest;
+        self.tries.set_max_hint(longest);
         self
     }
 
@@ -56,44 +57,23 @@ impl StreamRetryPolicy {
     }
 
     pub(super) fn scheduled(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
+        self.tries.schedule = schedule;
         self
-    }
-
-    pub(super) fn is_off(&self) -> bool {
-        self.max_retries == 0
-    }
-
-    pub(super) fn allows(&self, retries: u32) -> bool {
-        retries <= self.max_retries
-    }
-
-    pub(super) fn delays(&self) -> Delays {
-        self.schedule.delays()
-    }
-
-    /// Whether a server may ask for this wait.
-    pub(super) fn waits(&self, hint: Duration) -> bool {
-        hint <= self.max_hint
     }
 }
 
 impl Default for StreamRetryPolicy {
     fn default() -> Self {
-        Self {
-            max_retries: 2,
-            max_hint: Duration::from_secs(60),
-            schedule: Schedule::Exponential(ExponentialBackoff::default()),
-        }
+        Self { tries: Tries::new(2) }
     }
 }
 
 impl fmt::Debug for StreamRetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamRetryPolicy")
-            .field("max_retries", &self.max_retries)
-            .field("max_hint", &self.max_hint)
-            .field("backoff", &self.schedule)
+            .field("max_retries", &self.tries.most)
+            .field("max_hint", &self.tries.max_hint)
+            .field("backoff", &self.tries.schedule)
             .finish()
     }
 }

@@ -49,7 +49,7 @@ impl<S, F> Retrying<S, F> {
 
     /// Whether the request may be sent again at all because of this error.
     pub(super) fn may_pass(&self, error: &Error) -> bool {
-        error.is_retryable() && self.policy.allows(self.made + 1)
+        error.is_retryable() && self.policy.tries.allows(self.made + 1)
     }
 
     /// Waits for the next try, or gives the error back.
@@ -58,14 +58,14 @@ impl<S, F> Retrying<S, F> {
             return Err(error);
         }
         let policy = &self.policy;
-        let Some(delay) = self.delays.get_or_insert_with(|| policy.delays()).next() else {
+        let Some(delay) = self.delays.get_or_insert_with(|| policy.tries.delays()).next() else {
             return Err(error);
         };
         let hint = error.retry_after().unwrap_or_default();
         let delay = delay.max(hint);
         let due = Instant::now().checked_add(delay);
         let in_time = self.deadline.is_none_or(|end| due.is_some_and(|due| due < end));
-        if !policy.waits(hint) || !in_time {
+        if !policy.tries.waits(hint) || !in_time {
             return Err(error);
         }
         tracing::debug!(kind = error.kind().as_str(), ?delay, "a request is sent again");
