@@ -316,6 +316,8 @@ pub(crate) fn read_payload<'de, T: WireStruct, A: MapAccess<'de>>(
         let mut buffered = Buffered { members: before.iter(), value: None, error: PhantomData };
         read_members::<T, _>(&mut slots, &mut buffered, ids)?;
         read_members::<T, A>(&mut slots, &mut map, ids)?;
+        // The first `type` has decided what this is; another one would say otherwise when it is written.
+        while T::extra(&mut slots).remove("type").is_some() {}
         T::finish(slots)
     };
     read().map_err(|error: A::Error| de::Error::custom(format_args!("{kind}: {error}")))

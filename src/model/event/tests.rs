@@ -193,6 +193,18 @@ fn unknown_events_come_back_byte_for_byte() {
 }
 
 #[test]
+fn of_two_types_the_first_decides() {
+    for text in [
+        r#"{"type":"error","code":"c","type":"message","type":"x"}"#,
+        r#"{"id":1,"type":"response.output_text.delta","delta":"a","type":"x","y":2}"#,
+    ] {
+        let event = read(text);
+        let written = serde_json::to_string(&event).unwrap();
+        assert_eq!(read(&written), event, "{written}");
+    }
+}
+
+#[test]
 fn the_call_stands_in_for_the_item() {
     let text = r#"{"type":"response.custom_tool_call_input.delta","call_id":"call_1","delta":"a"}"#;
     let event = read(text);
