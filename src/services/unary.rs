@@ -246,10 +246,11 @@ impl<T> Expected<T> {
     }
 
     /// What to do with the answer that has this head.
-    fn head<F, RB: Body>(&self, response: http::Response<RB>) -> State<F, RB> {
-        let (mut parts, body) = response.into_parts();
+    fn head<F, RB: Body>(&self, mut response: http::Response<RB>) -> State<F, RB> {
+        // For whoever finds out later that the answer is an error.
+        self.call.attach_to(response.extensions_mut());
+        let (parts, body) = response.into_parts();
         if !(self.is_expected)(parts.status) {
-            self.call.attach_to(&mut parts.extensions);
             return State::Collecting { body, refusal: Refusal::new(parts) };
         }
         let note = parts.headers.get(TURN_STATE).and_then(|value| value.to_str().ok());

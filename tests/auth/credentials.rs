@@ -13,7 +13,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_openai::layers::auth::{
     Bearer, ChatGpt, Credentials, CredentialsError, HeaderCredentials, credentials_fn,
 };
-use tower_openai::layers::{ApiKey, AuthLayer, ProviderLayer};
+use tower_openai::layers::{ApiKey, AuthLayer, ProviderLayer, RetryLayer, RetryPolicy};
 use tower_openai::provider::Provider;
 use tower_openai::services::{Responses, ResponsesRequest};
 use tower_openai::{BoxError, Error, ErrorKind, RequestBody, Stage};
@@ -299,4 +299,32 @@ async fn a_request_with_too_many_headers_is_refused() {
     let layer = AuthLayer::new(login).for_origin(ORIGIN).unwrap();
     let error: Error = own_error(layer.layer(gate.clone()).oneshot(request).await.unwrap_err());
     assert_eq!((error.kind(), gate.seen().len()), (ErrorKind::Build, 0));
+}
+
+/// Of two attempts: credentials that are away for a moment cost one, those that cannot be made end the
+/// call.
+#[tokio::test(start_paused = true)]
+async fn credentials_that_fail_are_asked_again_if_that_may_help() {
+    for (error, ok, asked, sent) in [
+        (CredentialsError::transient("away"), true, 2, 1),
+        (CredentialsError::build("unusable"), false, 1, 0),
+    ] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let (count, error) = (calls.clone(), std::sync::Mutex::new(Some(error)));
+        let error = Arc::new(error);
+        let credentials = credentials_fn(move |mut request: Request<RequestBody>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let value = HeaderValue::from_static("Bearer t");
+            request.headers_mut().insert("authorization", value);
+            ready(error.lock().unwrap().take().map_or(Ok(request), Err))
+        });
+        let gate = Gate::taking("t");
+        let policy = RetryPolicy::default().max_retries(1).backoff([Duration::from_millis(1)]);
+        let stack = ServiceBuilder::new()
+            .layer(RetryLayer::new(policy))
+            .layer(AuthLayer::new(credentials).for_origin(ORIGIN).unwrap())
+            .service(gate.clone());
+        assert_eq!(stack.oneshot(ours()).await.is_ok(), ok);
+        assert_eq!((calls.load(Ordering::SeqCst), gate.seen().len()), (asked, sent));
+    }
 }

@@ -114,6 +114,15 @@ async fn a_file_that_the_server_does_not_take_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn what_is_said_of_a_file_that_failed_is_told_without_the_signature() {
+    for quoted in ["hidden%2Bsignature", "hidden+signature"] {
+        let body = format!(r#"{{"status":"failed","error_message":"bad: {quoted}"}}"#);
+        let backend = Backend::answering([(200, ANNOUNCED), (201, ""), (200, body.as_str())]);
+        assert_eq!(failing(&backend).await.message(), "bad: [redacted]");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_not_ready_after_30_s_can_be_waited_for_again() {
     let waits = 30_000 / 250;

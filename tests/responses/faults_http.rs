@@ -82,6 +82,18 @@ async fn row_27_a_page_of_an_edge_is_an_error_by_status_and_shows_no_markup() {
     assert!(error.body().starts_with(b"<html>"));
 }
 
+/// What a server in front of the API says to who shows no certificate.
+#[tokio::test]
+async fn row_9_a_page_that_asks_for_a_certificate_is_kept_up_to_the_cap() {
+    let page = "<html>400 No required SSL certificate was sent</html>".to_owned();
+    let page = page + &" ".repeat(100_000);
+    let script = Script::status(400).header("content-type", "text/html").body(page);
+    let (error, asked) = served(script).await;
+    assert_eq!((error.kind(), asked), (ErrorKind::InvalidRequest, 1));
+    assert!(!error.is_retryable() && !error.to_string().contains('<'), "{error}");
+    assert!(error.body().starts_with(b"<html>400") && error.body().len() == 64 << 10);
+}
+
 #[tokio::test]
 async fn row_28_a_huge_error_body_is_cut_and_the_status_kept() {
     let huge = Bytes::from(vec![b'x'; 3 << 20]);

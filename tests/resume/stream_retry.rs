@@ -153,6 +153,12 @@ async fn the_servers_wait_counts_up_to_a_limit() {
     let (_, retries, error, waited) = outcome([hinted("61s")], policy(), request()).await;
     assert_eq!((retries, waited), (0, Duration::ZERO));
     assert_eq!(error.unwrap().retry_after(), Some(61 * SECOND));
+
+    // A day at most, whatever the policy says.
+    let patient = policy().max_hint(Duration::MAX);
+    let (_, retries, error, waited) = outcome([hinted("172800s")], patient, request()).await;
+    assert_eq!((retries, waited), (0, Duration::ZERO));
+    assert_eq!(error.unwrap().retry_after(), Some(172_800 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]

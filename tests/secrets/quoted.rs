@@ -10,7 +10,7 @@ use tower_openai::layers::auth::{
 };
 use tower_openai::layers::{ApiKey, AuthLayer, Bearer, ProviderLayer};
 use tower_openai::provider::Provider;
-use tower_openai::services::{Responses, ResponsesRequest};
+use tower_openai::services::{Responses, ResponsesRequest, UploadSource};
 use tower_openai::testing::{Script, Server};
 use tower_openai::transport::HyperTransport;
 use tower_openai::{Client, RequestBody};
@@ -58,6 +58,33 @@ async fn a_key_without_a_shape_is_not_shown_when_the_server_quotes_it() {
             }
             assert!(!text.contains("0123456789"), "{text}");
         }
+    }
+}
+
+/// Answers that are good by their status, and errors by what they say.
+#[tokio::test]
+async fn a_key_is_not_shown_by_errors_that_are_found_in_good_answers() {
+    const HEX: &str = "0123456789abcdef0123456789abcdef";
+    let server = Server::start().await.unwrap();
+    let url = server.base_url();
+    let upload = json!({"file_id": "f", "upload_url": format!("{}/blob", url)});
+    let failed = json!({"status": "failed", "error_message": format!("no such key: {HEX}")});
+    let quoting = |script: Script| script.header("x-request-id", HEX).header("cf-ray", HEX);
+    let provider = Provider::new("custom", url).unwrap().backend_url(url).unwrap();
+    let client = Client::builder().provider(provider).api_key(HEX).build().unwrap();
+
+    server.enqueue(quoting(Script::status(304)));
+    let unasked = client.models().list_models("1.0.0", Default::default()).await.unwrap_err();
+    server
+        .enqueue(Script::status(200).json(upload))
+        .enqueue(Script::status(201))
+        .enqueue(quoting(Script::status(200).json(failed)));
+    let file = UploadSource::from_bytes("a.txt", "text");
+    let failed = client.files().upload(file).await.unwrap_err();
+    assert_eq!(failed.message(), "no such key: [redacted]");
+    for error in [unasked, failed] {
+        let text = format!("{error} {error:?} {:?} {:?}", error.request_id(), error.cf_ray());
+        assert!(!text.contains("0123456789"), "{text}");
     }
 }
 

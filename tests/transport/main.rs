@@ -15,3 +15,4 @@ mod support;
 mod tls;
 mod upgrade;
 mod vanished;
+mod verdicts;

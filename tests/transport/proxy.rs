@@ -13,6 +13,7 @@ use tower_openai::{Client, ErrorKind, RequestBody, Stage};
 use super::certs::{Authority, https};
 use super::proxies::TestProxy;
 use super::support::{HELLO, PATIENCE, Server, assert_error, send, text};
+use super::verdicts::fails;
 
 /// `me:secret`.
 const AUTHORIZATION: &str = "Basic bWU6c2VjcmV0";
@@ -350,19 +351,6 @@ async fn the_client_goes_by_the_environment_it_is_given() {
     let stream = client.responses().stream_request(request).await.unwrap();
     assert!(stream.text().collect().await.unwrap().starts_with("You said"));
     assert_eq!(proxy.log.all(), ["api.test:80"]);
-}
-
-async fn fails(transport: HyperTransport, base_url: &str) -> tower_openai::Error {
-    let client = Client::builder()
-        .base_url(base_url)
-        .api_key("sk-secret")
-        .max_retries(2)
-        .transport(transport)
-        .build()
-        .unwrap();
-    let request = ResponsesRequest::new("gpt-5.2", "hello");
-    let call = tokio::time::timeout(PATIENCE, client.responses().stream_request(request));
-    call.await.unwrap().map(drop).unwrap_err()
 }
 
 #[tokio::test]

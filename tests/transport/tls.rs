@@ -8,7 +8,7 @@ use tower_openai::{ErrorKind, Stage};
 use super::certs::{Authority, encrypted_key_pem, https};
 use super::support::{Server, assert_error, send, transport};
 
-fn builder(authority: &Authority) -> HyperTransportBuilder {
+pub(crate) fn builder(authority: &Authority) -> HyperTransportBuilder {
     HyperTransport::builder().without_env().only_added_roots().add_root_pem(authority.pem())
 }
 
@@ -18,7 +18,7 @@ async fn a_peer_that_hangs_up_during_tls_is_a_connect_error() {
     assert_error(server.get("https", transport()).await, ErrorKind::Connect, Stage::NotSent);
 }
 
-async fn saying(bytes: &'static [u8]) -> Server {
+pub(crate) async fn saying(bytes: &'static [u8]) -> Server {
     Server::start(move |mut socket| async move {
         let _ = socket.write_all(bytes).await;
         let mut sink = Vec::new();
@@ -136,7 +136,7 @@ async fn a_certificate_of_an_authority_is_none_for_a_server() {
 }
 
 /// What a server of TLS 1.1 answers to us: the alert `protocol_version`.
-const TLS_1_1_ALERT: &[u8] = &[21, 3, 2, 0, 2, 2, 70];
+pub(crate) const TLS_1_1_ALERT: &[u8] = &[21, 3, 2, 0, 2, 2, 70];
 
 /// Two ways to say that TLS 1.1 is all there is: the alert, and a server hello of that version.
 #[tokio::test]

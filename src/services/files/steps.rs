@@ -12,6 +12,7 @@ use super::body::{Progress, Watch};
 use super::request::{UploadRequest, UploadSource, What};
 use crate::error::{Unreadable, one_line};
 use crate::extensions::{ApiRoot, BodyFault, StreamTimeouts, WithoutCredentials};
+use crate::redaction;
 use crate::services::encode::{Outgoing, Target, query_secrets};
 use crate::services::options::ResponsesOptions;
 use crate::services::unary::{Answer, UnaryRequest, UnarySettings};
@@ -156,8 +157,12 @@ impl Plan {
     ) -> Option<Result<ApiResponse<UploadedFile>, Error>> {
         let (confirmed, meta) = answer.into_parts();
         let failed = |kind, message: String| {
+            let secrets = self.secrets.iter().map(String::as_str);
+            let message = redaction::scrub_known(&message, secrets).unwrap_or(message);
             let error = Error::new(kind, message).with_stage(Stage::Streaming);
-            Some(Err(error.under_head(meta.status(), meta.headers())))
+            let error = error.under_head(meta.status(), meta.headers());
+            let error = error.with_attempts(meta.extensions().get());
+            Some(Err(error.without_sent(meta.extensions())))
         };
         let id = one_line(&self.file.file_id);
         match &*confirmed.status {

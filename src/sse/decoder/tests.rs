@@ -72,6 +72,18 @@ fn limits_are_errors_that_stay() {
 }
 
 #[test]
+fn a_line_has_32_mib_at_most_by_default() {
+    let mut decoder = Decoder::new();
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    for _ in 0..32 {
+        decoder.push(piece.clone());
+        assert!(decoder.next_event().unwrap().is_none());
+    }
+    decoder.push(piece);
+    assert!(decoder.next_event().is_err());
+}
+
+#[test]
 fn comments_without_an_end_do_not_pile_up() {
     let mut decoder = Decoder::with_limits(Limits::uniform(64));
     for _ in 0..1000 {
