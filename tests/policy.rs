@@ -108,6 +108,16 @@ async fn two_endpoints_over_one_transport_keep_their_own_clocks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_clock_of_events_is_that_of_the_policy() {
+    let told = policy(r#"{"responses": {"timeouts": {"idle_ms": 0, "progress_ms": 90000}}}"#);
+    let (client, _) = client(200, |builder| builder.policy(told));
+    let start = Instant::now();
+    let stream = client.responses().stream_request(request()).await.unwrap();
+    let error = stream.text().collect().await.unwrap_err();
+    assert_eq!((error.kind(), start.elapsed().as_secs()), (ErrorKind::ProgressTimeout, 90));
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_endpoints_over_one_transport_keep_their_own_limits() {
     let (client, _) = client(200, |builder| builder.policy(policy(TWO)));
     let (responses, other) = (client.responses(), Responses::new(client.http()));

@@ -20,7 +20,7 @@ use tower_openai::transport::HyperTransport;
 const SIZE: u64 = 300 << 20;
 
 /// Of an upload before it, with which memory is taken that is kept.
-const WARM_UP: u64 = 4 << 20;
+const WARM_UP: u64 = 64 << 10;
 
 /// What an upload may hold.
 const MOST: u64 = 8 << 20;

@@ -46,6 +46,27 @@ async fn busy_then_unauthorized_then_answered() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn twice_500_then_answered_is_three_attempts_of_one_call() {
+    for stack in both(Settings::default(), [status(500), status(500), done()]) {
+        let stream = stack.responses.stream_request(request()).await.unwrap();
+        stream.final_response().await.unwrap();
+        let told = stack.log.take();
+        let attempts: Vec<_> = told.iter().filter(|line| line.contains(": attempt ")).collect();
+        assert_eq!(
+            attempts,
+            [
+                "1: attempt 1/1 Status(500)",
+                "1: attempt 2/2 Status(500)",
+                "1: attempt 3/3 Status(200)",
+            ],
+            "{}",
+            stack.name
+        );
+        assert_eq!(told.last().unwrap(), "1: end complete: 3 sent, 2 waits", "{}", stack.name);
+    }
+}
+
 /// A server that does not read zstd is asked again within the call.
 #[tokio::test(start_paused = true)]
 async fn a_refused_encoding_is_one_call_of_telemetry() {
