@@ -38,6 +38,11 @@ async fn main() -> ExitCode {
         eprint!("chat: PROMPT is not UTF-8\n\n{USAGE}");
         return ExitCode::from(2);
     };
+    if words.iter().any(|word| word.starts_with("--") && word != "--help") {
+        // Not repeated: it may be a key.
+        eprint!("chat: there are no such options\n\n{USAGE}");
+        return ExitCode::from(2);
+    }
     match chat(&words).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -123,6 +128,7 @@ async fn turn(
     while let Some(event) = events.try_next().await? {
         match event {
             ResponseEvent::OutputTextDelta(event) => show(&event.delta)?,
+            ResponseEvent::RefusalDelta(event) => show(&event.delta)?,
             ResponseEvent::OutputItemDone(event) => answer.push(event.item),
             _ => {}
         }

@@ -73,8 +73,12 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
         if name == "--help" || name == "-h" {
             return Ok(Command::Help);
         }
-        let value = || args.next().ok_or_else(|| format!("{name} needs a value"));
-        option(&mut options, &name, value)?;
+        let (name, value) = match name.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (&*name, None),
+        };
+        let value = || value.or_else(|| args.next()).ok_or_else(|| format!("{name} needs a value"));
+        option(&mut options, name, value)?;
     }
     if options.ca_file.is_none() && (options.client_file.is_some() || options.bad_cert.is_some()) {
         return Err("--client-cert and --bad-cert go with --tls".into());
@@ -246,7 +250,7 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let args = ["--port", "8080", "--pace", "5", "--key", "sk-test"].map(String::from);
+        let args = ["--port=8080", "--pace", "5", "--key", "sk-test"].map(String::from);
         let Ok(Command::Serve(options)) = parse(args.into_iter()) else { panic!("options") };
         assert_eq!((options.port, options.pace), (8080, Duration::from_millis(5)));
         assert_eq!(options.key.as_deref(), Some("sk-test"));

@@ -38,7 +38,10 @@ pub(crate) fn is_sensitive_header(name: &HeaderName) -> bool {
         "idempotency-key" => false,
         // Counts of model tokens, not tokens.
         _ if name.starts_with("x-ratelimit-") => false,
-        _ => name.ends_with("-key") || has_secret_word(name.as_bytes()),
+        _ => {
+            let ends = ["-key", "-auth", "authorization"];
+            ends.iter().any(|end| name.ends_with(end)) || has_secret_word(name.as_bytes())
+        }
     }
 }
 
@@ -54,7 +57,8 @@ fn has_secret_word(name: &[u8]) -> bool {
     };
     memchr::memchr2_iter(b'k', b'w', name)
         .any(|at| WORDS.iter().any(|(word, letter)| word_at(at, word, *letter)))
-        || memchr::memchr_iter(b'c', name).any(|at| word_at(at, b"secret", 2))
+        || memchr::memchr_iter(b'c', name)
+            .any(|at| word_at(at, b"secret", 2) || word_at(at, b"credential", 0))
 }
 
 /// Prints a header map with its secret values replaced.
@@ -258,13 +262,28 @@ mod tests {
             "x-passwords-old",
             "kx-tokenw",
             "x-secrets",
+            "x-authorization",
+            "x-proxy-auth",
+            "x-credentials",
         ] {
             assert!(is_sensitive_header(&name(secret)), "{secret}");
         }
         for open in
             ["x-request-id", "idempotency-key", "x-key-id", "x-ratelimit-limit-tokens", "accept"]
                 .into_iter()
-                .chain(["k", "w", "c", "x-word", "x-block", "oken", "ssword", "cret", "x-cookie"])
+                .chain([
+                    "k",
+                    "w",
+                    "c",
+                    "x-word",
+                    "x-block",
+                    "oken",
+                    "ssword",
+                    "cret",
+                    "x-cookie",
+                    "x-author",
+                    "x-openai-authorization-error",
+                ])
         {
             assert!(!is_sensitive_header(&name(open)), "{open}");
         }

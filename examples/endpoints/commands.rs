@@ -5,10 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::str::FromStr;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use tower_openai::model::{
     ImageEdit, ImageGeneration, ItemPage, MemorySummarizeInput, ModelsResponse, SearchInput,
 };
@@ -18,7 +17,7 @@ use tower_openai::services::{
     ResponsesOptions, ResponsesRequest, RetrieveModelRequest, RetrieveResponseRequest,
     RetrieveStreamRequest, SearchRequest, UploadRequest, UploadSource,
 };
-use tower_openai::{BoxError, Client};
+use tower_openai::{BoxError, Client, Error, ErrorKind};
 
 use crate::arguments::Arguments;
 use crate::events::print_events;
@@ -181,12 +180,19 @@ async fn models(call: Call) -> Result<(), Failure> {
 
     let version = call.flag("client-version")?.unwrap_or(env!("CARGO_PKG_VERSION"));
     let mut request = ModelsRequest::new(version).options(call.options());
-    if let Some(etag) = call.flag("etag")? {
+    let known = call.flag("etag")?;
+    if let Some(etag) = known {
         request = request.if_none_match(etag);
     }
     match call.client.models().send(request).await?.into_value() {
         ModelsAnswer::Catalog { models, etag } => print(&Listed { etag, models: &models }),
-        ModelsAnswer::NotModified { etag } => print(&Unchanged { not_modified: true, etag }),
+        ModelsAnswer::NotModified { etag } if known.is_some() => {
+            print(&Unchanged { not_modified: true, etag })
+        }
+        ModelsAnswer::NotModified { .. } => {
+            let problem = "the server says that nothing has changed, but was not asked (--etag)";
+            Err(Error::new(ErrorKind::Protocol, problem).into())
+        }
     }
 }
 
@@ -206,12 +212,20 @@ async fn search(call: Call) -> Result<(), Failure> {
 }
 
 async fn image(call: Call) -> Result<(), Failure> {
-    let mut body: Map<String, Value> = call.body()?;
-    let stream = body.remove("stream") == Some(Value::Bool(true));
-    let request: ImagesRequest = if body.contains_key("images") {
-        call.read::<ImageEdit>(body)?.into()
-    } else {
-        call.read::<ImageGeneration>(body)?.into()
+    /// What decides how the body is sent.
+    #[derive(Deserialize)]
+    struct Shape<'a> {
+        #[serde(default)]
+        stream: bool,
+        #[serde(borrow)]
+        images: Option<&'a RawValue>,
+    }
+
+    let text = call.body_text()?;
+    let Shape { stream, images } = serde_json::from_str(&text).map_err(wrong_body)?;
+    let request: ImagesRequest = match images {
+        Some(_) => serde_json::from_str::<ImageEdit>(&text).map_err(wrong_body)?.into(),
+        None => serde_json::from_str::<ImageGeneration>(&text).map_err(wrong_body)?.into(),
     };
     let request = request.options(call.options());
     if !stream {
@@ -333,17 +347,15 @@ impl Call {
 
     /// The body, which has to be there.
     fn body<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.body_text()?).map_err(wrong_body)
+    }
+
+    fn body_text(&self) -> Result<String, Failure> {
         let Some(path) = self.arguments.flags.get("body") else {
             let name = self.arguments.command.name;
             return Err(usage(format!("`{name}` needs --body FILE, or --body - for stdin")));
         };
-        let text = read_body(path).map_err(Failure::Usage)?;
-        serde_json::from_str(&text).map_err(wrong_body)
-    }
-
-    /// A body that has been looked into.
-    fn read<T: DeserializeOwned>(&self, body: Map<String, Value>) -> Result<T, Failure> {
-        serde_json::from_value(Value::Object(body)).map_err(wrong_body)
+        read_body(path).map_err(Failure::Usage)
     }
 
     /// The word after the command.

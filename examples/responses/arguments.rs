@@ -38,6 +38,8 @@ const HELP: &str =
   --compression zstd|gzip   compress the request
   --max-retries N           how often a failed attempt is followed by another; 0 is
                             never                            [default: 2]
+                            Some 35 in a row, or 100 after 429, are the most: the
+                            client has a budget
   --retry-429               try again after 429; that is the default
   --no-retry-429            do not
   --head-timeout-ms N       the longest wait for the response's head; 0 is off

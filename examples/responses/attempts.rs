@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Serialize;
+use tower_openai::ErrorKind;
 use tower_openai::layers::telemetry::{AttemptInfo, AttemptOutcome, CallInfo, Observe, RetryInfo};
 
 use crate::lines::print_json;
@@ -42,7 +43,7 @@ impl Observe for PrintAttempts {
             AttemptOutcome::Status(status) => (Some(status.as_u16()), None),
             AttemptOutcome::Error(kind) => (None, Some(kind.as_str())),
             // Dropped, because the whole call took too long.
-            _ => (None, None),
+            _ => (None, Some(ErrorKind::TotalTimeout.as_str())),
         };
         // As they went to the wire: a request that is sent again without its compression counts too.
         self.last.store(attempt.sent, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tower_openai::{BoxError, Error};
+use tower_openai::{BoxError, Error, ErrorKind};
 
 pub(crate) enum Failure {
     /// The arguments ask for what cannot be.
@@ -59,7 +59,7 @@ pub(crate) struct ErrorLine<'a> {
     code: Option<&'a str>,
     message: &'a str,
     retryable: bool,
-    retry_after_ms: Option<u128>,
+    retry_after_ms: Option<u64>,
     request_id: Option<&'a str>,
     stage: &'static str,
     response_id: Option<&'a str>,
@@ -70,16 +70,29 @@ impl<'a> ErrorLine<'a> {
     pub(crate) fn new(error: &'a Error) -> Self {
         Self {
             r#type: "client.error",
-            kind: error.kind().as_str(),
+            kind: kind(error),
             status: error.status().map(|status| status.as_u16()),
             code: error.code(),
             message: error.message(),
             retryable: error.is_retryable(),
-            retry_after_ms: error.retry_after().map(|wait| wait.as_millis()),
+            retry_after_ms: error
+                .retry_after()
+                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             request_id: error.request_id(),
             stage: error.stage().as_str(),
             response_id: error.response_id(),
             sequence_number: error.sequence_number(),
         }
+    }
+}
+
+/// The name of what went wrong, from a list that is closed: what the library tells apart for the sake of
+/// sockets goes under what it is to any client. The code says more.
+fn kind(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::ChainLost if error.status().is_some_and(|status| status == 404) => "not_found",
+        ErrorKind::ChainLost => "invalid_request",
+        ErrorKind::ConnectionExpired | ErrorKind::Closed => "transport",
+        kind => kind.as_str(),
     }
 }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use tower_openai::BoxError;
 
+use crate::json_text::on_one_line;
+
 /// The text of a request's body; `-` is stdin.
 pub(crate) fn read_body(path: &OsStr) -> Result<String, BoxError> {
     if path == "-" {
@@ -14,9 +16,9 @@ pub(crate) fn read_body(path: &OsStr) -> Result<String, BoxError> {
     Ok(std::fs::read_to_string(path).map_err(|error| format!("the body {path:?}: {error}"))?)
 }
 
-/// Prints a value on one line.
+/// Prints a value on one line. What it has kept of a server's JSON may be indented.
 pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
-    print_line(&serde_json::to_string(value)?)
+    print_line(&on_one_line(&serde_json::to_string(value)?))
 }
 
 /// Prints a line, at once.

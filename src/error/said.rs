@@ -17,9 +17,11 @@ pub(super) fn kind_of(name: &str) -> Option<ErrorKind> {
         "insufficient_quota" => ErrorKind::Quota,
         "usage_limit_reached" => ErrorKind::UsageLimit,
         "usage_not_included" => ErrorKind::UsageNotIncluded,
-        "cyber_policy" | "misalignment_policy_violation" | "image_content_policy_violation" => {
-            ErrorKind::Policy
-        }
+        "cyber_policy"
+        | "misalignment_policy_violation"
+        | "image_content_policy_violation"
+        | "moderation_blocked"
+        | "content_filter" => ErrorKind::Policy,
         "invalid_prompt" | "bio_policy" | "data_residency_mismatch" => ErrorKind::InvalidRequest,
         "invalid_image"
         | "invalid_image_format"
@@ -38,9 +40,9 @@ pub(super) fn kind_of(name: &str) -> Option<ErrorKind> {
         "rate_limit_exceeded" => ErrorKind::RateLimited,
         "invalid_api_key" | "authentication_error" => ErrorKind::Auth,
         "permission_error" => ErrorKind::Permission,
-        "not_found_error" => ErrorKind::NotFound,
+        "not_found_error" | "model_not_found" => ErrorKind::NotFound,
         "rate_limit_error" | "requests" | "tokens" => ErrorKind::RateLimited,
-        "invalid_request_error" => ErrorKind::InvalidRequest,
+        "invalid_request_error" | "image_generation_user_error" => ErrorKind::InvalidRequest,
         "server_error" => ErrorKind::Server,
         "vector_store_timeout" => ErrorKind::Timeout,
         "previous_response_not_found" => ErrorKind::ChainLost,

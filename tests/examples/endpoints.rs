@@ -167,8 +167,17 @@ async fn models_are_listed_in_every_way() {
     let ran = asked(&server, &["models", "--etag", "W/\"7\""]).await;
     assert_eq!((ran.code, ran.lines()), (0, vec![json!({"not_modified": true, "etag": null})]));
 
-    let list = json!({"object": "list", "data": [{"id": "m", "owned_by": "me"}]});
-    server.enqueue(Script::status(200).json(list.clone()));
+    // Nobody asked whether anything has changed.
+    let unasked = scripted().await;
+    unasked.enqueue(Script::status(304));
+    let ran = asked(&unasked, &["models"]).await;
+    assert_eq!((ran.code, &ran.lines()[0]["kind"]), (1, &json!("protocol")), "{ran:?}");
+
+    // However the server writes it, it is one line.
+    let list =
+        json!({"object": "list", "data": [{"id": "m", "owned_by": "me", "odd": {"x": [1]}}]});
+    let indented = serde_json::to_string_pretty(&list).unwrap();
+    server.enqueue(Script::status(200).header("content-type", "application/json").body(indented));
     let ran = asked(&server, &["list-models"]).await;
     assert_eq!((ran.code, ran.lines()), (0, vec![list]));
 

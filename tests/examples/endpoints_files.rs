@@ -28,6 +28,23 @@ async fn images_are_made_and_changed() {
     assert_eq!(server.requests()[1].json().unwrap(), edit);
 }
 
+/// Numbers of the body are not read and written anew, and a `stream` that is none is told.
+#[tokio::test]
+async fn an_image_request_is_sent_as_it_was_written() {
+    let server = Server::start().await.unwrap();
+    let text = r#"{"zz":{"b":1.0,"a":1e2},"model":"m","big":123456789012345678901,"prompt":"p"}"#;
+    let body = File::new("e-numbers", text);
+    let ran = asked(&server, &["image", "--body", body.path()]).await;
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let sent = String::from_utf8(server.requests()[0].body().to_vec()).unwrap();
+    assert!(sent.contains(r#""zz":{"b":1.0,"a":1e2}"#), "{sent}");
+    assert!(sent.contains(r#""big":123456789012345678901"#), "{sent}");
+
+    let body = File::new("e-stream", r#"{"model":"m","prompt":"p","stream":"yes"}"#);
+    let ran = asked(&server, &["image", "--body", body.path()]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+}
+
 #[tokio::test]
 async fn previews_of_an_image_are_lines() {
     let server = Server::start().await.unwrap();

@@ -211,6 +211,13 @@ async fn chat_says_how_it_is_used() {
 }
 
 #[tokio::test]
+async fn chat_takes_no_option_for_a_prompt() {
+    let ran = run(example("chat", &["--api-key", "sk-secret", "hi"])).await;
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+    assert!(ran.err.contains("usage: chat") && !ran.err.contains("secret"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn chat_asks_the_server_of_the_environment() {
     let server = Server::start().await.unwrap();
     let chat = || {

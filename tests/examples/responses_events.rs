@@ -119,6 +119,28 @@ async fn every_end_of_a_stream_has_its_kind() {
     }
 }
 
+/// What the library tells apart for sockets is not on the list of kinds.
+#[tokio::test]
+async fn a_chain_that_is_lost_has_a_kind_of_the_list() {
+    let said = json!({"code": "previous_response_not_found", "message": "m"});
+    for (script, kind) in [
+        (Script::status(400).json(json!({"error": said})), "invalid_request"),
+        (Script::status(404).json(json!({"error": said})), "not_found"),
+        (Script::events([json!({"type": "error", "error": said})]), "invalid_request"),
+    ] {
+        let error = failure(&told(script, &[]).await);
+        assert_eq!(error["kind"], kind, "{error}");
+        assert_eq!(error["code"], "previous_response_not_found", "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_no_number_holds_is_the_longest() {
+    let script = Script::status(429).header("retry-after", "99999999999999999999999");
+    let error = failure(&told(script, &[]).await);
+    assert_eq!(error["retry_after_ms"], u64::MAX, "{error}");
+}
+
 #[tokio::test]
 async fn lenient_skips_what_it_cannot_decode() {
     let ran = told(Script::named("malformed").unwrap(), &["--lenient"]).await;

@@ -217,7 +217,7 @@ async fn the_whole_call_has_its_limit() {
     let late = Script::natural().head_delay(Duration::from_secs(5));
     let (ran, _) = told([late], &["--total-timeout-ms", "200"]).await;
     assert_eq!(ran.code, 1);
-    assert_eq!(tries(&ran), [attempt(1, None, None)], "dropped, not failed");
+    assert_eq!(tries(&ran), [attempt(1, None, Some("total_timeout"))]);
     assert_eq!(ran.lines()[1]["kind"], "total_timeout");
 
     // There is no time left for the wait, so there is none.
