@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     };
     if words.iter().any(|word| word.starts_with("--") && word != "--help") {
         // Not repeated: it may be a key.
-        eprint!("chat: there are no such options\n\n{USAGE}");
+        eprint!("chat: takes no options; quote a PROMPT with such words\n\n{USAGE}");
         return ExitCode::from(2);
     }
     match chat(&words).await {
