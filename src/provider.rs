@@ -38,7 +38,7 @@ pub(crate) mod realtime;
 use std::fmt;
 
 use http::Uri;
-use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{Entry, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 
 use self::base_url::query_pair;
@@ -329,10 +329,9 @@ impl<'a> Root<'a> {
 
 /// Adds this crate's `user-agent` if there is none.
 pub(crate) fn fill_user_agent(headers: &mut HeaderMap) -> Result<(), Error> {
-    if !headers.contains_key(USER_AGENT) {
-        headers
-            .try_insert(USER_AGENT, OWN_USER_AGENT)
-            .map_err(|error| Error::build("the request has too many headers").with_source(error))?;
+    let full = || Error::build("the request has too many headers");
+    if let Entry::Vacant(entry) = headers.try_entry(USER_AGENT).map_err(|_| full())? {
+        entry.try_insert(OWN_USER_AGENT).map_err(|error| full().with_source(error))?;
     }
     Ok(())
 }

@@ -105,6 +105,7 @@ use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::refusal::refuse;
 use crate::extensions::{Call, Origin, WithoutCredentials};
 use crate::provider::BaseUrl;
 use crate::redaction::is_sensitive_header;
@@ -225,8 +226,12 @@ impl<S, C> Auth<S, C> {
         let witness = Witness::of(&request, reports);
         match self.credentials.authorize_now(&mut request) {
             Some(Ok(())) => {
-                let sent = witness.and_then(|witness| witness.compare(&request));
-                AuthFuture { state: State::Calling { future: self.inner.call(request) }, sent }
+                match witness.and_then(|witness| witness.compare(&request)) {
+                    // Apart: with something at hand that is to be dropped if the call panics, its
+                    // future would be moved once more.
+                    None => AuthFuture::calling(self.inner.call(request)),
+                    sent => AuthFuture { sent, ..AuthFuture::calling(self.inner.call(request)) },
+                }
             }
             Some(Err(error)) => AuthFuture::refused(error.before_sending()),
             None => {
@@ -409,36 +414,48 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
-            let next = match this.state.as_mut().project() {
-                StateProj::Authorizing { waiting } => {
-                    let waiting = waiting.as_mut().project();
-                    let result = ready!(waiting.future.poll(cx));
-                    match (result, waiting.service.take()) {
-                        (Ok(mut request), Some(mut service)) => {
-                            mark_sensitive(request.headers_mut());
-                            let witness = waiting.witness.take();
-                            *this.sent = witness.and_then(|witness| witness.compare(&request));
-                            State::Calling { future: service.call(request) }
-                        }
-                        (Err(error), _) => State::Refused { error: Some(error.before_sending()) },
-                        (Ok(_), None) => State::Refused { error: None },
-                    }
-                }
-                StateProj::Calling { future } => {
-                    return match ready!(future.poll(cx)) {
-                        Ok(response) => Poll::Ready(Ok(response)),
-                        Err(error) => Poll::Ready(Err(error.into())),
-                    };
-                }
-                StateProj::Refused { error } => {
-                    return match error.take() {
-                        Some(error) => Poll::Ready(Err(error.into())),
-                        None => Poll::Pending,
-                    };
-                }
-            };
-            this.state.set(next);
+        if let StateProj::Authorizing { waiting } = this.state.as_mut().project() {
+            let called = ready!(waiting.as_mut().poll_call(this.sent, cx));
+            this.state.set(called.map_or_else(
+                |error| State::Refused { error: Some(error) },
+                |future| State::Calling { future },
+            ));
+        }
+        match this.state.project() {
+            StateProj::Calling { future } => match future.poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+                Poll::Pending => Poll::Pending,
+            },
+            StateProj::Refused { error } => refuse(error),
+            StateProj::Authorizing { .. } => Poll::Pending,
+        }
+    }
+}
+
+impl<S, CF> Waiting<S, CF> {
+    /// Calls the service once there are credentials, and notes what they are.
+    #[inline(never)]
+    fn poll_call<B>(
+        self: Pin<&mut Self>,
+        sent: &mut Option<RejectedCredential>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Future, Error>>
+    where
+        S: Service<Request<B>>,
+        CF: Future<Output = Result<Request<B>, CredentialsError>>,
+    {
+        let this = self.project();
+        let mut request = match ready!(this.future.poll(cx)) {
+            Ok(request) => request,
+            Err(error) => return Poll::Ready(Err(error.before_sending())),
+        };
+        mark_sensitive(request.headers_mut());
+        let witness = this.witness.take();
+        *sent = witness.and_then(|witness| witness.compare(&request));
+        match this.service.take() {
+            Some(mut service) => Poll::Ready(Ok(service.call(request))),
+            None => Poll::Pending,
         }
     }
 }

@@ -61,7 +61,7 @@ use pin_project_lite::pin_project;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tower::{Layer, Service};
 
-use super::refusal::CallOrRefusal;
+use super::refusal::{CallOrRefusal, CallOrRefusalProj, refuse};
 use crate::{BoxError, Error};
 
 /// Bounds how many responses are open at once; see the [module](self).
@@ -174,17 +174,16 @@ where
 
     #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.permits.permit.take() {
-            Some(permit) => InFlightLimitFuture {
-                state: CallOrRefusal::call(self.inner.call(request)),
-                permit: Some(permit),
-            },
-            None => {
-                let refusal = Error::build(
-                    "`InFlightLimit` was called before it was ready: wait for `poll_ready` first",
-                );
-                InFlightLimitFuture { state: CallOrRefusal::refusal(refusal), permit: None }
-            }
+        if self.permits.permit.is_none() {
+            let refusal = Error::build(
+                "`InFlightLimit` was called before it was ready: wait for `poll_ready` first",
+            );
+            return InFlightLimitFuture { state: CallOrRefusal::refusal(refusal), permit: None };
+        }
+        InFlightLimitFuture {
+            state: CallOrRefusal::call(self.inner.call(request)),
+            // Taken behind the call: with it at hand, the future would be moved once more.
+            permit: self.permits.permit.take(),
         }
     }
 }
@@ -273,15 +272,18 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        match ready!(this.state.poll(cx)) {
-            Ok(response) => {
-                let permit = this.permit.take();
-                Poll::Ready(Ok(response.map(|body| InFlightLimitBody::new(body, permit))))
-            }
-            Err(error) => {
-                *this.permit = None;
-                Poll::Ready(Err(error))
-            }
+        match this.state.project() {
+            CallOrRefusalProj::Call { future } => match ready!(future.poll(cx)) {
+                Ok(response) => {
+                    let permit = this.permit.take();
+                    Poll::Ready(Ok(response.map(|body| InFlightLimitBody::new(body, permit))))
+                }
+                Err(error) => {
+                    *this.permit = None;
+                    Poll::Ready(Err(error.into()))
+                }
+            },
+            CallOrRefusalProj::Refusal { error } => refuse(error),
         }
     }
 }

@@ -44,11 +44,16 @@ where
                 Ok(done) => Poll::Ready(Ok(done)),
                 Err(error) => Poll::Ready(Err(error.into())),
             },
-            // Polled again after it was ready, it stays pending instead of panicking.
-            CallOrRefusalProj::Refusal { error } => match error.take() {
-                Some(error) => Poll::Ready(Err(error.into())),
-                None => Poll::Pending,
-            },
+            CallOrRefusalProj::Refusal { error } => refuse(error),
         }
+    }
+}
+
+/// The end of a call that was refused. Polled again, it stays pending instead of panicking.
+#[inline]
+pub(super) fn refuse<T>(error: &mut Option<Error>) -> Poll<Result<T, BoxError>> {
+    match error.take() {
+        Some(error) => Poll::Ready(Err(error.into())),
+        None => Poll::Pending,
     }
 }

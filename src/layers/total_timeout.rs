@@ -65,7 +65,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::refusal::CallOrRefusal;
+use super::refusal::{CallOrRefusal, CallOrRefusalProj, refuse};
 use crate::extensions::{Deadline, StreamTimeouts};
 use crate::timer::Alarm;
 use crate::{BoxError, Error, ErrorKind, Stage};
@@ -220,16 +220,21 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        match this.state.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => {
-                let clock = this.clock.take();
-                return Poll::Ready(Ok(response.map(|body| TotalTimeoutBody::new(body, clock))));
-            }
-            Poll::Ready(Err(error)) => {
-                *this.clock = None;
-                return Poll::Ready(Err(error));
-            }
-            Poll::Pending => {}
+        match this.state.as_mut().project() {
+            CallOrRefusalProj::Call { future } => match future.poll(cx) {
+                Poll::Ready(Ok(response)) => {
+                    let clock = this.clock.take();
+                    return Poll::Ready(
+                        Ok(response.map(|body| TotalTimeoutBody::new(body, clock))),
+                    );
+                }
+                Poll::Ready(Err(error)) => {
+                    *this.clock = None;
+                    return Poll::Ready(Err(error.into()));
+                }
+                Poll::Pending => {}
+            },
+            CallOrRefusalProj::Refusal { error } => return refuse(error),
         }
         let Some(clock) = this.clock else { return Poll::Pending };
         ready!(clock.alarm.poll(cx));

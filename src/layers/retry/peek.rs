@@ -7,7 +7,6 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Extensions, Request, Response, response};
@@ -158,21 +157,15 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             match self.as_mut().project() {
-                PeekProj::Calling { future, peek: Peek { peekable, deadline, .. } } => {
+                PeekProj::Calling { future, peek } => {
                     let response = match ready!(future.poll(cx)) {
-                        Ok(response) if peekable.takes(response.status(), response.headers()) => {
-                            response
-                        }
-                        Ok(response) => {
-                            return Poll::Ready(Ok(response.map(RetryBody::untouched)));
-                        }
+                        Ok(response) => response,
                         Err(error) => return Poll::Ready(Err(error.into())),
                     };
-                    // Who has a deadline decides before it, on what is there.
-                    let left =
-                        deadline.map(|at| at.instant().saturating_duration_since(Instant::now()));
-                    let time = left.map_or(peekable.time(), |left| left.min(peekable.time()));
-                    let reading = Some(Box::new(Reading::new(response, time)));
+                    if !peek.peekable.takes(response.status(), response.headers()) {
+                        return Poll::Ready(Ok(response.map(RetryBody::untouched)));
+                    }
+                    let reading = Some(Reading::start(response, peek));
                     self.set(Self::Reading { reading });
                 }
                 // Polled again after it was ready, it stays pending.
@@ -219,16 +212,22 @@ where
     RB: Body<Data = Bytes>,
     RB::Error: Into<BoxError>,
 {
-    fn new(response: Response<RB>, time: Duration) -> Self {
+    // Apart, for few answers come here, and all are moved past it.
+    #[inline(never)]
+    fn start(response: Response<RB>, peek: &Peek) -> Box<Self> {
+        // Who has a deadline decides before it, on what is there.
+        let left = peek.deadline.map(|at| at.instant().saturating_duration_since(Instant::now()));
+        let most = peek.peekable.time();
+        let time = left.map_or(most, |left| left.min(most));
         let (head, body) = response.into_parts();
-        Self {
+        Box::new(Self {
             head,
             first: Bytes::new(),
             read: BytesMut::new(),
             frames: PEEK_FRAMES,
             replay: Replay::new(Box::pin(body)),
             watchdog: Watchdog::new(Some(time)),
-        }
+        })
     }
 
     /// Ready when enough is read: all, the most that is wanted, or what came in time. What goes

@@ -318,11 +318,13 @@ impl OnDrop {
         }
     }
 
-    /// Polls `future` in the attempt's span, and reports its end.
+    /// Polls `future` in the attempt's span, and reports its end. An answer that opens a socket takes
+    /// along what writes headers for the requests on it.
     #[inline(never)]
     fn poll<F, RB, E>(
         &mut self,
         future: Pin<&mut F>,
+        on_socket: &mut Option<RequestHeaders>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<RB>, BoxError>>
     where
@@ -330,11 +332,16 @@ impl OnDrop {
         E: Into<BoxError>,
     {
         let span = self.0.as_ref().map_or_else(Span::none, |watched| watched.span.clone());
-        let result = ready!(span.in_scope(|| future.poll(cx))).map_err(Into::into);
+        let mut result = ready!(span.in_scope(|| future.poll(cx))).map_err(Into::into);
         if let Some(watched) = self.0.take() {
             match &result {
                 Ok(answer) => watched.report(Came::Answer(answer)),
                 Err(error) => watched.report(Came::<RB>::Error(error)),
+            }
+        }
+        if let (Ok(answer), Some(headers)) = (&mut result, on_socket.take()) {
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                headers.add_to(answer.extensions_mut());
             }
         }
         Poll::Ready(result)
@@ -366,15 +373,12 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = match &this.watched.0 {
-            Some(_) => ready!(this.watched.poll(this.inner, cx))?,
-            None => ready!(this.inner.poll(cx)).map_err(Into::into)?,
-        };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if let Some(headers) = this.on_socket.take() {
-                headers.add_to(response.extensions_mut());
-            }
+        if this.watched.0.is_some() || this.on_socket.is_some() {
+            return this.watched.poll(this.inner, this.on_socket, cx);
         }
-        Poll::Ready(Ok(response))
+        match ready!(this.inner.poll(cx)) {
+            Ok(response) => Poll::Ready(Ok(response)),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
     }
 }
