@@ -266,9 +266,12 @@ impl Core {
                 Message::Last(Ok(event))
             }
             ResponseEvent::Failed(event) => {
-                let error =
-                    error::in_stream(event.response.error.as_ref(), "response.failed", None);
-                Message::Last(Err(error.with_response(event.response)))
+                let response = event.response;
+                // As a text, say, it is none to the response, but it still says something.
+                let odd = || flow::said_by(response.extra.get("error")?);
+                let said = response.error.clone().or_else(odd);
+                let error = error::in_stream(said.as_ref(), "response.failed", None);
+                Message::Last(Err(error.with_response(response)))
             }
             // Another response takes up what this one was steered to, on the same stream.
             ResponseEvent::Incomplete(ref steered) if steered.response.was_steered() => {

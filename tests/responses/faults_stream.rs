@@ -217,11 +217,13 @@ async fn row_50_every_code_of_a_failure_has_its_kind() {
         assert_eq!(error.is_retryable(), retryable, "{code}");
         assert_eq!((error.message(), error.response_id()), ("m", Some("resp_1")), "{code}");
     }
-    for said in [json!(null), json!({}), json!("text")] {
+    for said in [json!(null), json!({}), json!(7)] {
         let error = error_of(sse(&[failed(said.clone())])).await;
         assert_eq!(error.kind(), ErrorKind::Server, "{said}");
         assert!(!error.message().is_empty(), "{said}");
     }
+    let text = error_of(sse(&[failed(json!("the GPU is on fire"))])).await;
+    assert_eq!((text.kind(), text.message()), (ErrorKind::Server, "the GPU is on fire"));
     let blank = error_of(sse(&[failed(json!({"code": "cyber_policy", "message": " "}))])).await;
     assert!(blank.message().contains("policy"), "{blank}");
 }
