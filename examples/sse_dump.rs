@@ -4,12 +4,13 @@
 //! printf 'event: greeting\ndata: hello\n\n' | cargo run -q --example sse_dump -- --chunk 1
 //! ```
 //!
-//! `--chunk N` feeds the decoder N bytes at a time (default 65536). The last line tells what
-//! outlives the events: the last event id and the reconnection time.
+//! `--chunk N` feeds the decoder at most N bytes at a time (default 65536): what is there is not held
+//! back for more. The last line tells what outlives the events: the last event id and the
+//! reconnection time.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::process::ExitCode;
 
 use bytes::Bytes;
@@ -35,7 +36,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn chunk_size(mut args: impl Iterator<Item = OsString>) -> Result<u64, String> {
+/// No read takes more than this.
+const MOST: usize = 1 << 20;
+
+fn chunk_size(mut args: impl Iterator<Item = OsString>) -> Result<usize, String> {
     let mut chunk = 65_536;
     while let Some(flag) = args.next() {
         if flag != "--chunk" {
@@ -44,8 +48,9 @@ fn chunk_size(mut args: impl Iterator<Item = OsString>) -> Result<u64, String> {
         let value = args.next().ok_or("--chunk needs a number of bytes")?;
         chunk = value
             .to_str()
-            .and_then(|value| value.parse().ok())
+            .and_then(|value| value.parse::<u64>().ok())
             .filter(|bytes| *bytes > 0)
+            .map(|bytes| usize::try_from(bytes).unwrap_or(MOST).min(MOST))
             .ok_or_else(|| format!("--chunk takes a number of bytes above 0, not {value:?}"))?;
     }
     Ok(chunk)
@@ -65,12 +70,16 @@ struct Final<'a> {
     retry_ms: Option<u128>,
 }
 
-fn dump(chunk: u64, mut input: impl Read, mut output: impl Write) -> io::Result<()> {
+fn dump(chunk: usize, input: impl Read, mut output: impl Write) -> io::Result<()> {
     let mut decoder = Decoder::new();
+    let mut input = BufReader::with_capacity(chunk, input);
     loop {
-        let mut bytes = Vec::new();
-        let length = input.by_ref().take(chunk).read_to_end(&mut bytes)?;
-        decoder.push(Bytes::from(bytes));
+        let bytes = Bytes::copy_from_slice(input.fill_buf()?);
+        if bytes.is_empty() {
+            break;
+        }
+        input.consume(bytes.len());
+        decoder.push(bytes);
         while let Some(event) = decoder.next_event().map_err(io::Error::other)? {
             let line = Line {
                 event: event.name(),
@@ -80,9 +89,7 @@ fn dump(chunk: u64, mut input: impl Read, mut output: impl Write) -> io::Result<
             };
             writeln!(output, "{}", serde_json::to_string(&line)?)?;
         }
-        if (length as u64) < chunk {
-            break;
-        }
+        output.flush()?;
     }
     let end = Final {
         last_event_id: decoder.last_event_id(),

@@ -4,11 +4,11 @@ use std::io;
 
 use serde::Serialize;
 use tower_openai::model::ResponseEvent;
-use tower_openai::sse::{EventSource, RawEvent, ResponseStream};
+use tower_openai::sse::{EventSource, RawEvent, RawEvents, ResponseStream};
 
 use crate::failure::Failure;
 use crate::json_text::on_one_line;
-use crate::lines::{print_json, print_line};
+use crate::lines::{note_skipped, print_json, print_line};
 
 /// One JSON object per event and line, and one more that tells that it has come to its end.
 pub(crate) async fn print_events<Src>(stream: ResponseStream<Src>) -> Result<(), Failure>
@@ -16,6 +16,16 @@ where
     Src: EventSource + Unpin,
 {
     let mut events = stream.into_raw();
+    let result = print_all(&mut events).await;
+    note_skipped(events.get_ref().skipped_events());
+    result?;
+    Ok(print_end(events.get_ref().response_id())?)
+}
+
+async fn print_all<Src>(events: &mut RawEvents<Src>) -> Result<(), Failure>
+where
+    Src: EventSource + Unpin,
+{
     while let Some(event) = events.try_next().await? {
         match event {
             RawEvent::Wire(json) => print_line(&on_one_line(json.as_str()))?,
@@ -26,7 +36,7 @@ where
             _ => {}
         }
     }
-    Ok(print_end(events.get_ref().response_id())?)
+    Ok(())
 }
 
 fn print_end(response_id: Option<&str>) -> io::Result<()> {

@@ -27,3 +27,10 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     writeln!(out, "{line}")?;
     out.flush()
 }
+
+/// Says on stderr how many events were skipped, if any were.
+pub(crate) fn note_skipped(events: u64) {
+    if events > 0 {
+        eprintln!("skipped {events} event(s) that could not be decoded");
+    }
+}

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use tower_openai::sse::{EventSource, ResponseStream};
 
 use crate::failure::Failure;
+use crate::lines::note_skipped;
 
 /// The text of the answer, as it comes.
 pub(crate) async fn print_text<Src>(stream: ResponseStream<Src>) -> Result<(), Failure>
@@ -29,5 +30,6 @@ where
         writeln!(out)?;
         out.flush()?;
     }
+    note_skipped(text.get_ref().skipped_events());
     Ok(result?)
 }

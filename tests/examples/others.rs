@@ -1,8 +1,11 @@
 //! The other examples.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
-use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -249,6 +252,23 @@ async fn sse_dump_reads_any_chunks() {
         let ran = run(example("sse_dump", wrong)).await;
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{wrong:?}");
     }
+}
+
+/// As of a stream that goes on: `curl -N … | sse_dump`.
+#[tokio::test]
+async fn sse_dump_shows_an_event_as_soon_as_it_is_there() {
+    let mut child = example("sse_dump", &[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    for data in ["1", "2"] {
+        input.write_all(format!("data: {data}\n\n").as_bytes()).await.unwrap();
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_secs(60), out.read_line(&mut line));
+        read.await.expect("before the stream ends").unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["data"], data);
+    }
+    drop(input);
+    assert_eq!(end(child).await.code, 0);
 }
 
 #[tokio::test]

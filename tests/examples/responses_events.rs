@@ -146,6 +146,7 @@ async fn lenient_skips_what_it_cannot_decode() {
     let ran = told(Script::named("malformed").unwrap(), &["--lenient"]).await;
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(ran.types().last().unwrap(), "client.end");
+    assert_eq!(ran.err, "skipped 1 event(s) that could not be decoded\n");
 }
 
 #[tokio::test]
