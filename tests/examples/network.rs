@@ -151,6 +151,8 @@ async fn each_obstacle_is_told_with_what_to_do() {
     let (unknown, old) = (by(unknown.addr).await, by(old.addr).await);
     let url = |proxy: &TestProxy| format!("http://me:hush-hush@{}", proxy.addr);
     let wrong = format!("http://me:hush-and-wrong@{}", good.addr);
+    let socks = TestProxy::socks(good.addr, Some(("me", "hush-hush"))).await;
+    let wrong_socks = format!("socks5h://me:hush-and-wrong@{}", socks.addr);
     let down = "http://me:hush-hush@127.0.0.1:1".to_owned();
 
     let cases = [
@@ -158,6 +160,11 @@ async fn each_obstacle_is_told_with_what_to_do() {
             "api.test",
             wrong,
             format!("the proxy {} (`HTTPS_PROXY`) refuses the user name or the", good.addr),
+        ),
+        (
+            "api.test",
+            wrong_socks,
+            format!("the proxy {} (`HTTPS_PROXY`) refuses the user name or the", socks.addr),
         ),
         (
             "api.test",
@@ -171,12 +178,14 @@ async fn each_obstacle_is_told_with_what_to_do() {
     ];
     for (host, proxy, expected) in cases {
         let base_url = format!("https://{host}/v1");
-        let (ok, said) = chat(&[
-            ("OPENAI_BASE_URL", &base_url),
+        let variables = [
+            ("OPENAI_BASE_URL", base_url.as_str()),
             ("HTTPS_PROXY", &proxy),
             ("CODEX_CA_CERTIFICATE", bundle.path()),
-        ])
-        .await;
-        assert!(!ok && said.contains(&expected), "{said}");
+        ];
+        let runs = [chat(&variables).await, with(&variables, "endpoints", &["list-models"]).await];
+        for (ok, said) in runs {
+            assert!(!ok && said.contains(&expected), "{said}");
+        }
     }
 }

@@ -55,6 +55,26 @@ async fn row_16_a_slow_first_token_works_below_the_limit() {
     assert_eq!(event.unwrap().unwrap().kind(), "response.created");
 }
 
+/// The preset's own limits are wide enough for a model that thinks before it speaks.
+#[tokio::test(start_paused = true)]
+async fn row_16_a_slow_first_token_works_through_the_preset() {
+    let (feed, body) = Feed::new();
+    let client = Client::builder().base_url("http://127.0.0.1:1/v1");
+    let client = client.transport(once(response(200, &[], body))).build().unwrap();
+    let mut stream = client.responses().stream_request(request()).await.unwrap();
+    feed.event(&created());
+    stream.next().await.unwrap().unwrap();
+    let (event, ()) = tokio::join!(stream.next(), async {
+        sleep(seconds(299)).await;
+        feed.event(&delta("at last"));
+    });
+    assert_eq!(event.unwrap().unwrap().kind(), "response.output_text.delta");
+    // And no wider than they say.
+    let (waited, error) = end_of(&mut stream).await;
+    assert_eq!(error.kind(), ErrorKind::IdleTimeout);
+    assert!((300..=300 + 300 / 16).contains(&waited.as_secs()), "{waited:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_event_has_a_limit_of_its_own() {
     let (feed, mut stream) = fed(settings(Some(5), Some(60))).await;

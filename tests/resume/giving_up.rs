@@ -167,6 +167,14 @@ async fn row_20_no_hint_of_the_servers_is_an_endless_sleep() {
         assert_eq!(error.retry_after(), Some(hint));
         assert_place(&error);
     }
+    // What is no time is no hint.
+    for no_time in ["inf", "nan", "-1"] {
+        let (http, _) = server([cut(), Play::Status(429, "retry-after", no_time), Play::From(7)]);
+        let start = Instant::now();
+        let stream = resuming(http, endless()).stream_request(request()).await.unwrap();
+        assert_eq!(read(stream).await.0, whole(), "{no_time}");
+        assert_eq!(start.elapsed(), 2 * SECOND, "{no_time}: its own two waits");
+    }
     let (http, _) = server([cut(), Play::Status(429, "retry-after", "61"), Play::From(7)]);
     let policy = endless().max_hint(61 * SECOND);
     let stream = resuming(http, policy).stream_request(request()).await.unwrap();

@@ -9,7 +9,9 @@ use tokio_test::{assert_pending, assert_ready_ok};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_openai::extensions::{Deadline, StreamObservers, StreamTimeouts};
 use tower_openai::layers::stream_retry::StreamRetrySettings;
-use tower_openai::layers::{ResumeLayer, ResumePolicy, StreamRetry, StreamRetryPolicy};
+use tower_openai::layers::{
+    ResumeLayer, ResumePolicy, StreamRetry, StreamRetryLayer, StreamRetryPolicy,
+};
 use tower_openai::model::ResponseEvent;
 use tower_openai::services::{Responses, ResponsesRequest, RetrieveStream};
 use tower_openai::sse::{RawEvent, ResponseStream, StreamEnd, StreamObserver};
@@ -302,6 +304,46 @@ async fn a_clone_is_made_ready_before_each_call() {
     respond.send_response(http::Response::new(played(&events(), Cut::Clean)));
     assert!(next.await.unwrap().is_ok());
     assert_eq!(read(stream).await.0, whole()[1..]);
+}
+
+/// Dropping is all it takes to end it, in the middle of a wait too.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_dropped_while_it_waits_sends_nothing_more() {
+    let (http, log) = server([fails("server_error"), Play::From(0)]);
+    let responses = StreamRetry::new(Responses::new(http)).policy(policy());
+    let mut stream = responses.oneshot(request()).await.unwrap();
+    assert_eq!(stream.try_next().await.unwrap().unwrap().kind(), "response.created");
+    let mut next = tokio_test::task::spawn(stream.next());
+    assert_pending!(next.poll(), "it waits for its second try");
+    drop(next);
+    drop(stream);
+    tokio::time::sleep(10 * SECOND).await;
+    assert_eq!(log.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stands_under_the_layers_of_tower() {
+    fn shared<S: Clone + Send + Sync>(service: S) -> S {
+        service
+    }
+
+    let (http, log) = server([fails("server_error"), Play::From(0), Play::From(0)]);
+    let responses = ServiceBuilder::new()
+        .buffer(1)
+        .load_shed()
+        .concurrency_limit(1)
+        .timeout(SECOND)
+        .layer(StreamRetryLayer::new(policy()))
+        .layer(Responses::layer())
+        .service(http);
+    let responses = shared(responses);
+    let stream = responses.clone().oneshot(request()).await.unwrap();
+    let (seen, error) = read(stream).await;
+    assert!(error.is_none(), "the timeout is for the head: {error:?}");
+    assert_eq!(seen[1..], whole());
+    let stream = responses.oneshot(request()).await.unwrap();
+    assert_eq!(read(stream).await.0, whole());
+    assert_eq!(log.lock().unwrap().len(), 3);
 }
 
 fn assert_send<T: Send>(value: T) -> T {
