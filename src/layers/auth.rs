@@ -261,7 +261,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline]
+    // Not inlined: where several ways to a future meet, it is moved.
+    #[inline(never)]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.scope.trusts(&request) {
             Ok(true) => self.authorize(request, false),
@@ -411,7 +412,8 @@ where
 {
     type Output = Result<Response<RB>, BoxError>;
 
-    #[inline]
+    // Not inlined: where several ways to an answer meet, it is moved.
+    #[inline(never)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let StateProj::Authorizing { waiting } = this.state.as_mut().project() {

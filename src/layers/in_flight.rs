@@ -172,13 +172,11 @@ where
         polled
     }
 
-    #[inline]
+    // Not inlined: where several ways to a future meet, it is moved.
+    #[inline(never)]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.permits.permit.is_none() {
-            let refusal = Error::build(
-                "`InFlightLimit` was called before it was ready: wait for `poll_ready` first",
-            );
-            return InFlightLimitFuture { state: CallOrRefusal::refusal(refusal), permit: None };
+            return InFlightLimitFuture::unready(request);
         }
         InFlightLimitFuture {
             state: CallOrRefusal::call(self.inner.call(request)),
@@ -261,6 +259,16 @@ pin_project! {
     }
 }
 
+impl<F> InFlightLimitFuture<F> {
+    /// The end of a request that came without a permit.
+    fn unready<B>(_: Request<B>) -> Self {
+        let refusal = Error::build(
+            "`InFlightLimit` was called before it was ready: wait for `poll_ready` first",
+        );
+        Self { state: CallOrRefusal::refusal(refusal), permit: None }
+    }
+}
+
 impl<F, RB, E> Future for InFlightLimitFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
@@ -302,6 +310,7 @@ pin_project! {
 }
 
 impl<B: Body> InFlightLimitBody<B> {
+    #[inline]
     fn new(inner: B, permit: Option<OwnedSemaphorePermit>) -> Self {
         // Nobody may poll a body that says that it is empty.
         let permit = permit.filter(|_| !inner.is_end_stream());
