@@ -147,13 +147,7 @@ pub(crate) fn kind_of_status(status: StatusCode) -> ErrorKind {
 
 pub(super) fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKind {
     const BAD_IMAGE: &[u8] = b"The image data you provided does not represent a valid image";
-    if let Some(kind) = said::kind_of_error(said) {
-        // A code that names a failure of the server's says less than the status does.
-        if !matches!(kind, ErrorKind::Server | ErrorKind::InvalidRequest) {
-            return kind;
-        }
-    }
-    match status.as_u16() {
+    let by_status = match status.as_u16() {
         400 if memchr::memmem::find(body, BAD_IMAGE).is_some() => ErrorKind::InvalidRequest,
         401 => ErrorKind::Auth,
         402 => ErrorKind::Quota,
@@ -168,6 +162,13 @@ pub(super) fn kind(status: StatusCode, said: &ApiError, body: &[u8]) -> ErrorKin
         529 => ErrorKind::Overloaded,
         500..=599 => ErrorKind::Server,
         _ => ErrorKind::Protocol,
+    };
+    match said::kind_of_error(said) {
+        // They say less than the status does: a model that is not found may be one that this key
+        // must not see.
+        None | Some(ErrorKind::Server | ErrorKind::InvalidRequest) => by_status,
+        Some(ErrorKind::NotFound) if by_status != ErrorKind::InvalidRequest => by_status,
+        Some(kind) => kind,
     }
 }
 
@@ -226,6 +227,22 @@ mod tests {
 
     fn coded(code: &str) -> String {
         format!(r#"{{"error":{{"message":"m","type":"t","param":null,"code":"{code}"}}}}"#)
+    }
+
+    /// Models of which a project has no access are not found either, says the code.
+    #[test]
+    fn the_status_tells_why_a_model_is_not_found() {
+        for (status, kind, retryable) in [
+            (400, ErrorKind::NotFound, false),
+            (404, ErrorKind::NotFound, false),
+            (401, ErrorKind::Auth, false),
+            (403, ErrorKind::Permission, false),
+            (503, ErrorKind::Server, true),
+        ] {
+            let error = error(status, &[], &coded("model_not_found"));
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{status}");
+            assert_eq!(error.code(), Some("model_not_found"));
+        }
     }
 
     #[test]
