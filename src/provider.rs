@@ -330,10 +330,14 @@ impl<'a> Root<'a> {
 /// Adds this crate's `user-agent` if there is none.
 pub(crate) fn fill_user_agent(headers: &mut HeaderMap) -> Result<(), Error> {
     let full = || Error::build("the request has too many headers");
-    if let Entry::Vacant(entry) = headers.try_entry(USER_AGENT).map_err(|_| full())? {
-        entry.try_insert(OWN_USER_AGENT).map_err(|error| full().with_source(error))?;
+    if let Ok(entry) = headers.try_entry(USER_AGENT) {
+        if let Entry::Vacant(entry) = entry {
+            entry.try_insert(OWN_USER_AGENT).map_err(|error| full().with_source(error))?;
+        }
+        return Ok(());
     }
-    Ok(())
+    // A full map has no room for an entry, but may have this one.
+    if headers.contains_key(USER_AGENT) { Ok(()) } else { Err(full()) }
 }
 
 fn parse(subject: &str, base_url: &str) -> Result<BaseUrl, Error> {

@@ -104,7 +104,8 @@ struct Route {
 /// The first URL that was made: an endpoint asks for the same one each time, as a rule.
 struct Usual {
     root: ApiRoot,
-    asked: PathAndQuery,
+    /// A copy: the request's own may lie in a buffer that is much larger.
+    asked: Box<str>,
     url: Uri,
 }
 
@@ -118,7 +119,7 @@ impl Route {
     ) -> Result<Uri, Error> {
         let Some(asked) = asked else { return root.url_of(None) };
         if let Some(usual) = self.usual.get() {
-            if usual.root == name && usual.asked.as_str() == asked.as_str() {
+            if usual.root == name && *usual.asked == *asked.as_str() {
                 return Ok(usual.url.clone());
             }
             return root.url_of(Some(asked));
@@ -127,7 +128,8 @@ impl Route {
         // A query changes, and may be what makes a URL good.
         if asked.query().is_none() {
             // Whoever is first is as good.
-            let _ = self.usual.set(Usual { root: name, asked: asked.clone(), url: url.clone() });
+            let usual = Usual { root: name, asked: asked.as_str().into(), url: url.clone() };
+            let _ = self.usual.set(usual);
         }
         Ok(url)
     }
