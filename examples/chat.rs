@@ -22,7 +22,7 @@ use tower_openai::{BoxError, Client, Error};
 const MODEL: &str = "gpt-5.2";
 
 const USAGE: &str = "\
-usage: chat [PROMPT...]
+usage: chat [--] [PROMPT...]
 
 Answers PROMPT, or what stands on stdin. On a terminal and without PROMPT it is
 a conversation; an empty line ends it.
@@ -38,12 +38,21 @@ async fn main() -> ExitCode {
         eprint!("chat: PROMPT is not UTF-8\n\n{USAGE}");
         return ExitCode::from(2);
     };
-    if words.iter().any(|word| word.starts_with("--") && word != "--help") {
-        // Not repeated: it may be a key.
-        eprint!("chat: takes no options; quote a PROMPT with such words\n\n{USAGE}");
-        return ExitCode::from(2);
-    }
-    match chat(&words).await {
+    let prompt = match &words[..] {
+        [first, prompt @ ..] if first == "--" => prompt,
+        words if words.iter().any(|word| word.starts_with("--") && word != "--help") => {
+            // Not repeated: it may be a key.
+            eprint!("chat: takes no options; `--` comes before a PROMPT like one\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+        [first, ..] if first == "--help" || first == "-h" => {
+            // Whoever does not read it has had enough.
+            let _ = show(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        words => words,
+    };
+    match chat(prompt.join(" ")).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever read the answer has had enough.
@@ -61,13 +70,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn chat(words: &[String]) -> Result<(), BoxError> {
-    if words.first().is_some_and(|first| first == "--help" || first == "-h") {
-        return Ok(show(USAGE)?);
-    }
+async fn chat(prompt: String) -> Result<(), BoxError> {
     // Held to the end: dropping the embedded server stops it.
     let (client, _server) = connect().await?;
-    let prompt = words.join(" ");
     let mut history = Vec::new();
     if !prompt.is_empty() {
         return turn(&client, &mut history, prompt).await;

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::str::FromStr;
 
+use http::header::IF_NONE_MATCH;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -180,13 +181,14 @@ async fn models(call: Call) -> Result<(), Failure> {
 
     let version = call.flag("client-version")?.unwrap_or(env!("CARGO_PKG_VERSION"));
     let mut request = ModelsRequest::new(version).options(call.options());
-    let known = call.flag("etag")?;
-    if let Some(etag) = known {
+    let mut asked = call.arguments.connection.headers.contains_key(IF_NONE_MATCH);
+    if let Some(etag) = call.flag("etag")? {
         request = request.if_none_match(etag);
+        asked = true;
     }
     match call.client.models().send(request).await?.into_value() {
         ModelsAnswer::Catalog { models, etag } => print(&Listed { etag, models: &models }),
-        ModelsAnswer::NotModified { etag } if known.is_some() => {
+        ModelsAnswer::NotModified { etag } if asked => {
             print(&Unchanged { not_modified: true, etag })
         }
         ModelsAnswer::NotModified { .. } => {
@@ -215,8 +217,7 @@ async fn image(call: Call) -> Result<(), Failure> {
     /// What decides how the body is sent.
     #[derive(Deserialize)]
     struct Shape<'a> {
-        #[serde(default)]
-        stream: bool,
+        stream: Option<bool>,
         #[serde(borrow)]
         images: Option<&'a RawValue>,
     }
@@ -228,7 +229,7 @@ async fn image(call: Call) -> Result<(), Failure> {
         None => serde_json::from_str::<ImageGeneration>(&text).map_err(wrong_body)?.into(),
     };
     let request = request.options(call.options());
-    if !stream {
+    if stream != Some(true) {
         return print(call.client.images().send(request).await?.value());
     }
     let mut events = call.client.images_stream().stream_request(request).await?;

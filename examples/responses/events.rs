@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 use tower_openai::model::ResponseEvent;
-use tower_openai::sse::{EventSource, RawEvent, RawEvents, ResponseStream};
+use tower_openai::sse::{EventSource, RawEvent, ResponseStream};
 
 use crate::failure::Failure;
 use crate::json_text::on_one_line;
@@ -16,16 +16,6 @@ where
     Src: EventSource + Unpin,
 {
     let mut events = stream.into_raw();
-    let result = print_all(&mut events).await;
-    note_skipped(events.get_ref().skipped_events());
-    result?;
-    Ok(print_end(events.get_ref().response_id())?)
-}
-
-async fn print_all<Src>(events: &mut RawEvents<Src>) -> Result<(), Failure>
-where
-    Src: EventSource + Unpin,
-{
     while let Some(event) = events.try_next().await? {
         match event {
             RawEvent::Wire(json) => print_line(&on_one_line(json.as_str()))?,
@@ -36,6 +26,8 @@ where
             _ => {}
         }
     }
+    print_end(events.get_ref().response_id())?;
+    note_skipped(events.get_ref().skipped_events());
     Ok(())
 }
 

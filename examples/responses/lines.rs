@@ -28,9 +28,10 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Says on stderr how many events were skipped, if any were.
+/// Says on stderr how many events of an answer could not be decoded, if any.
 pub(crate) fn note_skipped(events: u64) {
     if events > 0 {
-        eprintln!("skipped {events} event(s) that could not be decoded");
+        // The answer is out: who does not want to hear of it need not.
+        let _ = writeln!(io::stderr(), "{events} event(s) could not be decoded");
     }
 }

@@ -30,6 +30,7 @@ where
         writeln!(out)?;
         out.flush()?;
     }
+    result?;
     note_skipped(text.get_ref().skipped_events());
-    Ok(result?)
+    Ok(())
 }

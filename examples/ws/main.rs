@@ -44,7 +44,7 @@ const PREFER: &str = "prefer-ws";
 const USAGE: Usage = Usage {
     name: "ws",
     about: "Sends one request to the Responses API over a WebSocket and prints its answer as it comes.",
-    switches: &[(PREFER, "over HTTP, where no WebSocket can be had")],
+    switches: &[(PREFER, "over HTTP, where no WebSocket can be had; its limits begin anew then")],
 };
 
 #[tokio::main(flavor = "current_thread")]

@@ -43,6 +43,10 @@ async fn an_image_request_is_sent_as_it_was_written() {
     let body = File::new("e-stream", r#"{"model":"m","prompt":"p","stream":"yes"}"#);
     let ran = asked(&server, &["image", "--body", body.path()]).await;
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
+
+    let body = File::new("e-null", r#"{"model":"m","prompt":"p","stream":null}"#);
+    let ran = asked(&server, &["image", "--body", body.path()]).await;
+    assert!(ran.code == 0 && ran.lines()[0]["data"].is_array(), "{ran:?}");
 }
 
 #[tokio::test]

@@ -218,6 +218,9 @@ async fn chat_takes_no_option_for_a_prompt() {
     let ran = run(example("chat", &["--api-key", "sk-secret", "hi"])).await;
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{ran:?}");
     assert!(ran.err.contains("usage: chat") && !ran.err.contains("secret"), "{ran:?}");
+
+    let ran = run(example("chat", &["--", "--why", "though?"])).await;
+    assert!(ran.code == 0 && ran.out.contains("You said \"--why though?\""), "{ran:?}");
 }
 
 #[tokio::test]
