@@ -10,11 +10,14 @@ use http::uri::{Authority, Scheme};
 ///
 /// Hosts compare without case and a scheme's default port equals no port. `ws` counts as `http`
 /// and `wss` as `https`, because a WebSocket handshake is a request to the same server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Origin(Arc<Parts>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Parts {
     secure: bool,
     /// As in a URL: lower case, without a default port.
-    authority: Arc<str>,
+    authority: Box<str>,
     host_len: usize,
     port: u16,
 }
@@ -35,43 +38,49 @@ impl Origin {
     fn new(secure: bool, host: String, port: u16) -> Self {
         let host_len = host.len();
         let authority = if port == default_port(secure) { host } else { format!("{host}:{port}") };
-        Self { secure, authority: authority.into(), host_len, port }
+        Self(Arc::new(Parts { secure, authority: authority.into(), host_len, port }))
     }
 
     /// True if `uri` is absolute and has this origin.
     pub fn matches(&self, uri: &Uri) -> bool {
         // Written the same, as is the rule, it need not be taken apart. These are the schemes that
         // `http::Uri` knows, so the comparison is one of constants.
-        let scheme = if self.secure { &Scheme::HTTPS } else { &Scheme::HTTP };
+        let scheme = if self.0.secure { &Scheme::HTTPS } else { &Scheme::HTTP };
         let authority = uri.authority().map(Authority::as_str);
-        if authority == Some(&*self.authority) && uri.scheme() == Some(scheme) {
+        if authority == Some(&*self.0.authority) && uri.scheme() == Some(scheme) {
             return true;
         }
         parts(uri).is_some_and(|(secure, host, port)| {
-            secure == self.secure && port == self.port && host.eq_ignore_ascii_case(self.host())
+            secure == self.0.secure && port == self.0.port && host.eq_ignore_ascii_case(self.host())
         })
     }
 
     /// `https` or `http`.
     pub fn scheme(&self) -> &'static str {
-        if self.secure { "https" } else { "http" }
+        if self.0.secure { "https" } else { "http" }
     }
 
     /// The host in lower case; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
-        self.authority.get(..self.host_len).unwrap_or_default()
+        self.0.authority.get(..self.0.host_len).unwrap_or_default()
     }
 
     /// The port, the scheme's default included.
     pub fn port(&self) -> u16 {
-        self.port
+        self.0.port
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({self})")
     }
 }
 
 impl fmt::Display for Origin {
     /// As in a URL: a default port is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.authority)
+        write!(f, "{}://{}", self.scheme(), self.0.authority)
     }
 }
 

@@ -101,6 +101,7 @@ mod backoff_settings;
 mod body;
 mod budget;
 mod classify;
+mod kept;
 mod peek;
 mod policy;
 mod retried;
@@ -121,6 +122,7 @@ use pin_project_lite::pin_project;
 use tower::retry::future::ResponseFuture;
 use tower::{Layer, Service};
 
+use self::kept::Kept;
 use self::peek::{Peek, PeekError, PeekFuture};
 use self::rules::Peekable;
 use self::session::Session;
@@ -227,7 +229,7 @@ impl<S> Retry<S> {
     fn call_again<B, RB>(
         &mut self,
         request: Request<B>,
-    ) -> ResponseFuture<Session, PeekError<S>, Request<B>>
+    ) -> ResponseFuture<Session, PeekError<S>, Kept<B>>
     where
         S: Service<Request<B>, Response = Response<RB>> + Clone,
         S::Error: Into<BoxError>,
@@ -235,7 +237,7 @@ impl<S> Retry<S> {
         RB: Body<Data = Bytes>,
         RB::Error: Into<BoxError>,
     {
-        self.inner.call(request)
+        self.inner.call(Kept::new(request))
     }
 }
 
@@ -265,7 +267,9 @@ where
             RetryFuture { state: State::Again { future: self.call_again(request) } }
         } else {
             self.inner.get_mut().peek = Peek::NOTHING;
-            RetryFuture { state: State::Once { future: self.inner.get_mut().call(request) } }
+            RetryFuture {
+                state: State::Once { future: self.inner.get_mut().call(Kept::new(request)) },
+            }
         }
     }
 }
@@ -298,7 +302,7 @@ pin_project! {
         RB::Error: Into<BoxError>,
     {
         Once { #[pin] future: PeekFuture<S::Future, RB> },
-        Again { #[pin] future: ResponseFuture<Session, PeekError<S>, Request<B>> },
+        Again { #[pin] future: ResponseFuture<Session, PeekError<S>, Kept<B>> },
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::body::{Replay, RetryBody};
+use super::kept::Kept;
 use super::rules::Peekable;
 use crate::BoxError;
 use crate::extensions::{Deadline, RetryOverride};
@@ -105,7 +106,7 @@ impl<S: Clone> Clone for PeekError<S> {
     }
 }
 
-impl<S, B, RB> Service<Request<B>> for PeekError<S>
+impl<S, B, RB> Service<Kept<B>> for PeekError<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
     S::Error: Into<BoxError>,
@@ -125,13 +126,13 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Kept<B>) -> Self::Future {
         if let Some(error) = self.unready.take() {
             return PeekFuture::Unready { error: Some(error) };
         }
         let is_last = self.peek.final_retry.is_some_and(|last| self.retries >= last);
         let peek = if self.retries > 0 && is_last { Peek::NOTHING } else { self.peek };
-        PeekFuture::Calling { future: self.inner.call(request), peek }
+        PeekFuture::Calling { future: self.inner.call(request.into_request()), peek }
     }
 }
 
@@ -158,14 +159,16 @@ where
         loop {
             match self.as_mut().project() {
                 PeekProj::Calling { future, peek } => {
-                    let response = match ready!(future.poll(cx)) {
-                        Ok(response) => response,
-                        Err(error) => return Poll::Ready(Err(error.into())),
+                    let reading = match future.poll(cx) {
+                        Poll::Ready(Ok(response))
+                            if !peek.peekable.takes(response.status(), response.headers()) =>
+                        {
+                            return Poll::Ready(Ok(response.map(RetryBody::untouched)));
+                        }
+                        Poll::Ready(Ok(response)) => Some(Reading::start(response, peek)),
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                        Poll::Pending => return Poll::Pending,
                     };
-                    if !peek.peekable.takes(response.status(), response.headers()) {
-                        return Poll::Ready(Ok(response.map(RetryBody::untouched)));
-                    }
-                    let reading = Some(Reading::start(response, peek));
                     self.set(Self::Reading { reading });
                 }
                 // Polled again after it was ready, it stays pending.

@@ -12,6 +12,7 @@ use tower::retry::Policy;
 use super::backoff::Delays;
 use super::body::RetryBody;
 use super::classify::{Action, Outcome, RetryKind, standard};
+use super::kept::Kept;
 use super::peek::{NotReady, Peeked};
 use super::policy::RetryPolicy;
 use super::retried::RetriedError;
@@ -169,13 +170,13 @@ impl Clone for Session {
     }
 }
 
-impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Session {
+impl<B: Clone, RB> Policy<Kept<B>, Response<RetryBody<RB>>, BoxError> for Session {
     // Boxed, for few calls wait, and all of them are moved.
     type Future = Pin<Box<Sleep>>;
 
     fn retry(
         &mut self,
-        request: &mut Request<B>,
+        request: &mut Kept<B>,
         result: &mut Result<Response<RetryBody<RB>>, BoxError>,
     ) -> Option<Self::Future> {
         let success = result.as_ref().is_ok_and(|response| response.status().as_u16() < 400);
@@ -183,6 +184,7 @@ impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Ses
             self.succeeded();
             return None;
         }
+        let request = request.request_mut();
         let body = match result {
             Ok(response) => response.extensions_mut().remove::<Peeked>(),
             Err(_) => None,
@@ -210,8 +212,8 @@ impl<B: Clone, RB> Policy<Request<B>, Response<RetryBody<RB>>, BoxError> for Ses
     }
 
     // `Retry` does not keep a request that is not to be retried from the start, and so does not ask.
-    fn clone_request(&mut self, request: &Request<B>) -> Option<Request<B>> {
-        Some(request.clone())
+    fn clone_request(&mut self, request: &Kept<B>) -> Option<Kept<B>> {
+        Some(request.copy())
     }
 }
 
