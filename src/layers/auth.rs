@@ -298,7 +298,8 @@ impl Scope {
         if request.extensions().get::<WithoutCredentials>().is_some() {
             return Ok(false);
         }
-        Ok(noted.into_iter().chain(&self.named).any(|origin| origin.matches(uri)))
+        let is_its = |origin: &Origin| origin.matches(uri);
+        Ok(noted.is_some_and(is_its) || self.named.as_ref().is_some_and(is_its))
     }
 }
 
@@ -412,9 +413,32 @@ where
 {
     type Output = Result<Response<RB>, BoxError>;
 
-    // Not inlined: where several ways to an answer meet, it is moved.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.as_mut().project().state.project() {
+            StateProj::Calling { future } => match future.poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+                Poll::Pending => Poll::Pending,
+            },
+            _ => self.poll_uncalled(cx),
+        }
+    }
+}
+
+impl<S, F, CF> AuthFuture<S, F, CF> {
+    /// Apart, so that the way past it stays short.
     #[inline(never)]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_uncalled<B, RB, E>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<RB>, BoxError>>
+    where
+        S: Service<Request<B>, Future = F>,
+        F: Future<Output = Result<Response<RB>, E>>,
+        E: Into<BoxError>,
+        CF: Future<Output = Result<Request<B>, CredentialsError>>,
+    {
         let mut this = self.project();
         if let StateProj::Authorizing { waiting } = this.state.as_mut().project() {
             let called = ready!(waiting.as_mut().poll_call(this.sent, cx));
@@ -424,11 +448,7 @@ where
             ));
         }
         match this.state.project() {
-            StateProj::Calling { future } => match future.poll(cx) {
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-                Poll::Pending => Poll::Pending,
-            },
+            StateProj::Calling { future } => future.poll(cx).map_err(Into::into),
             StateProj::Refused { error } => refuse(error),
             StateProj::Authorizing { .. } => Poll::Pending,
         }

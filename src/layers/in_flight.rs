@@ -281,15 +281,17 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match this.state.project() {
-            CallOrRefusalProj::Call { future } => match ready!(future.poll(cx)) {
-                Ok(response) => {
-                    let permit = this.permit.take();
-                    Poll::Ready(Ok(response.map(|body| InFlightLimitBody::new(body, permit))))
+            CallOrRefusalProj::Call { future } => match future.poll(cx) {
+                Poll::Ready(Ok(response)) => {
+                    let (head, body) = response.into_parts();
+                    let body = InFlightLimitBody::new(body, this.permit.take());
+                    Poll::Ready(Ok(Response::from_parts(head, body)))
                 }
-                Err(error) => {
+                Poll::Ready(Err(error)) => {
                     *this.permit = None;
                     Poll::Ready(Err(error.into()))
                 }
+                Poll::Pending => Poll::Pending,
             },
             CallOrRefusalProj::Refusal { error } => refuse(error),
         }

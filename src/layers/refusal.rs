@@ -39,7 +39,8 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            // Here and in the other layers neither `map_err` nor `?`: they move a response once more.
+            // On the usual way, here and in the other layers, neither `map_err` nor `?`: they move a
+            // response once more.
             CallOrRefusalProj::Call { future } => match ready!(future.poll(cx)) {
                 Ok(done) => Poll::Ready(Ok(done)),
                 Err(error) => Poll::Ready(Err(error.into())),
