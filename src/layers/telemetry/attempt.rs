@@ -100,14 +100,14 @@ struct Reported {
 pub struct AttemptLayer<O = (), P = ()> {
     observer: O,
     propagate: P,
-    /// The last id given to a request that belongs to no watched call.
-    last_id: Arc<AtomicU64>,
+    /// The last id given to a request that belongs to no watched call; there once somebody may read it.
+    last_id: Option<Arc<AtomicU64>>,
 }
 
 impl AttemptLayer {
     /// Reports to the telemetry outside and to the span.
     pub fn new() -> Self {
-        Self { observer: (), propagate: (), last_id: Arc::default() }
+        Self { observer: (), propagate: (), last_id: None }
     }
 }
 
@@ -120,11 +120,13 @@ impl Default for AttemptLayer {
 
 impl<O, P> AttemptLayer<O, P> {
     /// Also tells `observer` of each attempt. It hears nothing else, and is cloned for every
-    /// attempt: share it in an [`Arc`].
+    /// attempt: share it in an [`Arc`]. Where no [`TelemetryLayer`](super::TelemetryLayer) outside
+    /// numbers the calls, this layer and its clones number the requests, from 1.
     ///
-    /// An observer that [`TelemetryLayer`](super::TelemetryLayer) has hears of attempts without this.
+    /// An observer that a `TelemetryLayer` has hears of attempts without this.
     pub fn observe<N: Observe + Clone>(self, observer: N) -> AttemptLayer<N, P> {
-        AttemptLayer { observer, propagate: self.propagate, last_id: self.last_id }
+        let last_id = self.last_id.or_else(|| Some(Arc::default()));
+        AttemptLayer { observer, propagate: self.propagate, last_id }
     }
 
     /// Writes headers on each attempt, after everything else and inside the attempt's span: a trace
@@ -250,7 +252,8 @@ impl<S, O: Observe + Clone, P: Propagate> WatchAttempt<S, O, P> {
             return None;
         }
         let own = observer.is_enabled().then(|| {
-            let number = || self.layer.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+            let last_id = self.layer.last_id.as_deref();
+            let number = || last_id.map_or(0, |last| last.fetch_add(1, Ordering::Relaxed) + 1);
             let info = watcher.map(|watcher| watcher.info().clone());
             let info = info.unwrap_or_else(|| CallInfo::of(number(), request, None));
             (Box::new(observer.clone()) as Box<dyn Observe>, info)
