@@ -86,6 +86,8 @@ impl Apart {
 
 #[cfg(test)]
 mod tests {
+    use http::Version;
+
     use super::*;
     use crate::extensions::Attempt;
 
@@ -94,7 +96,8 @@ mod tests {
     }
 
     fn request(fill: impl FnOnce(&mut Extensions)) -> Kept<&'static str> {
-        let mut request = Request::post("https://api.example.com/v1").header("x-a", "1");
+        let request = Request::post("https://api.example.com/v1").version(Version::HTTP_2);
+        let mut request = request.header("x-a", "1");
         fill(request.extensions_mut().unwrap());
         Kept::new(request.body("body").unwrap())
     }
